@@ -1,0 +1,84 @@
+"""What every function's composition shares: typed settings, and Powertools around one library call.
+
+A handler parses its event into a request record, makes one library call and returns the answer as JSON. Errors pass through:
+Step Functions reads the true class name and decides by it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeVar
+
+from aws_lambda_powertools import Logger, Tracer
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from driftless.errors import BadRequest
+from driftless.records import Record
+
+
+class Settings(BaseModel):
+    """A function's environment: field ``lake_bucket`` is read from ``LAKE_BUCKET``, and nothing else is."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Context(Protocol):
+    """The part of Lambda's context that Driftless reads."""
+
+    aws_request_id: str
+
+
+S = TypeVar("S", bound=Settings)
+Q = TypeVar("Q", bound=Record)
+A = TypeVar("A", bound=Record)
+Handler = Callable[[dict[str, Any], Any], Any]
+
+
+def read_settings(model: type[S], environ: Mapping[str, str] | None = None) -> S:
+    """Read a settings model from environment variables.
+
+    Raises
+    ------
+    BadRequest
+        Naming each variable that is missing or malformed.
+    """
+    source = os.environ if environ is None else environ
+    found = {name: source[name.upper()] for name in model.model_fields if name.upper() in source}
+    try:
+        return model.model_validate(found)
+    except ValidationError as error:
+        wrong = ", ".join(f"{'.'.join(map(str, e['loc'])).upper()} ({e['msg']})" for e in error.errors())
+        raise BadRequest(f"environment of the function: {wrong}") from error
+
+
+def instrument(function: Handler) -> Handler:
+    """Structured logs with the request id and a trace segment around a handler."""
+    logger = Logger()
+    tracer = Tracer(auto_patch=False)
+    traced = tracer.capture_lambda_handler(function, capture_response=False)
+    return logger.inject_lambda_context(traced)
+
+
+def stage_handler(request: type[Q], compose: Callable[[], Callable[[Q], A]]) -> Handler:
+    """The handler of one stage: parse the request record, call the stage, answer its record.
+
+    Parameters
+    ----------
+    request : type
+        Record class of the event.
+    compose : callable
+        Builds the stage with its adapters; called once per process, at the first event.
+    """
+    stage: list[Callable[[Q], A]] = []
+
+    def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+        try:
+            parsed = request.model_validate(event)
+        except ValidationError as error:
+            raise BadRequest(f"{request.__name__}: {error}") from error
+        if not stage:
+            stage.append(compose())
+        return stage[0](parsed).model_dump(mode="json")
+
+    return instrument(handler)

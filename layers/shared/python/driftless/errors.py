@@ -1,0 +1,108 @@
+"""Everything that can go wrong, as one tree.
+
+Step Functions retries by class name, so each leaf is either *retryable* (the same call may succeed later) or *terminal*
+(it will fail again until a person or new data changes something). Adapters wrap and chain the errors of their clients.
+
+::
+
+    DriftlessError
+    ├── RetryableError
+    │   ├── StoreUnavailable     a service did not answer, or answered 5xx
+    │   ├── Throttled            a service asked us to slow down
+    │   └── Conflict             somebody else moved the same thing first; read again and decide again
+    └── TerminalError
+        ├── BadProject           project.toml or features.sql is wrong (file, line, key, reason, fix)
+        ├── BadRequest           a client or a person asked for something malformed
+        ├── NotFound             the named thing does not exist
+        ├── DataRejected         an input file cannot be accepted as a whole
+        ├── NotEnoughData        too few rows, labels or days to decide anything
+        ├── LeakageFound         a feature carries what is only known later
+        ├── ExportRefused        the fitted model has no faithful ONNX form
+        ├── IntegrityError       a digest does not match what was recorded
+        ├── SignatureInvalid     a manifest is unsigned, or signed by no trusted key
+        └── IllegalMove          a promotion, rollback or approval that the registry's state does not allow
+"""
+
+from __future__ import annotations
+
+
+class DriftlessError(Exception):
+    """Root of the tree; catch it to tell Driftless's own verdicts from programming errors."""
+
+
+class RetryableError(DriftlessError):
+    """The same call may succeed later."""
+
+
+class StoreUnavailable(RetryableError):
+    """A service did not answer, or answered with a server-side failure."""
+
+
+class Throttled(RetryableError):
+    """A service asked us to slow down."""
+
+
+class Conflict(RetryableError):
+    """A conditional write lost a race; read again and decide again."""
+
+
+class TerminalError(DriftlessError):
+    """The call fails again until a person or new data changes something."""
+
+
+class BadProject(TerminalError):
+    """A project definition is wrong.
+
+    Parameters
+    ----------
+    file : str
+        The file, as the user would name it.
+    key : str
+        Dotted path of the offending key, empty when the file as a whole is meant.
+    reason, fix : str
+        What is wrong, and what to write instead.
+    line : int or None
+        One-based line in ``file`` when it is known.
+    """
+
+    def __init__(self, file: str, key: str, reason: str, fix: str, line: int | None = None) -> None:
+        self.file, self.key, self.reason, self.fix, self.line = file, key, reason, fix, line
+        where = f"{file}:{line}" if line is not None else file
+        named = f" {key}:" if key else ""
+        super().__init__(f"{where}:{named} {reason}. Fix: {fix}")
+
+
+class BadRequest(TerminalError):
+    """A client or a person asked for something malformed."""
+
+
+class NotFound(TerminalError):
+    """The named thing does not exist."""
+
+
+class DataRejected(TerminalError):
+    """An input file cannot be accepted as a whole."""
+
+
+class NotEnoughData(TerminalError):
+    """Too few rows, labels or days to decide anything."""
+
+
+class LeakageFound(TerminalError):
+    """A feature carries what is only known later."""
+
+
+class ExportRefused(TerminalError):
+    """The fitted model has no faithful ONNX form."""
+
+
+class IntegrityError(TerminalError):
+    """A digest does not match what was recorded."""
+
+
+class SignatureInvalid(TerminalError):
+    """A manifest is unsigned, or signed by no trusted key."""
+
+
+class IllegalMove(TerminalError):
+    """A promotion, rollback or approval that the registry's state does not allow."""
