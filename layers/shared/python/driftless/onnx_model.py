@@ -1,0 +1,121 @@
+"""A model as serving sees it: ONNX bytes and their interface, columns in, labels and scores out.
+
+The inference function and the score stage both predict through this class, so the gate judges exactly what would serve. It
+imports numpy and ONNX Runtime only, and never unpickles anything: an ONNX graph is data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from driftless.errors import IntegrityError
+from driftless.model_inputs import Values, float_matrix, require, string_column
+
+_native = onnxruntime.capi.onnxruntime_pybind11_state
+_LOAD_ERRORS = (_native.Fail, _native.InvalidArgument, _native.InvalidGraph, _native.InvalidProtobuf, _native.NotImplemented)
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Outputs for n rows.
+
+    Attributes
+    ----------
+    labels : list of bool, str or float, length n
+        Binary: bool. Multiclass: the class name. Regression: the predicted value.
+    scores : ndarray of float64
+        Classifiers: probabilities of shape (n, n_classes) in the order of the model's ``classes``. Regression: the
+        predicted values, shape (n,).
+    """
+
+    labels: list[Any]
+    scores: NDArray[np.float64]
+
+
+class OnnxModel:
+    """A loaded ONNX graph.
+
+    Parameters
+    ----------
+    content : bytes
+        The ONNX file; its digest has been checked by whoever hands it over.
+    interface : mapping
+        ``interface.json`` of the model: task, classes, inputs and outputs.
+    threads : int
+        Threads of one prediction; 1 fits a function with one virtual CPU.
+
+    Raises
+    ------
+    IntegrityError
+        When the bytes are no ONNX graph, or not the one the interface describes.
+    """
+
+    def __init__(self, content: bytes, interface: Mapping[str, Any], threads: int = 1) -> None:
+        self.interface = dict(interface)
+        self.task: str = interface["task"]
+        self.classes: tuple[str, ...] = tuple(interface["classes"] or ())
+        inputs = [(item["name"], item["feature"], item["dtype"]) for item in interface["inputs"]]
+        self.features: tuple[str, ...] = tuple(feature for _, feature, _ in inputs)
+        self._floats = [(name, feature) for name, feature, dtype in inputs if dtype != "string"]
+        self._strings = [(name, feature) for name, feature, dtype in inputs if dtype == "string"]
+        self._float_features = [feature for _, feature in self._floats]
+        outputs = interface["outputs"]
+        self._outputs = [outputs["label"], outputs["scores"]] if self.classes else [outputs["scores"]]
+        self._session = _session(content, threads)
+        _agree("inputs", {item.name for item in self._session.get_inputs()}, {name for name, _, _ in inputs})
+        _agree("outputs", {item.name for item in self._session.get_outputs()}, set(self._outputs))
+
+    def predict(self, columns: Mapping[str, Values]) -> Predictions:
+        """Predict n rows.
+
+        Parameters
+        ----------
+        columns : mapping of feature name to a list or ndarray of length n
+            Null is None, NaN or masked. Columns that are no features are ignored.
+
+        Raises
+        ------
+        BadRequest
+            When a feature is missing, lengths differ, or a numeric value is not a number.
+        """
+        rows = require(columns, self.features)
+        if rows == 0:
+            return Predictions([], np.empty((0, len(self.classes)) if self.classes else 0))
+        feed: dict[str, NDArray[Any]] = {}
+        if self._floats:
+            matrix = float_matrix(columns, self._float_features)
+            for position, (name, _) in enumerate(self._floats):
+                feed[name] = matrix[position].reshape(rows, 1)
+        for name, feature in self._strings:
+            feed[name] = string_column(columns[feature]).reshape(rows, 1)
+        answers = self._session.run(self._outputs, feed)
+        scores = np.asarray(answers[-1], dtype=np.float64)
+        if not self.classes:
+            scores = scores.reshape(rows)
+            return Predictions(scores.tolist(), scores)
+        labels = answers[0].tolist()
+        return Predictions([bool(label) for label in labels] if self.task == "binary" else labels, scores)
+
+
+def _session(content: bytes, threads: int) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # A spinning thread burns the time slice that a function's single virtual CPU needs for the answer.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except _LOAD_ERRORS as error:
+        raise IntegrityError(f"not a loadable ONNX graph: {error}") from error
+
+
+def _agree(what: str, found: set[str], described: set[str]) -> None:
+    if not described <= found or (what == "inputs" and found != described):
+        raise IntegrityError(f"the interface describes {what} {sorted(described)}, the ONNX graph has {sorted(found)}")
