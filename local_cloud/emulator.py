@@ -1,0 +1,74 @@
+"""The one door to MiniStack's private names.
+
+Everything in ``local_cloud`` that replaces a piece of MiniStack reaches it through this module, for two reasons. Its
+internals are private, so the exact version is pinned and checked before anything is replaced. And a replacement that
+silently misses its target is worse than none, so every name is looked up when it is replaced, and a missing one stops
+the start with a message that says which name and what to do.
+"""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import PackageNotFoundError, version
+from types import ModuleType
+from typing import Any
+
+EXPECTED_VERSION = "1.5.33"
+
+
+class EmulatorMismatch(RuntimeError):
+    """The installed MiniStack is not the one the mends were written for."""
+
+
+def require_version() -> None:
+    """Check that the installed MiniStack is exactly the pinned one.
+
+    Raises
+    ------
+    EmulatorMismatch
+        If MiniStack is missing or has another version.
+    """
+    try:
+        installed = version("ministack")
+    except PackageNotFoundError as error:
+        raise EmulatorMismatch(f"MiniStack is not installed; install ministack=={EXPECTED_VERSION}") from error
+    if installed != EXPECTED_VERSION:
+        raise EmulatorMismatch(
+            f"MiniStack {installed} is installed, but the embedded cloud replaces private names of {EXPECTED_VERSION}; "
+            f"install ministack=={EXPECTED_VERSION}"
+        )
+
+
+def module(name: str) -> ModuleType:
+    """Import one MiniStack module, such as ``services.lambda_svc``."""
+    return importlib.import_module(f"ministack.{name}")
+
+
+def original(owner: ModuleType | type, name: str) -> Any:
+    """Return the attribute ``name`` of a MiniStack module or class.
+
+    Raises
+    ------
+    EmulatorMismatch
+        If it does not exist, which means that MiniStack has changed under us.
+    """
+    try:
+        return getattr(owner, name)
+    except AttributeError as error:
+        raise EmulatorMismatch(
+            f"{owner.__name__}.{name} does not exist in the installed MiniStack; "
+            f"the embedded cloud needs ministack=={EXPECTED_VERSION} exactly"
+        ) from error
+
+
+def replace(owner: ModuleType | type, name: str, replacement: Any) -> Any:
+    """Put ``replacement`` in the place of an existing attribute and return what was there.
+
+    Raises
+    ------
+    EmulatorMismatch
+        If there is nothing of that name to replace.
+    """
+    before = original(owner, name)
+    setattr(owner, name, replacement)
+    return before

@@ -1,0 +1,101 @@
+"""The embedded cloud's own process: MiniStack's application, hardened, on one loopback port.
+
+Run as ``python -m local_cloud.server --state DIR --port N``. MiniStack reads its settings from the environment while it
+is imported, so they are all decided here, before the first import; nothing of the caller's shell changes them. Then
+come the checks, the replacements, and the server itself, until SIGTERM or SIGINT.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import resource
+import signal
+from pathlib import Path
+from typing import Any, cast
+
+from local_cloud import emulator
+
+REGION = "us-east-1"
+ACCOUNT = "000000000000"
+HOST = "127.0.0.1"
+
+_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV")
+
+
+def settings(state: Path, port: int) -> dict[str, str]:
+    """Return the environment MiniStack is to see."""
+    return {
+        "BIND_HOST": HOST,
+        "GATEWAY_PORT": str(port),
+        "IOT_MTLS_ENABLED": "0",
+        "SFTP_ENABLED": "0",
+        "MINISTACK_REGION": REGION,
+        "MINISTACK_ACCOUNT_ID": ACCOUNT,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": REGION,
+        "LAMBDA_EXECUTOR": "local",
+        "LOG_LEVEL": "WARNING",
+        "PERSIST_STATE": "1",
+        "S3_PERSIST": "1",
+        "STATE_DIR": str(state / "services"),
+        "S3_DATA_DIR": str(state / "objects"),
+    }
+
+
+def main() -> None:
+    """Serve until told to stop."""
+    parser = argparse.ArgumentParser(prog="python -m local_cloud.server", description=__doc__.splitlines()[0])
+    parser.add_argument("--state", type=Path, required=True, help="folder that holds everything the cloud keeps")
+    parser.add_argument("--port", type=int, required=True, help="loopback port to listen on")
+    arguments = parser.parse_args()
+    state: Path = arguments.state.resolve()
+    state.mkdir(parents=True, exist_ok=True)
+    inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    os.environ.clear()
+    os.environ.update({**inherited, **settings(state, arguments.port)})
+    emulator.require_version()
+    _allow_many_files()
+    asyncio.run(_serve(state, arguments.port))
+
+
+async def _serve(state: Path, port: int) -> None:
+    from hypercorn.asyncio import serve
+    from hypercorn.config import Config
+
+    from local_cloud import mends
+    from local_cloud.runner import execute
+
+    application = emulator.module("app").app
+    runner = execute.install(state / "packages", f"http://{HOST}:{port}")
+    mends.apply_all()
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    config = Config()
+    config.bind = [f"{HOST}:{port}"]
+    config.keep_alive_timeout = 75
+    config.loglevel = "WARNING"
+    config.graceful_timeout = 2.0
+    logging.captureWarnings(True)
+    try:
+        await serve(cast(Any, application), config, shutdown_trigger=cast(Any, stop.wait))
+    finally:
+        runner.close()
+
+
+def _allow_many_files() -> None:
+    """Raise the soft limit on open files, which a burst of connections would reach."""
+    with contextlib.suppress(ValueError, OSError):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if soft < hard:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+if __name__ == "__main__":
+    main()
