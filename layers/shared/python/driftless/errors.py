@@ -14,6 +14,7 @@ Step Functions retries by class name, so each leaf is either *retryable* (the sa
         ├── BadProject           project.toml or features.sql is wrong (file, line, key, reason, fix)
         ├── BadRequest           a client or a person asked for something malformed
         ├── NotFound             the named thing does not exist
+        ├── AccessDenied         the function's role, or the person, lacks a permission
         ├── DataRejected         an input file cannot be accepted as a whole
         ├── NotEnoughData        too few rows, labels or days to decide anything
         ├── LeakageFound         a feature carries what is only known later
@@ -78,6 +79,10 @@ class BadRequest(TerminalError):
 
 class NotFound(TerminalError):
     """The named thing does not exist."""
+
+
+class AccessDenied(TerminalError):
+    """The function's role, or the person's credentials, lack a permission."""
 
 
 class DataRejected(TerminalError):
