@@ -1,6 +1,6 @@
 """The embedded cloud's own process: MiniStack's application, hardened, on one loopback port.
 
-Run as ``python -m local_cloud.server --state DIR --port N``. MiniStack reads its settings from the environment while it
+Run as ``python -m local_cloud.server DIR PORT``. MiniStack reads its settings from the environment while it
 is imported, so they are all decided here, before the first import; nothing of the caller's shell changes them. Then
 come the checks, the replacements, and the server itself, until SIGTERM or SIGINT.
 """
@@ -10,14 +10,16 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import logging
+import fcntl
 import os
 import resource
 import signal
+import sys
 from pathlib import Path
 from typing import Any, cast
 
 from local_cloud import emulator
+from local_cloud.state import StateFolder
 
 REGION = "us-east-1"
 ACCOUNT = "000000000000"
@@ -26,7 +28,7 @@ HOST = "127.0.0.1"
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV")
 
 
-def settings(state: Path, port: int) -> dict[str, str]:
+def settings(data: Path, port: int) -> dict[str, str]:
     """Return the environment MiniStack is to see."""
     return {
         "BIND_HOST": HOST,
@@ -42,28 +44,35 @@ def settings(state: Path, port: int) -> dict[str, str]:
         "LOG_LEVEL": "WARNING",
         "PERSIST_STATE": "1",
         "S3_PERSIST": "1",
-        "STATE_DIR": str(state / "services"),
-        "S3_DATA_DIR": str(state / "objects"),
+        "STATE_DIR": str(data / "services"),
+        "S3_DATA_DIR": str(data / "objects"),
     }
 
 
 def main() -> None:
     """Serve until told to stop."""
-    parser = argparse.ArgumentParser(prog="python -m local_cloud.server", description=__doc__.splitlines()[0])
-    parser.add_argument("--state", type=Path, required=True, help="folder that holds everything the cloud keeps")
-    parser.add_argument("--port", type=int, required=True, help="loopback port to listen on")
+    parser = argparse.ArgumentParser(prog="python -m local_cloud.server", description="the embedded cloud's process")
+    parser.add_argument("state", type=Path, help="folder that holds everything the cloud keeps")
+    parser.add_argument("port", type=int, help="loopback port to listen on")
     arguments = parser.parse_args()
-    state: Path = arguments.state.resolve()
-    state.mkdir(parents=True, exist_ok=True)
-    inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-    os.environ.clear()
-    os.environ.update({**inherited, **settings(state, arguments.port)})
-    emulator.require_version()
-    _allow_many_files()
-    asyncio.run(_serve(state, arguments.port))
+    folder = StateFolder(arguments.state.resolve())
+    folder.data.mkdir(parents=True, exist_ok=True)
+    with folder.server_lock.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.exit(f"another server is using {folder.root}")
+        inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+        os.environ.clear()
+        os.environ.update({**inherited, **settings(folder.data, arguments.port)})
+        emulator.require_version()
+        _allow_many_files()
+        folder.write_record(arguments.port)
+        asyncio.run(_serve(folder.data, arguments.port))
+        folder.forget_record()
 
 
-async def _serve(state: Path, port: int) -> None:
+async def _serve(data: Path, port: int) -> None:
     from hypercorn.asyncio import serve
     from hypercorn.config import Config
 
@@ -71,7 +80,7 @@ async def _serve(state: Path, port: int) -> None:
     from local_cloud.runner import execute
 
     application = emulator.module("app").app
-    runner = execute.install(state / "packages", f"http://{HOST}:{port}")
+    runner = execute.install(data / "packages", f"http://{HOST}:{port}")
     mends.apply_all()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -82,7 +91,6 @@ async def _serve(state: Path, port: int) -> None:
     config.keep_alive_timeout = 75
     config.loglevel = "WARNING"
     config.graceful_timeout = 2.0
-    logging.captureWarnings(True)
     try:
         await serve(cast(Any, application), config, shutdown_trigger=cast(Any, stop.wait))
     finally:

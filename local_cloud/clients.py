@@ -1,0 +1,64 @@
+"""boto3 sessions for whoever stands outside the cloud: the command line, the demo, the tests.
+
+With ``AWS_ENDPOINT_URL`` set to a local endpoint the session is localstack-client's, which honours the variable and
+brings dummy credentials; otherwise it is boto3's own, with whatever credentials the person has.
+"""
+
+from __future__ import annotations
+
+import os
+from ipaddress import ip_address
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+LOCAL_CREDENTIALS = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+LOCAL_REGION = "us-east-1"
+
+
+class Session(Protocol):
+    """What boto3's and localstack-client's sessions have in common."""
+
+    region_name: str | None
+
+    def client(self, service_name: str, **options: Any) -> Any:
+        """Open a client of one service."""
+        ...
+
+    def get_credentials(self) -> Any:
+        """Return the credentials requests are signed with."""
+        ...
+
+
+def is_local(endpoint: str | None) -> bool:
+    """Whether an endpoint is on this machine or a private network, so that dummy credentials belong there."""
+    host = urlsplit(endpoint).hostname if endpoint else None
+    if host is None:
+        return False
+    try:
+        return not ip_address(host).is_global
+    except ValueError:
+        return host == "localhost" or "." not in host or host.endswith((".localhost", ".localstack.cloud"))
+
+
+def session(endpoint: str | None = None) -> Session:
+    """Return a session on a local endpoint, or on AWS.
+
+    Parameters
+    ----------
+    endpoint : str, optional
+        The cloud to talk to; ``AWS_ENDPOINT_URL``, when set, wins over it. With neither, the session is AWS's.
+    """
+    chosen = os.environ.get("AWS_ENDPOINT_URL") or endpoint
+    result: Session
+    if chosen is not None and is_local(chosen):
+        import localstack_client.session
+
+        host = urlsplit(chosen).netloc
+        result = localstack_client.session.Session(
+            **LOCAL_CREDENTIALS, aws_session_token=None, region_name=LOCAL_REGION, localstack_host=host
+        )
+    else:
+        import boto3
+
+        result = boto3.Session()
+    return result

@@ -1,0 +1,229 @@
+"""Start and stop the embedded cloud; every call may be repeated, and any may be interrupted.
+
+Nothing here depends on an earlier call having finished. A lock lets one command work at a time and is released by the
+kernel when its process dies. The server writes its own record before it listens, so a starter that is killed leaves
+either no server or one that the next call finds. A server that died leaves a record that names no live process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from local_cloud.state import DEFAULT_FOLDER, REPOSITORY, Record, StateFolder
+
+DEFAULT_PORT = 4566
+
+_START_DEADLINE = 60.0  # seconds
+_STOP_DEADLINE = 15.0  # seconds of grace before SIGKILL
+_POLL = 0.05  # seconds
+
+
+class CloudError(RuntimeError):
+    """The embedded cloud could not be started or stopped; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """An endpoint that serves AWS's API.
+
+    ``ours`` is False when the endpoint was given by ``AWS_ENDPOINT_URL``: then nothing was started and nothing will be
+    stopped.
+    """
+
+    endpoint: str
+    ours: bool
+    log: Path | None = None
+    pid: int | None = None
+
+
+@dataclass(frozen=True)
+class Status:
+    """What is running, and whether it answers; ``uptime`` is in seconds."""
+
+    endpoint: str
+    ours: bool
+    running: bool
+    healthy: bool
+    pid: int | None = None
+    uptime: float | None = None
+    log: Path | None = None
+
+
+def up(state: Path = DEFAULT_FOLDER, port: int | None = None) -> Cloud:
+    """Make sure that a cloud is running, and return it.
+
+    Parameters
+    ----------
+    state : Path
+        The folder it keeps its state in.
+    port : int, optional
+        The loopback port; otherwise ``DRIFTLESS_PORT``, otherwise 4566. One that runs already keeps its own.
+
+    Raises
+    ------
+    CloudError
+        If the port belongs to someone else, if the server does not come up, or if ``AWS_ENDPOINT_URL`` is set and
+        nothing answers there.
+    """
+    given = os.environ.get("AWS_ENDPOINT_URL")
+    if given:
+        if not answers(given):
+            raise CloudError(f"nothing answers at AWS_ENDPOINT_URL={given}: start it, or unset the variable to use ours")
+        return Cloud(given, ours=False)
+    folder = StateFolder(state.resolve())
+    with _one_command(folder):
+        running = folder.server()
+        if running is not None:
+            return _wait_until_healthy(folder, running[0], running[1])
+        folder.forget_record()
+        stop_strays(folder)
+        chosen = port if port is not None else chosen_port()
+        if _is_taken(chosen):
+            raise CloudError(
+                f"port {chosen} on 127.0.0.1 is in use by another program: stop it, or choose another port with "
+                f"DRIFTLESS_PORT, or set AWS_ENDPOINT_URL=http://127.0.0.1:{chosen} if it is the cloud you want to use"
+            )
+        return _start(folder, chosen)
+
+
+def down(state: Path = DEFAULT_FOLDER) -> bool:
+    """Stop the cloud of a state folder with everything it started; return whether one was running.
+
+    Raises
+    ------
+    CloudError
+        If the process survives SIGKILL.
+    """
+    folder = StateFolder(state.resolve())
+    if not folder.root.is_dir():
+        return False
+    with _one_command(folder):
+        running = folder.server()
+        if running is not None:
+            _stop(running[1])
+        folder.forget_record()
+        stop_strays(folder)
+        return running is not None
+
+
+def status(state: Path = DEFAULT_FOLDER) -> Status:
+    """Say what is running, without changing anything."""
+    given = os.environ.get("AWS_ENDPOINT_URL")
+    if given:
+        healthy = answers(given)
+        return Status(given, ours=False, running=healthy, healthy=healthy)
+    folder = StateFolder(state.resolve())
+    running = folder.server()
+    if running is None:
+        return Status(f"http://127.0.0.1:{chosen_port()}", ours=True, running=False, healthy=False, log=folder.log)
+    record, process = running
+    uptime = time.time() - process.create_time()
+    return Status(record.endpoint, True, True, answers(record.endpoint), record.pid, uptime, folder.log)
+
+
+def chosen_port() -> int:
+    """Return the port to start on: ``DRIFTLESS_PORT``, or 4566.
+
+    Raises
+    ------
+    CloudError
+        If the variable is not a port number.
+    """
+    text = os.environ.get("DRIFTLESS_PORT", str(DEFAULT_PORT))
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise CloudError(f"DRIFTLESS_PORT={text!r} is not a port number between 1 and 65535")
+    return int(text)
+
+
+def answers(endpoint: str) -> bool:
+    """Whether the endpoint answers the health check that MiniStack and LocalStack share."""
+    try:
+        with urllib.request.urlopen(f"{endpoint}/_localstack/health", timeout=2) as response:  # noqa: S310
+            return bool(response.status == 200)
+    except urllib.error.HTTPError as error:
+        return error.code < 500  # another implementation of the API, and alive
+    except OSError:
+        return False
+
+
+def stop_strays(folder: StateFolder) -> None:
+    """Kill processes that functions started and that outlived them: those working in this folder's packages."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            if Path(process.cwd()).is_relative_to(folder.data / "packages"):
+                process.kill()
+
+
+@contextlib.contextmanager
+def _one_command(folder: StateFolder) -> Iterator[None]:
+    folder.root.mkdir(parents=True, exist_ok=True)
+    with folder.command_lock.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _start(folder: StateFolder, port: int) -> Cloud:
+    command = [sys.executable, "-m", "local_cloud.server", str(folder.root), str(port)]
+    with folder.log.open("ab") as log:
+        process = subprocess.Popen(
+            command, cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
+    return _wait_until_healthy(folder, Record(process.pid, time.time(), port), psutil.Process(process.pid), process)
+
+
+def _wait_until_healthy(
+    folder: StateFolder, record: Record, process: psutil.Process, child: subprocess.Popen[bytes] | None = None
+) -> Cloud:
+    deadline = time.monotonic() + _START_DEADLINE
+    while time.monotonic() < deadline:
+        if answers(record.endpoint):
+            return Cloud(record.endpoint, ours=True, log=folder.log, pid=record.pid)
+        if (child is not None and child.poll() is not None) or not process.is_running():
+            raise CloudError(f"the embedded cloud ended while starting; see {folder.log}:\n{_tail(folder.log)}")
+        time.sleep(_POLL)
+    raise CloudError(f"the embedded cloud did not answer within {_START_DEADLINE:.0f} s; see {folder.log}")
+
+
+def _stop(process: psutil.Process) -> None:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(_STOP_DEADLINE)
+        except psutil.TimeoutExpired:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            try:
+                process.wait(_STOP_DEADLINE)
+            except psutil.TimeoutExpired as error:
+                raise CloudError(f"process {process.pid} does not end even after SIGKILL") from error
+
+
+def _is_taken(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False
+
+
+def _tail(log: Path, lines: int = 15) -> str:
+    try:
+        return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+    except FileNotFoundError:
+        return ""
