@@ -14,6 +14,16 @@ from typing import Any, Protocol
 from driftless.records import AuditEvent, Endpoint, ModelVersion, Ref, RetrainDecision, Run, TableVersion
 
 
+class ObjectReader(Protocol):
+    """The part of a bucket that serving reads; every ObjectStore is one."""
+
+    def get(self, key: str) -> bytes:
+        """Whole content; NotFound when there is none."""
+
+    def get_if_changed(self, key: str, etag: str | None) -> tuple[bytes, str] | None:
+        """Content and ETag, or None when ``etag`` still matches; NotFound when there is none."""
+
+
 class ObjectStore(Protocol):
     """One bucket. Raises NotFound, IntegrityError, Conflict, StoreUnavailable or Throttled."""
 

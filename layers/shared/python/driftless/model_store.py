@@ -1,0 +1,95 @@
+"""Loading a model version, and nothing that is not provably that version.
+
+The chain of trust runs offline, so a cold start makes no KMS call: the endpoint names a version and the digest of its manifest;
+the manifest names its signing key by fingerprint; the public key lies under ``trust/``, where only registration may write; the
+signature is checked over the manifest's bytes; the manifest's digests are checked over each file that is read. Only then are
+the ONNX bytes handed to ONNX Runtime. Nothing is ever deserialised besides JSON and ONNX.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Any
+
+from driftless.errors import IntegrityError, NotFound, SignatureInvalid
+from driftless.onnx_model import OnnxModel
+from driftless.ports import ObjectReader, Verifier
+
+_FINGERPRINT = re.compile(r"^[0-9a-f]{64}$")
+
+
+def model_prefix(project: str, version: int) -> str:
+    """Folder of a model version in the artifacts bucket."""
+    return f"models/{project}/{version}"
+
+
+def load_manifest(store: ObjectReader, project: str, version: int, manifest_sha256: str, verifier: Verifier) -> dict[str, Any]:
+    """Read and verify the manifest of one version.
+
+    Parameters
+    ----------
+    store : ObjectReader
+        The artifacts bucket.
+    manifest_sha256 : str
+        Digest that the endpoint recorded for this version, hexadecimal.
+
+    Raises
+    ------
+    IntegrityError
+        When the manifest is not the recorded one, or speaks of another project or version.
+    SignatureInvalid
+        When it is unsigned, or signed by a key that is not under ``trust/``.
+    """
+    prefix = model_prefix(project, version)
+    content = store.get(f"{prefix}/manifest.json")
+    _check(f"{prefix}/manifest.json", content, manifest_sha256)
+    manifest: dict[str, Any] = json.loads(content)
+    if manifest.get("project") != project or manifest.get("version") != version:
+        raise IntegrityError(f"{prefix}/manifest.json is that of {manifest.get('project')} version {manifest.get('version')}")
+    fingerprint = str(manifest.get("signing_key", ""))
+    if not _FINGERPRINT.match(fingerprint):
+        raise SignatureInvalid(f"{prefix}/manifest.json names no signing key")
+    try:
+        key, signature = store.get(f"trust/{fingerprint}.der"), store.get(f"{prefix}/manifest.sig")
+    except NotFound as error:
+        raise SignatureInvalid(f"{prefix}/manifest.json is unsigned, or its key {fingerprint} is not trusted: {error}") from error
+    if hashlib.sha256(key).hexdigest() != fingerprint:
+        raise SignatureInvalid(f"trust/{fingerprint}.der holds another key")
+    verifier.verify(key, content, signature)
+    return manifest
+
+
+def load_file(store: ObjectReader, manifest: dict[str, Any], name: str) -> bytes:
+    """Read one file of a version whose manifest is verified; IntegrityError when its digest differs."""
+    key = f"{model_prefix(manifest['project'], manifest['version'])}/{name}"
+    recorded = manifest["files"].get(name)
+    if recorded is None:
+        raise IntegrityError(f"{key} is not in the manifest")
+    content = store.get(key)
+    _check(key, content, recorded)
+    return content
+
+
+def load_version(
+    store: ObjectReader, project: str, version: int, manifest_sha256: str, verifier: Verifier
+) -> tuple[OnnxModel, dict[str, Any]]:
+    """The model of one version and its manifest, both verified.
+
+    Raises
+    ------
+    IntegrityError, SignatureInvalid
+        As :func:`load_manifest`, and when ``model.onnx`` or ``interface.json`` is not what the manifest says.
+    NotFound, StoreUnavailable, Throttled
+        From the store.
+    """
+    manifest = load_manifest(store, project, version, manifest_sha256, verifier)
+    interface = json.loads(load_file(store, manifest, "interface.json"))
+    return OnnxModel(load_file(store, manifest, "model.onnx"), interface, threads=1), manifest
+
+
+def _check(key: str, content: bytes, recorded: str) -> None:
+    found = hashlib.sha256(content).hexdigest()
+    if found != recorded:
+        raise IntegrityError(f"{key} has sha256 {found}, recorded was {recorded}")
