@@ -1,0 +1,1 @@
+"""The CDK application: settings, layers, constructs (nouns) and stacks (deployment units)."""

@@ -1,0 +1,56 @@
+"""The catalogue of functions: which layers each carries and how large it is.
+
+Names are folders under ``lambdas/``. What a function may touch is said where it is composed, in ``infra/stacks``; what it
+weighs is said here, because the layer builder needs it without synthesising anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+COMMON_LAYERS = ("shared", "projects", "base")
+_MB_PER_VCPU = 1769
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionSpec:
+    """One function: folder, layers on top of the common ones, memory in MB, timeout in seconds."""
+
+    folder: str
+    extra_layers: tuple[str, ...]
+    memory: int
+    timeout: int
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """All layers, in the order Lambda unpacks them (at most five)."""
+        return (*COMMON_LAYERS, *self.extra_layers)
+
+    @property
+    def threads(self) -> int:
+        """Whole processors that the memory buys; numeric libraries must not start more threads than that."""
+        return max(1, self.memory // _MB_PER_VCPU)
+
+
+def _spec(folder: str, memory: int, timeout: int, *extra_layers: str) -> tuple[str, FunctionSpec]:
+    return folder, FunctionSpec(folder=folder, extra_layers=extra_layers, memory=memory, timeout=timeout)
+
+
+FUNCTIONS: dict[str, FunctionSpec] = dict(
+    (
+        _spec("validation", 2048, 300, "query"),
+        _spec("ingestion", 2048, 300, "query", "lake"),
+        _spec("transform", 3072, 600, "query", "lake"),
+        _spec("tuning", 3072, 600, "train"),
+        _spec("training", 3072, 900, "train"),
+        _spec("scoring", 3072, 600, "query", "serve"),
+        _spec("evaluation", 3072, 600, "train"),
+        _spec("registration", 512, 120),
+        _spec("deployment", 512, 120),
+        _spec("inference", 1769, 29, "serve"),
+        _spec("collector", 1024, 120, "query"),
+        _spec("labels", 256, 29),
+        _spec("monitoring", 3072, 600, "train"),
+        _spec("governor", 256, 60),
+    )
+)
