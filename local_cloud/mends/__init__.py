@@ -1,0 +1,25 @@
+"""Mends: where the embedded emulator differs from AWS, and what puts it right.
+
+Each module mends one subject. Its docstring names the AWS behaviour it restores, ``TARGETS`` lists the private names
+of MiniStack that it replaces, and ``apply`` replaces them; a test of the same name shows the behaviour through boto3.
+"""
+
+from __future__ import annotations
+
+from local_cloud.mends import delivery, patching
+
+MENDS = (delivery,)
+
+
+def apply_all() -> None:
+    """Apply every mend to the emulator in this process. Call it once, before the server starts.
+
+    Raises
+    ------
+    EmulatorMismatch
+        When the installed MiniStack lacks a name that a mend replaces; nothing has been replaced then.
+    """
+    for mend in MENDS:
+        patching.require(mend.TARGETS)
+    for mend in MENDS:
+        mend.apply()

@@ -1,0 +1,238 @@
+"""Lambda's asynchronous invocation, as AWS runs it, for every caller in the emulator.
+
+An accepted event is journalled, waits in its function's queue, and is attempted up to three times (two retries by
+default). A throttled attempt is not a failure: it is tried again until the event is too old. What fails for good goes
+to the function's dead-letter queue and to its on-failure destination, what succeeds to its on-success destination.
+One dispatcher thread decides what may run; each attempt has a thread of its own, since a handler calls back into the
+emulator and must never wait for a pooled thread that its own caller holds.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from local_cloud.mends import destinations
+from local_cloud.mends.event_journal import EventJournal, Invocation
+from local_cloud.mends.patching import service
+
+logger = logging.getLogger("local_cloud.async_invoke")
+
+DEFAULT_RETRIES = 2
+DEFAULT_EVENT_AGE_SECONDS = 21_600
+#: How long a throttled event, or one whose function is not deployed yet, waits before it is looked at again.
+HOLD_SECONDS = 0.25
+
+
+def concurrency_per_function() -> int:
+    """Attempts of one function that may run at once; AWS has no such low bound, a laptop needs one."""
+    return int(os.environ.get("LOCAL_CLOUD_ASYNC_CONCURRENCY", "4"))
+
+
+def retry_delay(attempts: int) -> float:
+    """Seconds before the next attempt: AWS waits one minute, then two; here the base is half a second."""
+    base = float(os.environ.get("LOCAL_CLOUD_RETRY_BASE_SECONDS", "0.5"))
+    return float(base * 2 ** (attempts - 1))
+
+
+@dataclass
+class _Waiting:
+    invocation: Invocation
+    not_before: float
+
+
+class AsyncInvoker:
+    """Delivers journalled invocations.
+
+    Parameters
+    ----------
+    journal : EventJournal
+        Where accepted invocations live until they are settled. What it already holds is delivered first.
+    """
+
+    def __init__(self, journal: EventJournal) -> None:
+        self._journal = journal
+        self._condition = threading.Condition()
+        self._queues: dict[str, list[_Waiting]] = defaultdict(list)
+        self._running: dict[str, int] = defaultdict(int)
+        self._busy_keys: set[tuple[str, str]] = set()
+        self._seen: set[str] = set()
+        now = time.time()
+        for invocation in journal.owed():
+            self._queues[invocation.function_arn].append(_Waiting(invocation, now))
+        threading.Thread(target=self._dispatch, name="async-invoke", daemon=True).start()
+
+    def submit(self, function_arn: str, event: Any, *, order_key: str = "") -> None:
+        """Accept one event for a function; when this returns, the event is on disk."""
+        depth = int(service("lambda_svc")._invoke_depth.get())
+        self.enqueue(self._journal.accept(function_arn, json.dumps(event), order_key=order_key, depth=depth))
+
+    def enqueue(self, invocation: Invocation) -> None:
+        """Queue an invocation that is in the journal already."""
+        with self._condition:
+            self._queues[invocation.function_arn].append(_Waiting(invocation, 0.0))
+            self._condition.notify()
+
+    def outstanding(self) -> int:
+        """Return how many invocations wait or run."""
+        with self._condition:
+            return sum(map(len, self._queues.values())) + sum(self._running.values())
+
+    def _dispatch(self) -> None:
+        limit = concurrency_per_function()
+        while True:
+            with self._condition:
+                now = time.time()
+                wake_at = now + 60.0
+                for function_arn, queue in self._queues.items():
+                    while self._running[function_arn] < limit:
+                        chosen, due = self._next(queue, now)
+                        if chosen is None:
+                            wake_at = min(wake_at, due)
+                            break
+                        self._start(function_arn, chosen)
+                self._condition.wait(timeout=max(0.0, wake_at - time.time()))
+
+    def _next(self, queue: list[_Waiting], now: float) -> tuple[_Waiting | None, float]:
+        """Take the first runnable entry, or say when one may become so. A key's entries never overtake each other."""
+        earliest = now + 60.0
+        passed: set[str] = set()
+        for index, waiting in enumerate(queue):
+            key = waiting.invocation.order_key
+            if key and (key in passed or (waiting.invocation.function_arn, key) in self._busy_keys):
+                continue
+            if waiting.not_before <= now:
+                return queue.pop(index), now
+            earliest = min(earliest, waiting.not_before)
+            passed.add(key)
+        return None, earliest
+
+    def _start(self, function_arn: str, waiting: _Waiting) -> None:
+        self._running[function_arn] += 1
+        key = waiting.invocation.order_key
+        if key:
+            self._busy_keys.add((function_arn, key))
+        threading.Thread(target=self._run, args=(waiting,), name="async-attempt", daemon=True).start()
+
+    def _run(self, waiting: _Waiting) -> None:
+        invocation = waiting.invocation
+        again: _Waiting | None = replace(waiting, not_before=time.time() + HOLD_SECONDS)
+        try:
+            again = self._attempt(waiting)
+        except Exception:
+            # The event stays in the journal and is tried again: an error of the emulator must not lose it.
+            logger.exception("asynchronous delivery to %s failed inside the emulator", invocation.function_arn)
+        finally:
+            with self._condition:
+                self._running[invocation.function_arn] -= 1
+                self._busy_keys.discard((invocation.function_arn, invocation.order_key))
+                if again is not None:
+                    # Back to its place by age, so that a retried entry is still first of its key.
+                    queue = self._queues[invocation.function_arn]
+                    place = next((i for i, other in enumerate(queue) if other.invocation.id > invocation.id), len(queue))
+                    queue.insert(place, again)
+                self._condition.notify()
+
+    def _attempt(self, waiting: _Waiting) -> _Waiting | None:
+        """Make one attempt; return what to try again, or None when the event is settled."""
+        invocation = waiting.invocation
+        lambda_service = service("lambda_svc")
+        target = _Target.find(invocation.function_arn)
+        age = time.time() - invocation.accepted_at
+        if target is None:
+            # A function that was here and was deleted loses its events, as in AWS. One not seen since this emulator
+            # started is about to be deployed again, and what an earlier life accepted for it waits.
+            if invocation.function_arn not in self._seen and age <= DEFAULT_EVENT_AGE_SECONDS:
+                return replace(waiting, not_before=time.time() + HOLD_SECONDS)
+            logger.warning("asynchronous event dropped: function %s does not exist", invocation.function_arn)
+            self._journal.settle(invocation.id)
+            return None
+        self._seen.add(invocation.function_arn)
+        event = json.loads(self._journal.payload(invocation.id))
+        if age > target.maximum_age:
+            self._give_up(invocation, target, event, "EventAgeExceeded", None)
+            return None
+
+        def execute() -> tuple[Any, float]:
+            lambda_service._invoke_depth.set(invocation.depth)
+            started = time.time()
+            return lambda_service._execute_function(target.record, event), (time.time() - started) * 1000.0
+
+        result, milliseconds = target.in_scope(execute)
+        throttled = bool(result.get("throttle"))
+        failed = bool(result.get("error"))
+        target.in_scope(
+            lambda: lambda_service._emit_lambda_metrics(target.name, milliseconds, failed and not throttled, throttled)
+        )
+        if throttled:
+            return replace(waiting, not_before=time.time() + HOLD_SECONDS)
+        attempts = invocation.attempts + 1
+        if not failed:
+            target.in_scope(lambda: destinations.on_success(target.settings, invocation, event, result))
+            self._journal.settle(invocation.id)
+            return None
+        invocation = replace(invocation, attempts=attempts)
+        if attempts > target.retries:
+            self._give_up(invocation, target, event, "RetriesExhausted", result)
+            return None
+        self._journal.record_attempts(invocation.id, attempts)
+        return replace(waiting, invocation=invocation, not_before=time.time() + retry_delay(attempts))
+
+    def _give_up(
+        self, invocation: Invocation, target: _Target, event: Any, condition: str, result: dict[str, Any] | None
+    ) -> None:
+        def send() -> None:
+            dead_letter = (target.record["config"].get("DeadLetterConfig") or {}).get("TargetArn") or ""
+            destinations.on_failure(target.settings, dead_letter, invocation, event, condition, result)
+            service("cloudwatch").record_metric("AWS/Lambda", "AsyncEventsDropped", 1, "Count", {"FunctionName": target.name})
+
+        target.in_scope(send)
+        self._journal.settle(invocation.id)
+
+
+@dataclass(frozen=True)
+class _Target:
+    """The function an event is for, as it is deployed at this moment."""
+
+    name: str
+    account: str
+    region: str
+    record: dict[str, Any]
+    settings: dict[str, Any]
+
+    @classmethod
+    def find(cls, function_arn: str) -> _Target | None:
+        """Resolve a function, version or alias ARN; None when nothing of that name is deployed."""
+        lambda_service = service("lambda_svc")
+        account, region = lambda_service._lambda_function_account_region_from_arn(function_arn)
+        record, config, name = lambda_service._get_func_record_for_ref_in_scope(function_arn, account_id=account, region=region)
+        if record is None or config is None:
+            return None
+        _, qualifier = lambda_service._lambda_function_name_and_qualifier_from_arn(function_arn)
+        base = lambda_service._functions.get_scoped(account, region, name) or {}
+        settings = lambda_service._event_invoke_config(base, qualifier) or {}
+        # The context of the handler shows the ARN that was invoked, alias included.
+        config = {**config, "FunctionArn": function_arn}
+        # Reserved concurrency belongs to the function, not to the published version that runs.
+        execution = {**record, "config": config, "concurrency": base.get("concurrency")}
+        return cls(name, account, region, execution, settings)
+
+    @property
+    def retries(self) -> int:
+        value = self.settings.get("MaximumRetryAttempts")
+        return DEFAULT_RETRIES if value is None else int(value)
+
+    @property
+    def maximum_age(self) -> float:
+        return float(self.settings.get("MaximumEventAgeInSeconds") or DEFAULT_EVENT_AGE_SECONDS)
+
+    def in_scope(self, call: Callable[[], Any]) -> Any:
+        """Run a call in the account and region of the function."""
+        return service("lambda_svc")._run_with_function_config_scope(self.record, call)

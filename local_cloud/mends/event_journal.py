@@ -1,0 +1,239 @@
+"""The journal of asynchronous work that has been accepted but not yet delivered.
+
+AWS answers 202 to an asynchronous invocation only once the event is stored, and it keeps log events for a subscriber
+until they are handed over. The emulator must not be weaker: whatever it accepts is written here before the caller
+gets its answer and removed only after delivery, so killing the emulator costs a repetition and never an event.
+
+SQLite in WAL mode with ``synchronous=NORMAL`` is enough for that promise: a commit reaches the operating system
+before the call returns, which outlives the death of the process.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS invocations (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    function_arn TEXT NOT NULL,
+    payload TEXT NOT NULL,
+    order_key TEXT NOT NULL,
+    depth INTEGER NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    accepted_at REAL NOT NULL
+);
+CREATE TABLE IF NOT EXISTS log_events (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    account TEXT NOT NULL,
+    region TEXT NOT NULL,
+    log_group TEXT NOT NULL,
+    log_stream TEXT NOT NULL,
+    filter_name TEXT NOT NULL,
+    destination TEXT NOT NULL,
+    event_id TEXT NOT NULL,
+    timestamp INTEGER NOT NULL,
+    message TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS log_events_by_stream ON log_events (log_group, filter_name, log_stream, id);
+"""
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """One asynchronous invocation that is still owed.
+
+    Attributes
+    ----------
+    id : int
+        Position in the journal; also the order of acceptance.
+    function_arn : str
+        The function as addressed, with version or alias if there was one.
+    order_key : str
+        Invocations of one function that share a non-empty key are delivered one after another.
+    depth : int
+        How many Lambda hops led here, for recursive loop detection.
+    attempts : int
+        Attempts already made that ended in a function error.
+    accepted_at : float
+        Seconds since the epoch.
+    """
+
+    id: int
+    function_arn: str
+    order_key: str
+    depth: int
+    attempts: int
+    accepted_at: float
+
+
+@dataclass(frozen=True)
+class LogStreamKey:
+    """Where a run of matched log events comes from and which subscriber gets it."""
+
+    account: str
+    region: str
+    log_group: str
+    log_stream: str
+    filter_name: str
+    destination: str
+
+
+@dataclass(frozen=True)
+class LogEvent:
+    """One log event as a subscriber sees it: a stable id, milliseconds since the epoch, and the line."""
+
+    event_id: str
+    timestamp: int
+    message: str
+
+
+class EventJournal:
+    """Durable queue of owed invocations and of log events waiting to be batched.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The SQLite file; its folder is created.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.Lock()
+        self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self._connection.execute("PRAGMA journal_mode=WAL")
+        self._connection.execute("PRAGMA synchronous=NORMAL")
+        self._connection.executescript(_SCHEMA)
+
+    def accept(self, function_arn: str, payload: str, *, order_key: str = "", depth: int = 0) -> Invocation:
+        """Store one invocation and return it."""
+        now = time.time()
+        with self._lock:
+            row_id = self._insert_invocation(function_arn, payload, order_key, depth, now)
+        return Invocation(row_id, function_arn, order_key, depth, 0, now)
+
+    def _insert_invocation(self, function_arn: str, payload: str, order_key: str, depth: int, now: float) -> int:
+        cursor = self._connection.execute(
+            "INSERT INTO invocations (function_arn, payload, order_key, depth, accepted_at) VALUES (?, ?, ?, ?, ?)",
+            (function_arn, payload, order_key, depth, now),
+        )
+        return int(cursor.lastrowid or 0)
+
+    def owed(self) -> list[Invocation]:
+        """Return every stored invocation, oldest first."""
+        with self._lock:
+            rows = self._connection.execute(
+                "SELECT id, function_arn, order_key, depth, attempts, accepted_at FROM invocations ORDER BY id"
+            ).fetchall()
+        return [Invocation(*row) for row in rows]
+
+    def payload(self, invocation_id: int) -> str:
+        """Return the stored event, a JSON text."""
+        with self._lock:
+            (payload,) = self._connection.execute("SELECT payload FROM invocations WHERE id = ?", (invocation_id,)).fetchone()
+        return str(payload)
+
+    def record_attempts(self, invocation_id: int, attempts: int) -> None:
+        """Remember failed attempts, so that a restart does not grant new ones."""
+        with self._lock:
+            self._connection.execute("UPDATE invocations SET attempts = ? WHERE id = ?", (attempts, invocation_id))
+
+    def settle(self, invocation_id: int) -> None:
+        """Forget an invocation that was delivered, sent to its destination, or given up."""
+        with self._lock:
+            self._connection.execute("DELETE FROM invocations WHERE id = ?", (invocation_id,))
+
+    def append_log_events(self, key: LogStreamKey, events: Sequence[LogEvent]) -> None:
+        """Store matched log events in the order given."""
+        rows = [
+            (
+                key.account,
+                key.region,
+                key.log_group,
+                key.log_stream,
+                key.filter_name,
+                key.destination,
+                event.event_id,
+                event.timestamp,
+                event.message,
+            )
+            for event in events
+        ]
+        with self._lock:
+            self._connection.execute("BEGIN")
+            self._connection.executemany(
+                "INSERT INTO log_events (account, region, log_group, log_stream, filter_name, destination, "
+                "event_id, timestamp, message) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                rows,
+            )
+            self._connection.execute("COMMIT")
+
+    def waiting_log_streams(self) -> list[LogStreamKey]:
+        """Return the streams that have log events waiting, the longest waiting first."""
+        with self._lock:
+            rows = self._connection.execute(
+                "SELECT account, region, log_group, log_stream, filter_name, destination FROM log_events "
+                "GROUP BY account, region, log_group, log_stream, filter_name, destination ORDER BY MIN(id)"
+            ).fetchall()
+        return [LogStreamKey(*row) for row in rows]
+
+    def take_log_events(self, key: LogStreamKey, limit: int, max_characters: int) -> tuple[list[LogEvent], int]:
+        """Read the first waiting events of a stream without removing them.
+
+        Returns
+        -------
+        tuple of (list of LogEvent, int)
+            At most ``limit`` events of together about ``max_characters`` (one at least), and the position of the last.
+        """
+        with self._lock:
+            rows = self._connection.execute(
+                "SELECT id, event_id, timestamp, message FROM log_events WHERE account = ? AND region = ? "
+                "AND log_group = ? AND log_stream = ? AND filter_name = ? AND destination = ? ORDER BY id LIMIT ?",
+                (
+                    key.account,
+                    key.region,
+                    key.log_group,
+                    key.log_stream,
+                    key.filter_name,
+                    key.destination,
+                    limit,
+                ),
+            ).fetchall()
+        taken: list[LogEvent] = []
+        last = 0
+        size = 0
+        for row_id, event_id, timestamp, message in rows:
+            size += len(message)
+            if taken and size > max_characters:
+                break
+            taken.append(LogEvent(event_id, timestamp, message))
+            last = row_id
+        return taken, last
+
+    def turn_log_events_into_invocation(self, key: LogStreamKey, last: int, payload: str, order_key: str) -> Invocation:
+        """Replace a stream's events up to ``last`` by the invocation that carries them, in one transaction."""
+        now = time.time()
+        with self._lock:
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.execute(
+                "DELETE FROM log_events WHERE account = ? AND region = ? AND log_group = ? AND log_stream = ? "
+                "AND filter_name = ? AND destination = ? AND id <= ?",
+                (key.account, key.region, key.log_group, key.log_stream, key.filter_name, key.destination, last),
+            )
+            row_id = self._insert_invocation(key.destination, payload, order_key, 0, now)
+            self._connection.execute("COMMIT")
+        return Invocation(row_id, key.destination, order_key, 0, 0, now)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._connection.executescript("DELETE FROM invocations; DELETE FROM log_events;")
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._connection.close()

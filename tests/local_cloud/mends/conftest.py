@@ -1,0 +1,207 @@
+"""Fixtures for the mends' tests: one emulator for all of them, clients for it, and small functions that leave traces."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import boto3
+import pytest
+from botocore.config import Config
+
+ROLE = "arn:aws:iam::000000000000:role/test"
+REPOSITORY = Path(__file__).resolve().parents[3]
+T = TypeVar("T")
+
+
+def eventually(read: Callable[[], T], *, deadline: float = 20.0) -> T:
+    """Read until the value is truthy; fail with the last value when the deadline (seconds) passes."""
+    end = time.monotonic() + deadline
+    while True:
+        value = read()
+        if value:
+            return value
+        assert time.monotonic() < end, f"not seen within {deadline} s; last value: {value!r}"
+        time.sleep(0.05)
+
+
+class Emulator:
+    """One embedded cloud in a process of its own, which a test may kill and start again on the same state."""
+
+    def __init__(self, state: Path) -> None:
+        self.state = state
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = int(probe.getsockname()[1])
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        log = (self.state / "server.log").open("ab")
+        command = [sys.executable, "-m", "local_cloud.server", str(self.state / "s"), str(self.port)]
+        self._process = subprocess.Popen(command, cwd=REPOSITORY, stdout=log, stderr=log, start_new_session=True)
+        log.close()
+        eventually(self._listens, deadline=60)
+
+    def _listens(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, (self.state / "server.log").read_text()
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def kill(self) -> None:
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        self._end(signal.SIGTERM)
+
+    def _end(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        os.kill(self._process.pid, number)
+        try:
+            self._process.wait(timeout=20)
+        finally:
+            if self._process.poll() is None:
+                self._process.kill()
+                self._process.wait()
+
+    def client(self, name: str) -> Any:
+        return boto3.client(
+            name,
+            endpoint_url=self.url,
+            region_name="us-east-1",
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+            config=Config(retries={"max_attempts": 1}),
+        )
+
+
+@pytest.fixture(scope="session")
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    running = Emulator(tmp_path_factory.mktemp("emulator"))
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def client(emulator: Emulator) -> Callable[[str], Any]:
+    """Clients by service name, one of each."""
+    made: dict[str, Any] = {}
+
+    def get(name: str) -> Any:
+        if name not in made:
+            made[name] = emulator.client(name)
+        return made[name]
+
+    return get
+
+
+#: Appends each event to a file, then does what the event or the environment asks for.
+RECORDER = """
+import json, os, time
+def handler(event, context):
+    with open(os.environ["TRACE"], "a") as trace:
+        trace.write(json.dumps({"event": event, "at": time.time(), "arn": context.invoked_function_arn,
+                                "version": context.function_version}) + "\\n")
+    if isinstance(event, dict):
+        for line in event.get("print", []):
+            print(line if isinstance(line, str) else json.dumps(line))
+    if os.path.exists(os.environ["TRACE"] + ".fail") or (isinstance(event, dict) and event.get("fail")):
+        raise ValueError("told to fail")
+    return {"seen": True}
+"""
+
+
+class Recorder:
+    """A deployed function that appends every event it gets to a file."""
+
+    def __init__(self, lambda_client: Any, folder: Path, source: str = RECORDER, **settings: Any) -> None:
+        self.name = f"recorder-{uuid.uuid4().hex[:8]}"
+        self.trace = folder / f"{self.name}.jsonl"
+        self._client = lambda_client
+        self.arn = f"arn:aws:lambda:us-east-1:000000000000:function:{self.name}"
+        self.log_group = f"/aws/lambda/{self.name}"
+        self._request: dict[str, Any] = {
+            "FunctionName": self.name,
+            "Runtime": "python3.11",
+            "Handler": "index.handler",
+            "Role": ROLE,
+            "Code": {"ZipFile": zipped(source)},
+            "Timeout": 10,
+            "Environment": {"Variables": {"TRACE": str(self.trace)}},
+            **settings,
+        }
+        lambda_client.create_function(**self._request)
+
+    def ensure_deployed(self) -> None:
+        """Deploy the function again if the emulator forgot it, as `up` does after a kill."""
+        names = [function["FunctionName"] for function in self._client.list_functions()["Functions"]]
+        if self.name not in names:
+            self._client.create_function(**self._request)
+
+    def records(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.trace.read_text().splitlines()] if self.trace.exists() else []
+
+    def events(self) -> list[Any]:
+        return [record["event"] for record in self.records()]
+
+    def fail_from_now_on(self) -> None:
+        Path(f"{self.trace}.fail").touch()
+
+    def succeed_from_now_on(self) -> None:
+        Path(f"{self.trace}.fail").unlink()
+
+    def invoke(self, event: Any, **settings: Any) -> Any:
+        return self._client.invoke(FunctionName=self.name, Payload=json.dumps(event).encode(), **settings)
+
+
+def zipped(source: str) -> bytes:
+    """Return a package whose ``index.py`` holds the source."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as package:
+        package.writestr("index.py", source)
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def recorder(client: Callable[[str], Any], tmp_path: Path) -> Callable[..., Recorder]:
+    """Deploys recording functions."""
+
+    def deploy(**settings: Any) -> Recorder:
+        return Recorder(client("lambda"), tmp_path, **settings)
+
+    return deploy
+
+
+class Queue:
+    """An SQS queue that remembers what was received from it."""
+
+    def __init__(self, sqs: Any) -> None:
+        self._sqs = sqs
+        self.url = sqs.create_queue(QueueName=f"queue-{uuid.uuid4().hex[:8]}")["QueueUrl"]
+        attributes = sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=["QueueArn"])["Attributes"]
+        self.arn: str = attributes["QueueArn"]
+        self.messages: list[dict[str, Any]] = []
+
+    def receive(self) -> list[dict[str, Any]]:
+        answer = self._sqs.receive_message(QueueUrl=self.url, MaxNumberOfMessages=10, MessageAttributeNames=["All"])
+        self.messages += answer.get("Messages", [])
+        return self.messages
+
+
+@pytest.fixture
+def queue(client: Callable[[str], Any]) -> Callable[[], Queue]:
+    """Creates queues."""
+    return lambda: Queue(client("sqs"))
