@@ -130,10 +130,20 @@ class Registry(Protocol):
     def endpoint(self, project: str) -> Endpoint:
         """The current endpoint, revision 0 and nobody serving when there never was one."""
 
-    def move_endpoint(self, project: str, decide: Callable[[Endpoint], Endpoint | None], *, actor: str, action: str) -> Endpoint:
+    def move_endpoint(
+        self,
+        project: str,
+        decide: Callable[[Endpoint], Endpoint | None],
+        *,
+        actor: str,
+        action: str,
+        reasons: Sequence[str] = (),
+    ) -> Endpoint:
         """Read, decide, write in one conditional transaction with its audit event; decide again after a lost race.
 
-        ``decide`` returns the new endpoint (revision is set here) or None to leave it as it is; what it raises passes.
+        ``decide`` returns the new endpoint (project, revision, manifests and updated_at are set here) or None to leave it as it
+        is; what it raises passes. NotFound when a version is not registered, IllegalMove when the rules of
+        ``driftless.endpoints`` forbid the move.
         """
 
     def audit(self, project: str) -> list[AuditEvent]:
@@ -144,8 +154,13 @@ class Registry(Protocol):
     def monitoring(self, project: str, limit: int = 50) -> list[dict[str, Any]]:
         """Reports, newest window first."""
 
-    def record_retrain(self, decision: RetrainDecision, event_id: str) -> RetrainDecision:
-        """Keep a decision; a second one for the same event answers the first."""
+    def record_retrain(
+        self, project: str, event_id: str, decide: Callable[[Sequence[RetrainDecision]], RetrainDecision]
+    ) -> RetrainDecision:
+        """The decision about an event, made once: ``decide`` sees the newest decisions, and again after a lost race.
+
+        An event that was decided before answers its first decision. Two events at once are decided one after the other.
+        """
 
     def retrains(self, project: str, limit: int = 50) -> list[RetrainDecision]:
         """Newest first."""
