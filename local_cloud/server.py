@@ -77,9 +77,11 @@ async def _serve(data: Path, port: int) -> None:
     from hypercorn.config import Config
 
     from local_cloud import mends
+    from local_cloud.durability import recovery
     from local_cloud.runner import execute
 
     application = emulator.module("app").app
+    recovery.install(data)
     runner = execute.install(data / "packages", f"http://{HOST}:{port}")
     mends.apply_all()
     stop = asyncio.Event()

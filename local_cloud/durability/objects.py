@@ -1,0 +1,112 @@
+"""S3: an object is on disk, whole, before its PUT is answered.
+
+MiniStack writes each object's bytes and then its description, two files; a process killed between the two would leave
+new bytes under an old ETag. Here both are written beside their places, an intent that names the moves is put down, and
+only then are they moved: the next start finishes what the intent says, or finds none and keeps the old object. What a
+bucket is (versioning, policy, notifications) is saved before a change of it is answered, and before the first object of
+a bucket that the last snapshot does not know.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from pathlib import Path
+from typing import Any
+
+from local_cloud import emulator
+from local_cloud.durability.snapshots import Snapshots
+
+_READ_METHODS = ("GET", "HEAD", "OPTIONS")
+
+
+class Objects:
+    """All-or-nothing files for S3 objects, and timely snapshots of buckets.
+
+    Parameters
+    ----------
+    folder : Path
+        Where intents lie, on the same file system as the objects.
+    snapshots : Snapshots
+        Writes the state files.
+    """
+
+    def __init__(self, folder: Path, snapshots: Snapshots) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._snapshots = snapshots
+        self._known: set[str] = set()
+        self.finish_intents()
+        self._service = emulator.module("services.s3")
+        self._handle = emulator.original(self._service, "handle_request")
+        self._get_state = emulator.original(self._service, "get_state")
+        for name in ("_object_disk_path", "_key_history_meta", "_object_meta_from_record", "_other_key_disk_path"):
+            emulator.original(self._service, name)
+        for name in ("_remove_key_files", "_parse_bucket_key", "_buckets", "DATA_DIR"):
+            emulator.original(self._service, name)
+
+    def install(self) -> None:
+        """Take the place of the service's request handler and of its writing of objects."""
+        emulator.replace(self._service, "handle_request", self.handle)
+        emulator.replace(self._service, "get_state", self.state)
+        emulator.replace(self._service, "_persist_object", self.persist)
+
+    def finish_intents(self) -> None:
+        """Make the moves that a killed process had decided on."""
+        for intent in self._folder.glob("*.json"):
+            for source, target in json.loads(intent.read_text()):
+                if Path(source).exists():
+                    Path(source).replace(target)
+            intent.unlink()
+        for unfinished in self._folder.glob("*.unfinished"):
+            unfinished.unlink()
+
+    async def handle(
+        self, method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any], **how: Any
+    ) -> Any:
+        """Serve a request; a change to a bucket is saved before it is answered."""
+        response = await self._handle(method, path, headers, body, query, **how)
+        if method not in _READ_METHODS and response[0] < 300:
+            _, key = self._service._parse_bucket_key(path, headers)
+            if (not key and "delete" not in query) or not self._buckets() <= self._known:
+                self._snapshots.save("s3")
+        return response
+
+    def state(self) -> dict[str, Any]:
+        """Return the state of the buckets and remember which they are."""
+        self._known = self._buckets()
+        state: dict[str, Any] = self._get_state()
+        return state
+
+    def persist(self, bucket: str, key: str, record: dict[str, Any]) -> None:
+        """Put an object's bytes and description in their places, both or neither."""
+        place = self._service._object_disk_path(bucket, key)
+        description = {
+            **self._service._object_meta_from_record(record),
+            **self._service._key_history_meta(bucket, key),
+            "key": key,
+        }
+        files = {f"{place}.meta.json": json.dumps(description).encode()}
+        if record.get("body") is not None:
+            files[place] = record["body"]
+        Path(place).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        token = uuid.uuid4().hex
+        moves = []
+        for number, (target, content) in enumerate(files.items()):
+            source = self._folder / f"{token}-{number}.content"
+            source.write_bytes(content)
+            moves.append((str(source), target))
+        intent = self._folder / f"{token}.json"
+        unfinished = intent.with_suffix(".unfinished")
+        unfinished.write_text(json.dumps(moves))
+        unfinished.replace(intent)
+        for source_path, target in moves:
+            Path(source_path).replace(target)
+        intent.unlink()
+        record["body"] = None  # it is read from disk from now on
+        root = os.path.join(self._service.DATA_DIR, self._service.get_account_id(), bucket)  # noqa: PTH118
+        self._service._remove_key_files(self._service._other_key_disk_path(root, key, place))
+
+    def _buckets(self) -> set[str]:
+        return {f"{scoped}:{bucket['created']}" for scoped, bucket in list(self._service._buckets._data.items())}

@@ -1,0 +1,89 @@
+"""What a killed process left half done, put into the state AWS would show.
+
+An execution that ran is ABORTED, its input and history kept, so that a rerun can start from it. A stack operation that
+was under way has failed: a creation is rolled back (CDK deletes such a stack and creates it anew), an update is rolled
+back to the template that was last complete, so the next deploy finds the difference and applies it again. Resources are
+what they were: a deploy adopts them because the stack still names them.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from local_cloud import emulator
+from local_cloud.durability.objects import Objects
+from local_cloud.durability.snapshots import Snapshots
+from local_cloud.durability.tables import Tables
+
+_CAUSE = "The embedded cloud stopped while this execution was running"
+_STACK_STATUS = {
+    "CREATE_IN_PROGRESS": "ROLLBACK_COMPLETE",
+    "ROLLBACK_IN_PROGRESS": "ROLLBACK_COMPLETE",
+    "DELETE_IN_PROGRESS": "DELETE_FAILED",
+}
+
+
+def install(data: Path) -> None:
+    """Make the services' state durable under a folder, and restore it when the application starts.
+
+    Parameters
+    ----------
+    data : Path
+        The folder MiniStack was told to keep its state under.
+    """
+    application = emulator.module("app")
+    snapshots = Snapshots(data / "services")
+    objects = Objects(data / "intents", snapshots)
+    tables = Tables(data / "journal", snapshots)
+    objects.install()
+    tables.install()
+    snapshots.install()
+    load = emulator.original(application, "_load_persisted_state")
+
+    def restore() -> None:
+        load()
+        tables.replay()
+        abort_executions(emulator.module("services.stepfunctions"))
+        settle_stacks(emulator.module("services.cloudformation"))
+        settle_functions(emulator.module("services.lambda_svc"))
+        snapshots.save("s3")
+        snapshots.save_everything()
+        snapshots.start()
+
+    emulator.replace(application, "_load_persisted_state", restore)
+
+
+def abort_executions(service: Any) -> None:
+    """Show executions that cannot go on as ABORTED (MiniStack's loader has marked them)."""
+    for execution in service._executions.all_values():
+        if execution.get("error") == "States.ServiceRestart":
+            execution.update(status="ABORTED", error="Cloud.Stopped", cause=_CAUSE)
+            details = {"executionAbortedEventDetails": {"error": "Cloud.Stopped", "cause": _CAUSE}}
+            service._add_event(execution, "ExecutionAborted", details)
+
+
+def settle_stacks(service: Any) -> None:
+    """Give every stack whose operation was cut short the status of one that failed."""
+    for stack in service._stacks._data.values():
+        status = stack["StackStatus"]
+        if not status.endswith("_IN_PROGRESS") or status == "REVIEW_IN_PROGRESS":
+            continue
+        stack["StackStatus"] = _STACK_STATUS.get(status, "UPDATE_ROLLBACK_COMPLETE")
+        stack["StackStatusReason"] = "The embedded cloud stopped during the operation"
+        stack["LastUpdatedTime"] = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+        if stack["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE":
+            stack["_template_body"] = json.dumps(stack["_template"])
+
+
+def settle_functions(service: Any) -> None:
+    """Finish the transitions of functions that were becoming active."""
+    for function in service._functions._data.values():
+        for record in (function, *function.get("versions", {}).values()):
+            config = record["config"]
+            if config.get("State") == "Pending":
+                config.update(State="Active", StateReason="", StateReasonCode="")
+            if config.get("LastUpdateStatus") == "InProgress":
+                config.update(LastUpdateStatus="Successful")

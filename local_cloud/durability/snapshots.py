@@ -1,0 +1,214 @@
+"""The control plane on disk: each service's state in one file, written soon after it changed.
+
+Requests that change something mark their service, and a thread saves what is marked. A CloudFormation operation marks
+everything until it has ended, because it creates resources of every kind inside the process, and the stack itself is
+saved last: a stack is never complete on disk without its resources. Step Functions is saved while anything runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+from local_cloud import emulator
+
+_TICK = 0.5  # seconds between two looks at what has changed
+_STACK_TICK = 2.0  # seconds between two snapshots of everything while a stack operation runs
+_ATTEMPTS = 5  # a state may change while it is copied
+_READS = ("Describe", "Get", "List", "Head", "Filter", "Lookup", "Search", "Simulate", "Test", "Validate", "Poll")
+_FREQUENT = frozenset(
+    {
+        *("SendMessage", "SendMessageBatch", "ReceiveMessage", "DeleteMessage", "DeleteMessageBatch", "Publish"),
+        *("PutLogEvents", "PutMetricData", "PutEvents", "ChangeMessageVisibility", "Sign", "Verify", "Encrypt"),
+        *("Decrypt", "GenerateDataKey", "AssumeRole"),
+    }
+)
+_STATE_KEYS = {
+    "states": ("stepfunctions",),
+    "events": ("eventbridge",),
+    "monitoring": ("cloudwatch",),
+    "logs": ("cloudwatch_logs",),
+    "apigateway": ("apigateway", "apigateway_v1"),
+    "lambda": ("lambda",),
+    "execute-api": (),
+    "s3": (),
+    "dynamodb": (),
+}
+
+
+class Snapshots:
+    """Save services' states, at once or soon.
+
+    Parameters
+    ----------
+    folder : Path
+        Where MiniStack keeps its state files.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._layers = folder / "layers"
+        self._layers.mkdir(parents=True, exist_ok=True)
+        self._application = emulator.module("app")
+        persistence = emulator.module("core.persistence")
+        self._encode: Callable[[Any], Any] = emulator.original(persistence, "_json_default")
+        self._format_version: Callable[[str], int] = emulator.original(persistence, "_state_format_version")
+        self._states: Callable[[], dict[str, Callable[[], Any]]] = emulator.original(
+            self._application, "_build_persistence_save_dict"
+        )
+        self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._marked: set[str] = set()
+        self._everything = False
+        self._digests: dict[int, tuple[bytes, str]] = {}
+
+    def install(self) -> None:
+        """Watch requests, and make layers part of the state as references rather than bytes."""
+        dispatch = emulator.original(self._application, "_dispatch_service_request")
+
+        async def dispatch_and_mark(method: str, path: str, headers: dict[str, str], body: bytes, *rest: Any) -> Any:
+            response = await dispatch(method, path, headers, body, *rest)
+            if response[0] < 300:
+                self._mark(method, path, headers, body)
+            return response
+
+        emulator.replace(self._application, "_dispatch_service_request", dispatch_and_mark)
+        service = emulator.module("services.lambda_svc")
+        state_of_functions = emulator.original(service, "get_state")
+        load = emulator.original(service, "load_persisted_state")
+        # Blobs are content-addressed; removing one before the file that no longer names it is in place would lose it.
+        emulator.replace(service, "_prune_orphan_code_blobs", lambda referenced: None)
+        emulator.replace(service, "get_state", lambda: self._with_layer_references(state_of_functions()))
+        emulator.replace(service, "load_persisted_state", lambda data: load(self._with_layer_bytes(data)))
+
+    def start(self) -> None:
+        """Begin to save what is marked; called on the server's loop."""
+        loop = asyncio.get_running_loop()
+        threading.Thread(target=self._run, args=(loop,), daemon=True, name="snapshots").start()
+
+    def save(self, name: str) -> None:
+        """Write one service's state now."""
+        get_state = self._states().get(name)
+        if get_state is None:
+            return
+        with self._locks[name]:
+            state = _copied(get_state)
+            if state is None:
+                return
+            wrapped = {"__ministack_format__": self._format_version(name), "payload": state}
+            unfinished = self._folder / f"{name}.unfinished"
+            unfinished.write_text(json.dumps(wrapped, default=self._encode))
+            unfinished.replace(self._folder / f"{name}.json")
+
+    def save_everything(self) -> None:
+        """Write the state of every service but DynamoDB, which is saved on the server's loop; stacks last."""
+        for name in sorted(self._states(), key=lambda name: name == "cloudformation"):
+            if name != "dynamodb":
+                self.save(name)
+
+    def _mark(self, method: str, path: str, headers: dict[str, str], body: bytes) -> None:
+        if method in ("GET", "HEAD", "OPTIONS") or path.endswith("/invocations"):
+            return
+        signing_name = _signing_name(headers)
+        operation = _operation(headers, body)
+        if operation.startswith(_READS) or operation in _FREQUENT:
+            return
+        if signing_name == "cloudformation":
+            self._everything = True
+        else:
+            self._marked.update(_STATE_KEYS.get(signing_name, (signing_name,)))
+
+    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
+        last = 0.0
+        executions: list[tuple[str, str, int]] = []
+        while True:
+            time.sleep(_TICK)
+            if executions != (now := self._executions()):
+                executions = now
+                self._marked.add("stepfunctions")
+            busy = self._stack_under_way()
+            if self._everything and (not busy or time.monotonic() - last > _STACK_TICK):
+                self._everything = busy
+                self._marked.clear()
+                asyncio.run_coroutine_threadsafe(self._save_tables(), loop).result()
+                self.save_everything()
+                last = time.monotonic()
+            marked, self._marked = self._marked, set()
+            for name in marked:
+                self.save(name)
+
+    async def _save_tables(self) -> None:
+        self.save("dynamodb")
+
+    def _executions(self) -> list[tuple[str, str, int]]:
+        service = emulator.module("services.stepfunctions")
+        return [
+            (execution["executionArn"], execution["status"], len(execution["events"]))
+            for execution in list(service._executions._data.values())
+        ]
+
+    def _stack_under_way(self) -> bool:
+        stacks = list(emulator.module("services.cloudformation")._stacks._data.values())
+        return any(
+            stack["StackStatus"].endswith("_IN_PROGRESS") and stack["StackStatus"] != "REVIEW_IN_PROGRESS" for stack in stacks
+        )
+
+    def _with_layer_references(self, state: dict[str, Any]) -> dict[str, Any]:
+        for layer in state["layers"]._data.values():
+            for version in layer["versions"]:
+                content = version.get("_zip_data")
+                if isinstance(content, bytes):
+                    version["_zip_data"] = {"layer": self._stored(content)}
+        return state
+
+    def _with_layer_bytes(self, state: dict[str, Any]) -> dict[str, Any]:
+        for layer in state["layers"]._data.values():
+            for version in layer["versions"]:
+                reference = version.get("_zip_data")
+                if isinstance(reference, dict):
+                    version["_zip_data"] = (self._layers / reference["layer"]).read_bytes()
+        return state
+
+    def _stored(self, content: bytes) -> str:
+        known = self._digests.get(id(content))
+        if known is None or known[0] is not content:
+            digest = hashlib.sha256(content).hexdigest()
+            path = self._layers / digest
+            if not path.exists():
+                unfinished = path.with_suffix(".unfinished")
+                unfinished.write_bytes(content)
+                unfinished.replace(path)
+            known = self._digests[id(content)] = (content, digest)
+        return known[1]
+
+
+def _copied(get_state: Callable[[], Any]) -> Any:
+    """Copy a state that other threads may be changing."""
+    for _ in range(_ATTEMPTS):
+        try:
+            return get_state()
+        except RuntimeError:  # a dictionary changed its size under the copy
+            time.sleep(0.01)
+    return get_state()
+
+
+def _signing_name(headers: dict[str, str]) -> str:
+    """Return the service a request was signed for: ``…/us-east-1/ssm/aws4_request``."""
+    scope = headers.get("authorization", "").partition("Credential=")[2].split(",")[0].split("/")
+    return scope[3] if len(scope) > 3 else ""
+
+
+def _operation(headers: dict[str, str], body: bytes) -> str:
+    target = headers.get("x-amz-target", "")
+    if target:
+        return target.rpartition(".")[2]
+    if "x-www-form-urlencoded" in headers.get("content-type", ""):
+        return parse_qs(body[:4096].decode("utf-8", errors="replace")).get("Action", [""])[0]
+    return ""
