@@ -44,16 +44,17 @@ def test_each_append_is_a_version_that_stays_readable(tables: DeltaTables, tmp_p
     assert tables.latest(TABLE) is None and list(tables.history(TABLE)) == []
     first = tables.append(TABLE, parquet(tmp_path, "a", 0), columns=COLUMNS, transaction="a", commit={"source": "one"})
     second = tables.append(TABLE, parquet(tmp_path, "b", 10), columns=COLUMNS, transaction="b", commit={"source": "two"})
-    assert (first, second, tables.latest(TABLE)) == ((0, False), (1, False), 1)
-    assert ids(tables.fetch(TABLE, 0, tmp_path / "v0")) == [0, 1]
-    assert ids(tables.fetch(TABLE, 1, tmp_path / "v1")) == [0, 1, 10, 11]
+    assert (first, second, tables.latest(TABLE)) == ((1, False), (2, False), 2)
+    assert tables.fetch(TABLE, 0, tmp_path / "v0") == []
+    assert ids(tables.fetch(TABLE, 1, tmp_path / "v1")) == [0, 1]
+    assert ids(tables.fetch(TABLE, 2, tmp_path / "v2")) == [0, 1, 10, 11]
 
 
 def test_a_source_is_committed_once_and_names_the_version_that_holds_it(tables: DeltaTables, tmp_path: Path) -> None:
     for transaction, first in (("a", 0), ("b", 10), ("c", 20)):
         tables.append(TABLE, parquet(tmp_path, transaction, first), columns=COLUMNS, transaction=transaction, commit={})
-    assert tables.append(TABLE, parquet(tmp_path, "b2", 99), columns=COLUMNS, transaction="b", commit={}) == (1, True)
-    assert ids(tables.fetch(TABLE, 2, tmp_path / "all")) == [0, 1, 10, 11, 20, 21]
+    assert tables.append(TABLE, parquet(tmp_path, "b2", 99), columns=COLUMNS, transaction="b", commit={}) == (2, True)
+    assert ids(tables.fetch(TABLE, 3, tmp_path / "all")) == [0, 1, 10, 11, 20, 21]
 
 
 def test_concurrent_deliveries_of_the_same_sources_commit_each_once(tables: DeltaTables, tmp_path: Path) -> None:
@@ -64,20 +65,21 @@ def test_concurrent_deliveries_of_the_same_sources_commit_each_once(tables: Delt
 
     with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(deliver, range(16)))
-    assert sorted(version for version, duplicate in answers if not duplicate) == [0, 1, 2, 3]
+    assert sorted(version for version, duplicate in answers if not duplicate) == [1, 2, 3, 4]
     assert all(answers[i][0] == answers[i % 4][0] for i in range(16))
-    assert sorted(ids(tables.fetch(TABLE, 3, tmp_path / "all"))) == [0, 1, 10, 11, 20, 21, 30, 31]
+    assert sorted(ids(tables.fetch(TABLE, 4, tmp_path / "all"))) == [0, 1, 10, 11, 20, 21, 30, 31]
 
 
 def test_history_tells_what_was_committed_newest_first(tables: DeltaTables, tmp_path: Path) -> None:
     before = datetime.now(UTC).replace(microsecond=0)
     tables.append(TABLE, parquet(tmp_path, "a", 0), columns=COLUMNS, transaction="a", commit={"key": "shop/orders/a.csv"})
     tables.append(TABLE, parquet(tmp_path, "b", 0), columns=COLUMNS, transaction="b", commit={"key": "shop/orders/b.csv"})
-    history = list(tables.history(TABLE))
+    *history, creation = tables.history(TABLE)
     assert [(entry["version"], entry["key"], entry["transaction"]) for entry in history] == [
-        (1, "shop/orders/b.csv", "b"),
-        (0, "shop/orders/a.csv", "a"),
+        (2, "shop/orders/b.csv", "b"),
+        (1, "shop/orders/a.csv", "a"),
     ]
+    assert creation["version"] == 0
     assert all(before <= entry["time"] <= datetime.now(UTC) for entry in history)
 
 
@@ -94,7 +96,7 @@ def test_a_new_column_widens_the_table_and_a_changed_type_is_refused(tables: Del
 
 def test_unknown_tables_and_versions_are_not_found(tables: DeltaTables, tmp_path: Path) -> None:
     with pytest.raises(NotFound):
-        tables.fetch(TABLE, 0, tmp_path / "x")
+        tables.fetch(TABLE, 1, tmp_path / "x")
     tables.append(TABLE, parquet(tmp_path, "a", 0), columns=COLUMNS, transaction="a", commit={})
     with pytest.raises(NotFound, match="no version 7"):
         tables.fetch(TABLE, 7, tmp_path / "x")
@@ -105,7 +107,7 @@ def test_a_data_file_of_other_size_than_the_log_says_is_refused(tables: DeltaTab
     data = next((tmp_path / "lake" / TABLE).glob("*.parquet"))
     data.write_bytes(data.read_bytes() + b"tampered")
     with pytest.raises(IntegrityError):
-        tables.fetch(TABLE, 0, tmp_path / "x")
+        tables.fetch(TABLE, 1, tmp_path / "x")
 
 
 def test_a_store_that_does_not_answer_is_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,17 +13,18 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
+from uuid import NAMESPACE_URL, uuid5
 
 import duckdb
 from deltalake import CommitProperties, DeltaTable, Field, Schema, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.schema import PrimitiveType
-from deltalake.transaction import AddAction, create_table_with_add_actions
+from deltalake.transaction import AddAction
 
 from driftless.adapters.local import FolderStore
 from driftless.errors import AccessDenied, Conflict, DataRejected, IntegrityError, NotFound, StoreUnavailable
@@ -33,7 +34,7 @@ _TYPES = {"integer": "long", "number": "double", "string": "string", "boolean": 
 _ATTEMPTS = 10
 _LOG_FILE = re.compile(r"/_delta_log/(\d{20})\.json$")
 # Versions that a run was trained on must stay readable for as long as its model may be asked about.
-_CONFIGURATION: dict[str, str | None] = {"delta.logRetentionDuration": "interval 3650 days"}
+_CONFIGURATION = {"delta.logRetentionDuration": "interval 3650 days"}
 
 
 class DeltaTables:
@@ -104,7 +105,7 @@ class DeltaTables:
                 found = DeltaTable(f"{self._root}/{table}", storage_options=self._options)
             except TableNotFoundError:
                 return None
-        # A log folder whose first entry is still being written opens as version -1.
+        # A folder with data files and no log entry yet opens as version -1.
         return found if found.version() >= 0 else None
 
     def _log(self, table: str) -> Iterator[tuple[int, list[dict[str, Any]]]]:
@@ -138,21 +139,36 @@ class DeltaTables:
         properties = CommitProperties({"userMetadata": note}, app_transactions=[Transaction(transaction, 1)])
         found = self._open(table)
         if found is None:
-            create_table_with_add_actions(
-                f"{self._root}/{table}",
-                schema,
-                [action],
-                configuration=_CONFIGURATION,
-                storage_options=self._options,
-                commit_properties=properties,
-            )
-            return 0, False
+            self._create(table, schema)
+            found = self._open(table)
+        if found is None:
+            raise StoreUnavailable(f"table {table} was created but cannot be read")
         self._widen(table, found, schema)
         # Asked of the very snapshot that the commit starts from: deltalake refuses what came under this transaction since.
         if _committed(found, transaction):
             return self._holding(table, found, transaction), True
         found.create_write_transaction([action], "append", found.schema(), commit_properties=properties)
         return self._holding(table, found, transaction), False
+
+    def _create(self, table: str, schema: Schema) -> None:
+        """Write version 0, the empty table, unless somebody else has.
+
+        deltalake's own creation, when it loses a race, commits a second creation on top: here the conditional put decides.
+        """
+        metadata = {
+            "id": str(uuid5(NAMESPACE_URL, f"{self._root}/{table}")),
+            "format": {"provider": "parquet", "options": {}},
+            "schemaString": schema.to_json(),
+            "partitionColumns": [],
+            "configuration": _CONFIGURATION,
+            "createdTime": int(datetime.now(UTC).timestamp() * 1000),
+        }
+        info = {"timestamp": metadata["createdTime"], "operation": "CREATE TABLE", "operationParameters": {}}
+        protocol = {"minReaderVersion": 1, "minWriterVersion": 2}
+        lines = [{"commitInfo": info}, {"protocol": protocol}, {"metaData": metadata}]
+        content = "\n".join(json.dumps(line) for line in lines).encode()
+        with suppress(Conflict):
+            self._files.put(f"{table}/_delta_log/{0:020d}.json", content, content_type="application/json", if_absent=True)
 
     def _widen(self, table: str, found: DeltaTable, schema: Schema) -> None:
         """Add the columns that the project has gained; a changed type is refused, since old files keep the old one."""
@@ -204,8 +220,7 @@ def _translated(what: str) -> Iterator[None]:
     except CommitFailedError as error:
         raise Conflict(f"{what}: {error}") from error
     except DeltaError as error:
-        lost = "already exists" in str(error)
-        raise (Conflict if lost else StoreUnavailable)(f"{what}: {error}") from error
+        raise StoreUnavailable(f"{what}: {error}") from error
     except OSError as error:
         denied = "403" in str(error) or "Forbidden" in str(error) or isinstance(error, PermissionError)
         raise (AccessDenied if denied else StoreUnavailable)(f"{what}: {error}") from error
