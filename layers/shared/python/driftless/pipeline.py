@@ -1,0 +1,123 @@
+"""The fitted thing: one scikit-learn Pipeline from raw feature columns to predictions, the same for tuning and training.
+
+All that depends on training statistics lives inside it, so it ships inside the ONNX graph. Categories that training saw fewer
+than ``RARE`` times, and those it never saw, share one meaning ("other"): ordinal -1 for trees, all zeros for linear models. The
+known categories are listed explicitly, because explicit lists convert faithfully to ONNX and scikit-learn's own infrequent
+handling does not. A null category is the category ``""`` like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+
+from driftless.errors import BadProject, NotEnoughData
+from driftless.estimators import Preparation, build, kind_of
+from driftless.metrics import class_name
+from driftless.model_inputs import Values, dtype_of, float_matrix, require, string_column
+from driftless.project import Project
+
+RARE = 20
+"""A category needs this many training rows to be told apart."""
+
+
+def features_frame(project: Project, columns: Mapping[str, Values]) -> pandas.DataFrame:
+    """The model's inputs in the convention of ``driftless.model_inputs``: float32 columns and object columns of str."""
+    names = list(project.features.columns)
+    require(columns, names)
+    floats = [name for name in names if dtype_of(project.features.columns[name].type) == "float"]
+    matrix = float_matrix(columns, floats)
+    ready: dict[str, pandas.Series] = {}
+    for name in names:
+        if name in floats:
+            ready[name] = pandas.Series(matrix[floats.index(name)])
+        else:
+            ready[name] = pandas.Series(string_column(columns[name]), dtype=object)
+    return pandas.DataFrame(ready)
+
+
+def target_values(project: Project, values: NDArray[Any]) -> NDArray[Any]:
+    """The target as fitted: int64 0 or 1, class names (object), or float64.
+
+    Raises
+    ------
+    BadProject
+        When a label is none of ``target.classes``.
+    NotEnoughData
+        When fewer than two classes occur, or a listed class does not.
+    """
+    if project.task == "regression":
+        return np.asarray(values, dtype=np.float64)
+    if project.task == "binary":
+        binary = np.asarray(values, dtype=bool).astype(np.int64)
+        if len(np.unique(binary)) < 2:
+            raise NotEnoughData(f"the target {project.target.name!r} has one value only in the {len(binary)} training rows")
+        return binary
+    named = np.array([class_name(value) for value in values], dtype=object)
+    classes, found = set(project.target.classes or ()), set(named.tolist())
+    if found - classes:
+        unknown = ", ".join(sorted(found - classes))
+        fix = "list every class the target expression can yield"
+        raise BadProject(
+            f"projects/{project.name}/project.toml", "target.classes", f"the data holds other classes: {unknown}", fix
+        )
+    if classes - found:
+        raise NotEnoughData(f"no training row has class {', '.join(sorted(classes - found))}")
+    return named
+
+
+def fit(project: Project, parameters: Mapping[str, Any], frame: pandas.DataFrame, target: NDArray[Any]) -> Pipeline:
+    """Fit a fresh Pipeline.
+
+    Parameters
+    ----------
+    parameters : mapping
+        The candidate's parameters, over ``model.parameters``.
+    frame : DataFrame of shape (n, n_features)
+        From :func:`features_frame`.
+    target : ndarray of shape (n,)
+        From :func:`target_values`.
+    """
+    estimator = build(project, parameters)
+    columns = _preparation(project, kind_of(project).preparation, frame)
+    return Pipeline([("columns", columns), ("model", estimator)]).fit(frame, target)
+
+
+def _preparation(project: Project, preparation: Preparation, frame: pandas.DataFrame) -> ColumnTransformer:
+    categories = [name for name, column in project.features.columns.items() if column.type == "category"]
+    numbers = [name for name in project.features.columns if name not in categories]
+    steps: list[tuple[str, BaseEstimator | str, list[str]]] = []
+    if numbers:
+        steps.append(("numbers", _numbers(preparation), numbers))
+    if categories:
+        known = [_known(frame[name].to_numpy()) for name in categories]
+        steps.append(("categories", _categories(preparation, known), categories))
+    return ColumnTransformer(steps, remainder="drop", sparse_threshold=0.0)
+
+
+def _numbers(preparation: Preparation) -> BaseEstimator | str:
+    if preparation == "trees_with_nulls":
+        return "passthrough"
+    imputer = SimpleImputer(strategy="median", keep_empty_features=True)
+    return imputer if preparation == "trees" else Pipeline([("fill", imputer), ("scale", StandardScaler())])
+
+
+def _categories(preparation: Preparation, known: Sequence[NDArray[np.object_]]) -> BaseEstimator:
+    if preparation == "linear":
+        return OneHotEncoder(categories=list(known), handle_unknown="ignore", sparse_output=False, dtype=np.float32)
+    return OrdinalEncoder(categories=list(known), handle_unknown="use_encoded_value", unknown_value=-1, dtype=np.float32)
+
+
+def _known(values: NDArray[np.object_]) -> NDArray[np.object_]:
+    names, counts = np.unique(values.astype(str), return_counts=True)
+    known = names[counts >= RARE].tolist()
+    return np.array(known or [str(names[np.argmax(counts)])], dtype=object)

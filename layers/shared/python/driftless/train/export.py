@@ -1,0 +1,98 @@
+"""From a fitted Pipeline to ONNX bytes that mean the same and are the same at every run.
+
+skl2onnx hands lists of bool to ``make_attribute``, which onnx refuses; they are cast to int around the call. Whether the graph
+predicts what the Pipeline predicts is not decided here but by the parity gate.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Iterator
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import onnx.helper
+import skl2onnx
+from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+from sklearn.pipeline import Pipeline
+
+from driftless.errors import ExportRefused
+from driftless.model_inputs import dtype_of
+from driftless.project import Project
+
+OPSET = {"": 18, "ai.onnx.ml": 3}
+# Converters refuse by all of these; MissingConverter and MissingShapeCalculator are RuntimeErrors.
+_REFUSALS = (NotImplementedError, RuntimeError, ValueError, TypeError)
+
+
+def to_onnx(project: Project, pipeline: Pipeline) -> bytes:
+    """Convert a fitted Pipeline.
+
+    Raises
+    ------
+    ExportRefused
+        When a step has no conversion, with the converter's reason.
+    """
+    inputs = [
+        (name, StringTensorType([None, 1]) if dtype_of(column.type) == "string" else FloatTensorType([None, 1]))
+        for name, column in project.features.columns.items()
+    ]
+    options: dict[int, Any] = {} if project.task == "regression" else {id(pipeline.steps[-1][1]): {"zipmap": False}}
+    try:
+        with _integer_attributes(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            converted = skl2onnx.convert_sklearn(pipeline, project.name, inputs, options=options, target_opset=OPSET)
+    except _REFUSALS as error:
+        # A converter's message may hold a whole forest; a state machine's payload may not.
+        raise ExportRefused(f"{project.model.estimator} has no ONNX form: {str(error)[:500]}") from error
+    content: bytes = converted.SerializeToString(deterministic=True)
+    return content
+
+
+def interface(project: Project, pipeline: Pipeline) -> dict[str, Any]:
+    """``interface.json``: what serving needs to know of the model besides its graph."""
+    described: list[dict[str, Any]] = [
+        {
+            "name": name,
+            "type": column.type,
+            "nullable": column.nullable,
+            "range": list(column.range) if column.range is not None else None,
+            "allowed": list(column.allowed) if column.allowed is not None else None,
+            "pii": column.pii,
+        }
+        for name, column in project.features.columns.items()
+    ]
+    regression = project.task == "regression"
+    return {
+        "project": project.name,
+        "task": project.task,
+        "features": described,
+        "classes": None if regression else class_names(project, pipeline),
+        "event_time": project.datasets[project.features.base].event_time,
+        "inputs": [
+            {"name": name, "feature": name, "dtype": dtype_of(column.type)} for name, column in project.features.columns.items()
+        ],
+        "outputs": {"label": None if regression else "label", "scores": "variable" if regression else "probabilities"},
+    }
+
+
+def class_names(project: Project, pipeline: Pipeline) -> list[str]:
+    """The model's classes in the order of its probability columns; empty for regression."""
+    if project.task == "regression":
+        return []
+    return ["false", "true"] if project.task == "binary" else [str(name) for name in pipeline.classes_]
+
+
+@contextlib.contextmanager
+def _integer_attributes() -> Iterator[None]:
+    genuine = onnx.helper.make_attribute
+
+    def make_attribute(key: str, value: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(value, list | tuple) and any(isinstance(item, bool | np.bool_) for item in value):
+            value = [int(item) for item in value]
+        return genuine(key, value, *args, **kwargs)
+
+    with mock.patch.object(onnx.helper, "make_attribute", make_attribute):
+        yield

@@ -1,0 +1,154 @@
+"""The train stage: choose, fit, export, profile.
+
+The best candidate by the tuning metric (ties: the lowest index) is fitted once more on the whole training part. What leaves
+the stage is data, not verdicts: the ONNX graph, its interface, the training profile, the scikit-learn pickle for people, and the
+parity rows with scikit-learn's own outputs, by which a later gate refuses a graph that predicts something else.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.pipeline import Pipeline
+
+from driftless.errors import BadRequest
+from driftless.outputs import output_columns, probability_columns
+from driftless.parquet import read_columns, write_columns
+from driftless.pipeline import features_frame, fit, target_values
+from driftless.ports import ObjectStore
+from driftless.profile import Baseline, Profile, hidden, profile_categories, profile_numbers
+from driftless.project import HIGHER_IS_BETTER, Project
+from driftless.records import ModelRecord, TrainingRequest, TunedRecord
+from driftless.train.export import class_names, interface, to_onnx
+from driftless.train.parity import CHALLENGE, parity_rows
+from driftless.train.thresholds import settle_thresholds
+
+
+class Train:
+    """Fit the best candidate and export it.
+
+    Parameters
+    ----------
+    artifacts : ObjectStore
+        The artifacts bucket.
+    projects : mapping of str to Project
+    """
+
+    def __init__(self, *, artifacts: ObjectStore, projects: Mapping[str, Project]) -> None:
+        self._artifacts = artifacts
+        self._projects = projects
+
+    def __call__(self, request: TrainingRequest) -> ModelRecord:
+        """Train one run's model.
+
+        Raises
+        ------
+        BadProject, NotEnoughData, ExportRefused
+        """
+        project = self._projects[request.run.project]
+        best = choose(request.tuned)
+        names = list(project.features.columns)
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch)
+            train = read_columns(
+                self._artifacts.fetch(request.dataset.train, folder / "train.parquet"), [*names, project.target.name]
+            )
+            holdout = read_columns(self._artifacts.fetch(request.dataset.holdout, folder / "holdout.parquet"), names)
+            frame, target = features_frame(project, train), target_values(project, train[project.target.name])
+            began = time.perf_counter()
+            pipeline = settle_thresholds(fit(project, best.candidate.parameters, frame, target))
+            seconds = time.perf_counter() - began
+            onnx = to_onnx(project, pipeline)
+            challenges = parity_rows(project, holdout)
+            features = {name: challenges[name] for name in names}
+            files = {
+                "parity_rows.parquet": write_columns(folder / "rows.parquet", {**features, CHALLENGE: challenges[CHALLENGE]}),
+                "parity_expected.parquet": write_columns(folder / "expected.parquet", _outputs(project, pipeline, features)),
+            }
+            prefix = f"runs/{request.run.project}/{request.run.run_id}/model"
+            refs = {name: self._artifacts.upload(path, f"{prefix}/{name}") for name, path in files.items()}
+        contents = {
+            "model.onnx": onnx,
+            "model.joblib": _pickled(pipeline),
+            "baseline.json": baseline(project, pipeline, train).model_dump_json().encode(),
+            "interface.json": json.dumps(interface(project, pipeline), indent=1, sort_keys=True).encode(),
+        }
+        refs |= {name: self._artifacts.put(f"{prefix}/{name}", content) for name, content in contents.items()}
+        return ModelRecord(
+            onnx=refs["model.onnx"],
+            joblib=refs["model.joblib"],
+            baseline=refs["baseline.json"],
+            interface=refs["interface.json"],
+            parity_rows=refs["parity_rows.parquet"],
+            parity_expected=refs["parity_expected.parquet"],
+            parameters={**project.model.parameters, **best.candidate.parameters},
+            tuning_metric=best.metric,
+            tuning_score=best.score,
+            fit_seconds=seconds,
+        )
+
+
+def choose(tuned: Sequence[TunedRecord]) -> TunedRecord:
+    """The best candidate in the metric's own direction; among equals the one of lowest index.
+
+    Raises
+    ------
+    BadRequest
+        When there is none.
+    """
+    if not tuned:
+        raise BadRequest("no candidate was tuned, so there is nothing to train")
+    sign = -1 if tuned[0].metric in HIGHER_IS_BETTER else 1
+    return min(tuned, key=lambda record: (sign * record.score, record.candidate.index))
+
+
+def baseline(project: Project, pipeline: Pipeline, train: Mapping[str, NDArray[Any]]) -> Baseline:
+    """The training profile: features, target, and the model's outputs on the rows it was fitted on."""
+    frame = features_frame(project, train)
+    features: dict[str, Profile] = {}
+    for name, column in project.features.columns.items():
+        values = frame[name].to_numpy()
+        if column.pii:
+            features[name] = hidden(values)
+        else:
+            features[name] = profile_categories(values) if column.type == "category" else profile_numbers(values)
+    target = train[project.target.name]
+    regression = project.task == "regression"
+    outputs = _outputs(project, pipeline, train)
+    scores = ["prediction"] if regression else probability_columns(class_names(project, pipeline))
+    profiles: dict[str, Profile] = {name: profile_numbers(outputs[name]) for name in scores}
+    if not regression:
+        profiles["prediction"] = profile_categories(outputs["prediction"])
+    return Baseline(
+        project=project.name,
+        rows=len(frame),
+        features=features,
+        target=profile_numbers(target) if regression else profile_categories(target),
+        outputs=profiles,
+    )
+
+
+def _outputs(project: Project, pipeline: Pipeline, columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    frame = features_frame(project, columns)
+    classes = class_names(project, pipeline)
+    if not classes:
+        values = np.asarray(pipeline.predict(frame), dtype=np.float64)
+        return output_columns(values, values, classes)
+    labels = pipeline.predict(frame)
+    named = labels.astype(bool) if project.task == "binary" else labels
+    return output_columns(named, np.asarray(pipeline.predict_proba(frame), dtype=np.float64), classes)
+
+
+def _pickled(pipeline: Pipeline) -> bytes:
+    content = io.BytesIO()
+    joblib.dump(pipeline, content, compress=3)
+    return content.getvalue()
