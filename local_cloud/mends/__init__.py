@@ -6,9 +6,9 @@ of MiniStack that it replaces, and ``apply`` replaces them; a test of the same n
 
 from __future__ import annotations
 
-from local_cloud.mends import delivery, patching
+from local_cloud.mends import alarms, delivery, emf, patching
 
-MENDS = (delivery,)
+MENDS = (delivery, alarms, emf)
 
 
 def apply_all() -> None:
