@@ -1,0 +1,96 @@
+"""Expected failures, and how any error becomes three plain facts: where it happened, why, and what to do next.
+
+A command never shows a traceback for what an operator can meet: a cloud that is not running, a stage that is not deployed, a
+failed execution, a refused request. Programming errors are not caught; they should be loud.
+"""
+
+from __future__ import annotations
+
+import httpx
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    EndpointConnectionError,
+    HTTPClientError,
+    NoCredentialsError,
+    NoRegionError,
+)
+
+from driftless.errors import BadProject, DriftlessError, RetryableError
+
+
+class Failure(Exception):
+    """An expected failure of a command.
+
+    Parameters
+    ----------
+    where : str
+        The stage or the step that failed.
+    cause : str
+        What went wrong.
+    next_step : str
+        What the person can do about it.
+    """
+
+    def __init__(self, where: str, cause: str, next_step: str) -> None:
+        self.where, self.cause, self.next_step = where, cause, next_step
+        super().__init__(f"{where}: {cause}")
+
+
+# Everything explain() has words for; anything else is a programming error and shows its traceback.
+EXPECTED = (Failure, DriftlessError, BotoCoreError, ClientError, httpx.HTTPError, FileNotFoundError, PermissionError)
+
+NEXT_STEPS = {
+    "NotEnoughData": "push more data (`driftless data push`), or lower the minimum in project.toml",
+    "LeakageFound": "remove the named column from features.sql, or take the outcome from `<dataset>_outcomes` as of the past",
+    "BadProject": "correct the project folder as said above, then `driftless up`",
+    "ExportRefused": "choose another estimator or parameters in project.toml; this one has no faithful ONNX form",
+    "DataRejected": "correct the file and push it again; nothing of it was kept",
+    "IllegalMove": "look at `driftless models list PROJECT` for what can be promoted or rolled back",
+    "IntegrityError": "an artefact was altered; train again (`driftless train PROJECT`)",
+    "SignatureInvalid": "an artefact is not signed by the registration key; train again (`driftless train PROJECT`)",
+    "NotFound": "check the name with `driftless status`",
+}
+
+
+def next_step_for(error: str, rerun: str | None = None) -> str:
+    """What to do about an error name; ``rerun`` is the execution that could be started again."""
+    leaf = error.rsplit(".", 1)[-1]
+    again = f"`driftless pipelines rerun {rerun}`" if rerun else "try again"
+    if leaf in NEXT_STEPS:
+        return NEXT_STEPS[leaf] + (f"; then {again}" if rerun else "")
+    return f"{again}; if it fails again, read `driftless logs`"
+
+
+def explain(error: BaseException) -> Failure:
+    """Put an expected error into words."""
+    if isinstance(error, Failure):
+        return error
+    if isinstance(error, BadProject):
+        return Failure("project definition", str(error), "correct it; nothing was sent or deployed")
+    if isinstance(error, DriftlessError):
+        name = type(error).__name__
+        step = "try again" if isinstance(error, RetryableError) else next_step_for(name)
+        return Failure(name, str(error), step)
+    if isinstance(error, (EndpointConnectionError, httpx.ConnectError)):
+        where = error.kwargs.get("endpoint_url", "") if isinstance(error, EndpointConnectionError) else _address(error)
+        return Failure("connection", f"nothing is running at {where}", "run `make up` (or `driftless up`)")
+    if isinstance(error, (NoCredentialsError, NoRegionError)):
+        return Failure("AWS credentials", str(error), "set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_REGION, or use --stage local")
+    if isinstance(error, ClientError):
+        code = error.response.get("Error", {}).get("Code", "")
+        message = error.response.get("Error", {}).get("Message", str(error))
+        return Failure(f"AWS {error.operation_name}", f"{code}: {message}", "check `driftless status` and your permissions")
+    if isinstance(error, (HTTPClientError, httpx.HTTPError)):
+        return Failure("connection", str(error) or type(error).__name__, "check `driftless status`, then try again")
+    if isinstance(error, FileNotFoundError):
+        return Failure("file", f"{error.filename} does not exist", "check the path")
+    return Failure(type(error).__name__, str(error), "read `driftless logs`")
+
+
+def _address(error: httpx.ConnectError) -> str:
+    try:
+        url = error.request.url
+    except RuntimeError:
+        return "the endpoint"
+    return f"{url.scheme}://{url.netloc.decode()}"

@@ -1,0 +1,128 @@
+"""``driftless logs``: what the functions said, one line an event."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+import typer
+
+from cli.console import JsonOption, Output, StageOption, coloured
+from cli.failures import Failure
+from cli.platform import Platform, connect
+
+POLL_SECONDS = 1.0
+_SPAN = re.compile(r"^(\d+)([smhd])$")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_HEALTH = {"ERROR": "bad", "CRITICAL": "bad", "WARNING": "warn", "DEBUG": "idle"}
+
+
+def logs(
+    function: Annotated[
+        str | None, typer.Argument(help="A function, by its folder under lambdas/; all of them by default.")
+    ] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
+    since: Annotated[str, typer.Option("--since", help="How far back: 30s, 15m, 2h or 1d.")] = "15m",
+    stage: StageOption = "local",
+    as_json: JsonOption = False,
+) -> None:
+    """Show log lines of one function or of all, oldest first.
+
+    Example: [bold]driftless logs inference --since 1h --follow[/bold]
+    """
+    out = Output(as_json)
+    start = datetime.now(UTC) - span(since)
+    platform = connect(stage)
+    groups = log_groups(platform, function)
+    position = {group: int(start.timestamp() * 1000) for group in groups.values()}
+    seen: set[str] = set()
+    while True:
+        for line in sorted(read(platform, groups, position, seen), key=lambda line: line["timestamp"]):
+            _print(out, line)
+        if not follow:
+            return
+        time.sleep(POLL_SECONDS)
+
+
+def span(text: str) -> timedelta:
+    """A duration such as ``15m``.
+
+    Raises
+    ------
+    Failure
+        When it is none.
+    """
+    found = _SPAN.match(text)
+    if not found:
+        raise Failure("arguments", f"--since {text!r} is no duration", "write 30s, 15m, 2h or 1d")
+    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+
+
+def log_groups(platform: Platform, function: str | None) -> dict[str, str]:
+    """Log group of each function asked for, by folder name.
+
+    Raises
+    ------
+    Failure
+        When there is no such function.
+    """
+    published = {
+        name.removeprefix("functions/"): arn for name, arn in platform.parameters.items() if name.startswith("functions/")
+    }
+    if not published:
+        platform.parameter("functions/inference")
+    if function is not None and function not in published:
+        raise Failure("arguments", f"there is no function {function!r}", f"choose one of {', '.join(sorted(published))}")
+    chosen = {function: published[function]} if function else published
+    client = platform.client("lambda")
+    groups = {}
+    for name, arn in chosen.items():
+        facts = client.get_function_configuration(FunctionName=arn)
+        groups[name] = facts.get("LoggingConfig", {}).get("LogGroup") or f"/aws/lambda/{facts['FunctionName']}"
+    return groups
+
+
+def read(platform: Platform, groups: dict[str, str], position: dict[str, int], seen: set[str]) -> Iterator[dict[str, Any]]:
+    """New events of each group; ``position`` (ms since 1970) and ``seen`` move along."""
+    client = platform.client("logs")
+    for name, group in groups.items():
+        try:
+            pages = list(client.get_paginator("filter_log_events").paginate(logGroupName=group, startTime=position[group]))
+        except client.exceptions.ResourceNotFoundException:
+            continue
+        for event in (event for page in pages for event in page["events"]):
+            identity = event.get("eventId") or f"{event['logStreamName']}{event['timestamp']}{event['message']}"
+            if identity in seen:
+                continue
+            seen.add(identity)
+            position[group] = max(position[group], event["timestamp"])
+            yield {"function": name, "timestamp": event["timestamp"], "message": event["message"].rstrip("\n")}
+
+
+def _print(out: Output, line: dict[str, Any]) -> None:
+    if out.as_json:
+        out.line(line)
+        return
+    when = datetime.fromtimestamp(line["timestamp"] / 1000, UTC)
+    level, message = readable(line["message"])
+    out.console.print(
+        f"[dim]{when:%H:%M:%S}[/dim] {line['function']:<13} {coloured(message, _HEALTH.get(level, ''))}",
+        soft_wrap=True,
+        highlight=False,
+    )
+
+
+def readable(message: str) -> tuple[str, str]:
+    """Level and text of a line; Powertools' JSON is shortened to its message, error included."""
+    try:
+        document = json.loads(message)
+    except json.JSONDecodeError:
+        return "", message
+    if not isinstance(document, dict) or "message" not in document:
+        return "", message
+    error = f" {document['exception_name']}" if document.get("exception_name") else ""
+    return str(document.get("level", "")), f"{document.get('level', '')}{error} {document['message']}".strip()

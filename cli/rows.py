@@ -1,0 +1,130 @@
+"""Rows of a file as typed API records.
+
+DuckDB reads CSV, JSON lines and Parquet alike. CSV cells are text, so each is cast to the type that the project gives the
+column; a cell that cannot be cast is named with its row and column before anything is sent.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from cli.failures import Failure
+from driftless.project import Project
+
+READERS = {
+    ".csv": "read_csv($file, all_varchar = true, header = true)",
+    ".tsv": "read_csv($file, all_varchar = true, header = true, delim = '\t')",
+    ".jsonl": "read_json($file, format = 'newline_delimited')",
+    ".ndjson": "read_json($file, format = 'newline_delimited')",
+    ".json": "read_json($file)",
+    ".parquet": "read_parquet($file)",
+}
+BATCH = 1000
+NULLS = ("", "NA")
+BOOLEANS = {"true": True, "false": False, "1": True, "0": False}
+
+
+def read_rows(path: Path) -> tuple[list[str], Iterator[dict[str, Any]]]:
+    """Column names, and the rows one by one in file order.
+
+    Raises
+    ------
+    Failure
+        When the file's kind is unknown or its content is not of that kind.
+    """
+    suffixes = [suffix for suffix in path.suffixes if suffix not in (".gz", ".zst")]
+    reader = READERS.get(suffixes[-1] if suffixes else "")
+    if reader is None:
+        raise Failure("arguments", f"{path.name} is of no known kind", f"use one of {', '.join(READERS)}")
+    connection = duckdb.connect()
+    connection.execute("SET preserve_insertion_order = true")
+    try:
+        cursor = connection.execute(f"SELECT * FROM {reader}", {"file": str(path)})
+    except duckdb.Error as error:
+        raise Failure(f"file {path.name}", str(error).splitlines()[0], "correct the file") from error
+    names = [column[0] for column in cursor.description or ()]
+
+    def rows() -> Iterator[dict[str, Any]]:
+        while batch := cursor.fetchmany(BATCH):
+            for values in batch:
+                yield dict(zip(names, values, strict=True))
+
+    return names, rows()
+
+
+def api_records(project: Project, path: Path) -> Iterator[dict[str, Any]]:
+    """Rows as the project's API takes them: its features, the event time and the routing key when the file has them.
+
+    Raises
+    ------
+    Failure
+        When a feature that may not be null has no column, or a cell is not of its feature's type.
+    """
+    names, rows = read_rows(path)
+    required = [name for name, column in project.features.columns.items() if not column.nullable]
+    missing = [name for name in required if name not in names]
+    if missing:
+        raise Failure(
+            f"file {path.name}", f"column {', '.join(missing)} is missing", "add it: project.toml [features.columns] lists all"
+        )
+    event_time = project.datasets[project.features.base].event_time
+    for number, row in enumerate(rows, start=1):
+        record: dict[str, Any] = {}
+        for name, column in project.features.columns.items():
+            if name in row:
+                try:
+                    record[name] = typed(row[name], column.type)
+                except ValueError as error:
+                    raise Failure(f"file {path.name}, row {number}", f"column {name}: {error}", "correct the cell") from error
+        if row.get(event_time) not in (None, ""):
+            record[event_time] = moment(row[event_time])
+        if row.get("key") not in (None, "") and "key" not in project.features.columns:
+            record["key"] = str(row["key"])
+        yield record
+
+
+def typed(value: Any, kind: str) -> bool | int | float | str | None:
+    """A cell as a feature of type number, integer, category or boolean; ``""`` and ``NA`` are null.
+
+    Raises
+    ------
+    ValueError
+        When it is none.
+    """
+    if value is None or (isinstance(value, str) and value in NULLS) or (isinstance(value, float) and math.isnan(value)):
+        return None
+    if kind == "category":
+        return str(value)
+    if kind == "boolean":
+        return boolean(value)
+    try:
+        parsed = float(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{value!r} is not a number") from error
+    if not math.isfinite(parsed):
+        raise ValueError(f"{value!r} is not a finite number")
+    if kind == "integer" and parsed != int(parsed):
+        raise ValueError(f"{value!r} is not a whole number")
+    return int(parsed) if kind == "integer" else parsed
+
+
+def boolean(value: Any) -> bool:
+    """A truth value from true, false, 1 or 0."""
+    if isinstance(value, bool):
+        return value
+    try:
+        return BOOLEANS[str(value).strip().lower()]
+    except KeyError:
+        raise ValueError(f"{value!r} is not true, false, 1 or 0") from None
+
+
+def moment(value: Any) -> str:
+    """A time as ISO 8601 in UTC; a time without a zone is UTC."""
+    parsed = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+    return (parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)).isoformat()
