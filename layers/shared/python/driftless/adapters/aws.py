@@ -62,7 +62,7 @@ def translate(error: ClientError, what: str) -> DriftlessError:
     code = error_code(error)
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     message = f"{what}: {code}: {error.response.get('Error', {}).get('Message', error)}"
-    if code in _NOT_FOUND or code.endswith("NotFoundException"):
+    if code in _NOT_FOUND or code.endswith(("NotFoundException", "DoesNotExist")):
         return NotFound(message)
     if code in _THROTTLED or "Throttl" in code or "TooManyRequests" in code or status == 429:
         return Throttled(message)
