@@ -1,0 +1,70 @@
+"""Composition of the inference function: verified ONNX models behind the public HTTP API, without boto3.
+
+A cold start is what a client waits for, so this one function goes without the tracer (it imports botocore) and reads S3 through
+the ``obstore`` adapter. Journal lines and metrics go to standard output as they are; everything else is a structured log line.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+from aws_lambda_powertools import Logger
+
+from driftless import __version__, project
+from driftless.adapters.ecdsa import EcdsaVerifier
+from driftless.adapters.obstore import ObstoreReader
+from driftless.emf import emf_line
+from driftless.entrypoint.common import Settings, read_settings
+from driftless.infer.app import Api, create_handler
+from driftless.infer.champions import Champions, Report
+from driftless.infer.journal import Journal
+from driftless.infer.predict import Predict
+
+
+class InferenceSettings(Settings):
+    """Environment of the function."""
+
+    stage: str
+    artifacts_bucket: str
+
+
+def compose() -> Callable[[dict[str, Any], Any], dict[str, Any]]:
+    """The function's handler of API Gateway (REST) events."""
+    settings = read_settings(InferenceSettings)
+    store, verifier = ObstoreReader(settings.artifacts_bucket), EcdsaVerifier()
+    report = reporter(settings.stage)
+    predictors = {}
+    for name, definition in project.load_all().items():
+        champions = Champions(definition, store=store, verifier=verifier, monotonic=time.monotonic, report=report)
+        journal = Journal(definition, stage=settings.stage, write=write)
+        predictors[name] = Predict(definition, champions=champions, journal=journal, clock=now)
+    api = Api(predictors=predictors, new_request_id=lambda: str(uuid4()), version=__version__)
+    return create_handler(api)
+
+
+def now() -> datetime:
+    """Timezone-aware now."""
+    return datetime.now(UTC)
+
+
+def write(text: str) -> None:
+    """Hand lines to the log group: flushed, because the process is frozen as soon as it has answered."""
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def reporter(stage: str) -> Report:
+    """Reports as a log line and a metric of the event's name, by stage and project."""
+    logger = Logger()
+
+    def report(event: str, facts: dict[str, Any]) -> None:
+        logger.error(event, extra=facts)
+        dimensions = {"Stage": stage, "Project": str(facts["project"])}
+        write(emf_line({event: (1, "Count")}, dimensions, now()) + "\n")
+
+    return report

@@ -1,0 +1,135 @@
+"""The models that serve one project, kept in step with the endpoint without ever going backwards.
+
+The endpoint's copy in S3 is read again with If-None-Match once ``refresh_seconds`` have passed. A new champion or challenger is
+loaded and verified before it takes over, whole or not at all: when the store does not answer, or a version is broken, what
+served before goes on serving, and the failure is reported. A version that was refused for good is tried again when the endpoint
+moves, or after a minute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from driftless.errors import DriftlessError, IntegrityError, NotFound, RetryableError
+from driftless.model_store import load_version
+from driftless.onnx_model import OnnxModel
+from driftless.ports import ObjectReader, Verifier
+from driftless.project import Project
+from driftless.records import Endpoint
+
+Report = Callable[[str, dict[str, Any]], None]
+_REFUSED_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One loaded version and the part it plays."""
+
+    name: Literal["champion", "challenger"]
+    version: int
+    model: OnnxModel
+    manifest: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Serving:
+    """Who answers now. ``challenger`` is None when there is none, or when it was refused."""
+
+    endpoint: Endpoint
+    champion: Variant
+    challenger: Variant | None
+
+
+class Champions:
+    """Keeps the serving models of one project.
+
+    Parameters
+    ----------
+    project : Project
+        Its definition as deployed; a model that needs other features is refused.
+    store : ObjectReader
+        The artifacts bucket.
+    verifier : Verifier
+        Checks manifests' signatures.
+    monotonic : callable
+        Seconds of a clock that never goes back.
+    report : callable
+        Told ``("EndpointRefreshFailed" | "ModelRefused", facts)``.
+    """
+
+    def __init__(
+        self, project: Project, *, store: ObjectReader, verifier: Verifier, monotonic: Callable[[], float], report: Report
+    ) -> None:
+        self.project = project
+        self._store, self._verifier, self._monotonic, self._report = store, verifier, monotonic, report
+        self._serving: Serving | None = None
+        self._loaded: dict[tuple[int, str], tuple[OnnxModel, dict[str, Any]]] = {}
+        self._etag: str | None = None
+        self._next_check = float("-inf")
+        self._forget_etag_at = float("inf")
+
+    def serving(self) -> Serving | None:
+        """Who answers now, after a look at the endpoint when the last one is too old; None when nobody does."""
+        now = self._monotonic()
+        if now >= self._next_check:
+            self._next_check = now + self.project.serving.refresh_seconds
+            if now >= self._forget_etag_at:
+                self._etag, self._forget_etag_at = None, float("inf")
+            self._refresh(now)
+        return self._serving
+
+    def _refresh(self, now: float) -> None:
+        name = self.project.name
+        try:
+            answer = self._store.get_if_changed(f"serving/{name}/endpoint.json", self._etag)
+        except NotFound:
+            return
+        except DriftlessError as error:
+            self._report("EndpointRefreshFailed", {"project": name, "error": type(error).__name__, "reason": str(error)})
+            return
+        if answer is None:
+            return
+        try:
+            endpoint = Endpoint.model_validate_json(answer[0])
+        except ValidationError as error:
+            self._report("EndpointRefreshFailed", {"project": name, "error": "IntegrityError", "reason": str(error)})
+            return
+        self._etag, self._forget_etag_at = answer[1], float("inf")
+        self._take_over(endpoint, now)
+
+    def _take_over(self, endpoint: Endpoint, now: float) -> None:
+        if endpoint.champion is None:
+            self._serving = None
+            return
+        champion = self._load("champion", endpoint, endpoint.champion, now)
+        challenger = None
+        if endpoint.challenger is not None:
+            challenger = self._load("challenger", endpoint, endpoint.challenger, now)
+        if champion is not None:
+            self._serving = Serving(endpoint, champion, challenger)
+            kept = {endpoint.champion, endpoint.challenger, endpoint.previous_champion}
+            self._loaded = {key: value for key, value in self._loaded.items() if key[0] in kept}
+
+    def _load(self, part: Literal["champion", "challenger"], endpoint: Endpoint, version: int, now: float) -> Variant | None:
+        key = (version, endpoint.manifests.get(str(version), ""))
+        try:
+            if key not in self._loaded:
+                model, manifest = load_version(self._store, self.project.name, version, key[1], self._verifier)
+                unknown = set(model.features) - set(self.project.features.columns)
+                if unknown:
+                    raise IntegrityError(f"version {version} needs features the project no longer defines: {sorted(unknown)}")
+                self._loaded[key] = model, manifest
+        except DriftlessError as error:
+            facts = {"project": self.project.name, "version": version, "variant": part}
+            self._report("ModelRefused", {**facts, "error": type(error).__name__, "reason": str(error)})
+            if isinstance(error, RetryableError):
+                self._etag = None
+            else:
+                self._forget_etag_at = now + _REFUSED_SECONDS
+            return None
+        model, manifest = self._loaded[key]
+        return Variant(part, version, model, manifest)

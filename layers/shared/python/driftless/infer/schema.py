@@ -1,0 +1,146 @@
+"""The request of a project, typed from its feature definitions, in two forms that a test holds together.
+
+:func:`request_schema` is JSON Schema (draft 4, what API Gateway's models speak) for the gateway, OpenAPI and people;
+:func:`request_validator` is the compiled validator that the inference function trusts, because not every gateway validates.
+It parses and checks JSON in one pass. Types are strict: ``"3"`` is no number, ``1`` is no boolean, ``3.0`` is no integer.
+A nullable feature may be left out, which means null; any other is required; an unknown field is an error.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic_core import CoreSchema, SchemaValidator, core_schema
+
+from driftless.project import FeatureColumn, Project
+
+MAX_TEXT = 1024
+MAX_KEY = 256
+ROUTING_KEY = "key"
+# Features reach the model as 32-bit floats; beyond this they would turn infinite without a word.
+_FLOAT32_MAX = 3.4028234663852886e38
+_YEARS = range(1900, 2200)
+
+
+def event_time_column(project: Project) -> str | None:
+    """Name of the optional event-time field of a record; None when a feature already has that name."""
+    name = project.datasets[project.features.base].event_time
+    return None if name in project.features.columns else name
+
+
+def has_routing_key(project: Project) -> bool:
+    """Whether a record may carry the optional routing ``key`` (a feature of that name routes by itself)."""
+    return ROUTING_KEY not in project.features.columns
+
+
+def parse_time(text: str) -> datetime:
+    """An ISO 8601 date and time as timezone-aware UTC; without an offset it is UTC already.
+
+    Raises
+    ------
+    ValueError
+        When it is no such time, or outside the years 1900 to 2199.
+    """
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError("not an ISO 8601 date and time, such as 2013-05-01T12:00:00Z") from error
+    if parsed.year not in _YEARS:
+        raise ValueError(f"the year must lie between {_YEARS.start} and {_YEARS.stop - 1}")
+    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+
+
+def time_schema() -> CoreSchema:
+    """Validator schema of a time field; yields timezone-aware UTC."""
+    return core_schema.no_info_after_validator_function(parse_time, core_schema.str_schema(strict=True, max_length=40))
+
+
+def request_validator(project: Project) -> SchemaValidator:
+    """Compiled validator of a request body; ``validate_json`` yields ``{"records": [{feature: value}, …]}``."""
+    fields: dict[str, core_schema.TypedDictField] = {}
+    for name, feature in project.features.columns.items():
+        schema = _value_schema(feature)
+        if feature.nullable:
+            fields[name] = core_schema.typed_dict_field(core_schema.nullable_schema(schema), required=False)
+        else:
+            fields[name] = core_schema.typed_dict_field(schema)
+    when = event_time_column(project)
+    if when is not None:
+        fields[when] = core_schema.typed_dict_field(time_schema(), required=False)
+    if has_routing_key(project):
+        key = core_schema.str_schema(strict=True, max_length=MAX_KEY)
+        fields[ROUTING_KEY] = core_schema.typed_dict_field(key, required=False)
+    record = core_schema.typed_dict_schema(fields, extra_behavior="forbid")
+    records = core_schema.list_schema(record, min_length=1, max_length=project.serving.max_records, strict=True)
+    body = core_schema.typed_dict_schema({"records": core_schema.typed_dict_field(records)}, extra_behavior="forbid")
+    return SchemaValidator(body)
+
+
+def request_schema(project: Project) -> dict[str, Any]:
+    """JSON Schema (draft 4) of a request body, for API Gateway's request models and OpenAPI."""
+    properties = {name: _json_schema(feature) for name, feature in project.features.columns.items()}
+    required = [name for name, feature in project.features.columns.items() if not feature.nullable]
+    when = event_time_column(project)
+    if when is not None:
+        described = "when it happens (default: now)"
+        properties[when] = {"type": "string", "format": "date-time", "maxLength": 40, "description": described}
+    if has_routing_key(project):
+        described = "records of equal key are answered by the same model during a canary"
+        properties[ROUTING_KEY] = {"type": "string", "maxLength": MAX_KEY, "description": described}
+    record: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": False}
+    if required:
+        record["required"] = required
+    return {
+        "$schema": "http://json-schema.org/draft-04/schema#",
+        "title": f"{project.title}: prediction request",
+        "type": "object",
+        "properties": {"records": {"type": "array", "minItems": 1, "maxItems": project.serving.max_records, "items": record}},
+        "required": ["records"],
+        "additionalProperties": False,
+    }
+
+
+def _value_schema(feature: FeatureColumn) -> CoreSchema:
+    low, high = feature.range or (None, None)
+    at_least = -_FLOAT32_MAX if low is None else low
+    at_most = _FLOAT32_MAX if high is None else high
+    if feature.type == "number":
+        return core_schema.float_schema(strict=True, allow_inf_nan=False, ge=at_least, le=at_most)
+    if feature.type == "integer":
+        return core_schema.no_info_after_validator_function(_Bounds(at_least, at_most), core_schema.int_schema(strict=True))
+    if feature.type == "boolean":
+        return core_schema.bool_schema(strict=True)
+    if feature.allowed is not None:
+        return core_schema.literal_schema([*feature.allowed])
+    return core_schema.str_schema(strict=True, max_length=MAX_TEXT)
+
+
+class _Bounds:
+    """Keeps an integer within bounds that may be fractions, which pydantic's own integer bounds may not."""
+
+    def __init__(self, low: float, high: float) -> None:
+        self.low, self.high = low, high
+
+    def __call__(self, value: int) -> int:
+        if not self.low <= value <= self.high:
+            raise ValueError(f"Input should lie between {self.low:g} and {self.high:g}")
+        return value
+
+
+def _json_schema(feature: FeatureColumn) -> dict[str, Any]:
+    kind = "string" if feature.type == "category" else feature.type
+    schema: dict[str, Any] = {"type": [kind, "null"] if feature.nullable else kind}
+    low, high = feature.range or (None, None)
+    if low is not None:
+        schema["minimum"] = low
+    if high is not None:
+        schema["maximum"] = high
+    if feature.type == "category":
+        if feature.allowed is None:
+            schema["maxLength"] = MAX_TEXT
+        else:
+            schema["enum"] = [*feature.allowed, *([None] if feature.nullable else [])]
+    if feature.description:
+        schema["description"] = feature.description
+    return schema

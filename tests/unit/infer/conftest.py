@@ -1,0 +1,99 @@
+"""A served project in memory: its models, its journal and a client that speaks API Gateway's events."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any
+
+import pytest
+
+from driftless.adapters.ecdsa import EcdsaVerifier
+from driftless.adapters.memory import MemoryStore
+from driftless.infer.app import Api, create_handler
+from driftless.infer.champions import Champions
+from driftless.infer.journal import Journal
+from driftless.infer.predict import Predict
+from driftless.project import Project
+from tests.unit.model_store.models import Key
+from tests.unit.model_store.projects import definition
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def event(method: str, path: str, body: str | bytes | None = None, **extra: Any) -> dict[str, Any]:
+    """A REST API (v1) proxy event as API Gateway sends it."""
+    return {
+        "resource": "/{proxy+}",
+        "path": path,
+        "httpMethod": method,
+        "headers": {"Content-Type": "application/json", "Host": "api.example.com"},
+        "multiValueHeaders": {"Content-Type": ["application/json"], "Host": ["api.example.com"]},
+        "queryStringParameters": None,
+        "multiValueQueryStringParameters": None,
+        "requestContext": {"stage": "prod", "path": f"/prod{path}", "identity": {"sourceIp": "192.0.2.1"}},
+        "body": body.decode() if isinstance(body, bytes) else body,
+        "isBase64Encoded": False,
+        **extra,
+    }
+
+
+@dataclass
+class Served:
+    """One project behind the API, with a clock the test moves and everything it wrote."""
+
+    project: Project
+    store: Any
+    key: Key
+    seconds: list[float]
+    written: list[str] = field(default_factory=list)
+    reports: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    application: Any = None
+
+    def call(self, method: str, path: str, body: Any = None, **extra: Any) -> tuple[int, Any, dict[str, str]]:
+        """Status, parsed body and headers (lower case) of one event; ``body`` may be text or what becomes JSON."""
+        text = body if body is None or isinstance(body, str) else json.dumps(body)
+        answer = self.application(event(method, path, text, **extra), None)
+        assert answer["isBase64Encoded"] is False
+        headers = {name.lower(): value for name, value in answer["headers"].items()}
+        is_json = "json" in headers.get("content-type", "")
+        return answer["statusCode"], json.loads(answer["body"]) if is_json else answer["body"], headers
+
+    def predict(self, *records: dict[str, Any]) -> tuple[int, Any, dict[str, str]]:
+        return self.call("POST", f"/{self.project.name}/predictions", {"records": list(records)})
+
+    def lines(self, kind: str | None = "prediction") -> list[dict[str, Any]]:
+        """Journal lines of one kind (None: metric lines), each write ending in a line break."""
+        assert all(text.endswith("\n") for text in self.written)
+        found = [json.loads(line) for line in "".join(self.written).splitlines()]
+        return [line for line in found if line.get("kind") == kind]
+
+
+Serve = Callable[..., Served]
+
+
+@pytest.fixture
+def serve() -> Serve:
+    """Builds a :class:`Served` for a project (default: the binary one) over a store (default: empty, in memory)."""
+
+    def build(project: Project | None = None, store: Any = None) -> Served:
+        project = project or definition()
+        served = Served(project, store or MemoryStore(), Key(), [0.0])
+        champions = Champions(
+            project,
+            store=served.store,
+            verifier=EcdsaVerifier(),
+            monotonic=lambda: served.seconds[0],
+            report=lambda name, facts: served.reports.append((name, facts)),
+        )
+        journal = Journal(project, stage="test", write=served.written.append)
+        predictor = Predict(project, champions=champions, journal=journal, clock=lambda: NOW)
+        numbers = count(1)
+        api = Api(predictors={project.name: predictor}, new_request_id=lambda: f"request-{next(numbers)}", version="1")
+        served.application = create_handler(api)
+        return served
+
+    return build
