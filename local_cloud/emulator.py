@@ -9,6 +9,7 @@ the start with a message that says which name and what to do.
 from __future__ import annotations
 
 import importlib
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 from typing import Any
@@ -42,6 +43,11 @@ def require_version() -> None:
 def module(name: str) -> ModuleType:
     """Import one MiniStack module, such as ``services.lambda_svc``."""
     return importlib.import_module(f"ministack.{name}")
+
+
+def loaded(name: str) -> ModuleType | None:
+    """Return a MiniStack module if anything has imported it; services are imported at their first request."""
+    return sys.modules.get(f"ministack.{name}")
 
 
 def original(owner: ModuleType | type, name: str) -> Any:

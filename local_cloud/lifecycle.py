@@ -12,7 +12,6 @@ import fcntl
 import os
 import signal
 import socket
-import subprocess
 import sys
 import time
 import urllib.error
@@ -23,12 +22,13 @@ from pathlib import Path
 
 import psutil
 
-from local_cloud.state import DEFAULT_FOLDER, REPOSITORY, Record, StateFolder
+from local_cloud.state import DEFAULT_FOLDER, REPOSITORY, Record, StateFolder, is_dead
 
 DEFAULT_PORT = 4566
 
 _START_DEADLINE = 60.0  # seconds
 _STOP_DEADLINE = 15.0  # seconds of grace before SIGKILL
+_PORT_GRACE = 2.0  # seconds
 _POLL = 0.05  # seconds
 
 
@@ -87,12 +87,12 @@ def up(state: Path = DEFAULT_FOLDER, port: int | None = None) -> Cloud:
     folder = StateFolder(state.resolve())
     with _one_command(folder):
         running = folder.server()
-        if running is not None:
-            return _wait_until_healthy(folder, running[0], running[1])
+        if running is not None and _becomes_healthy(*running):
+            return Cloud(running[0].endpoint, ours=True, log=folder.log, pid=running[0].pid)
         folder.forget_record()
         stop_strays(folder)
         chosen = port if port is not None else chosen_port()
-        if _is_taken(chosen):
+        if not _comes_free(chosen):
             raise CloudError(
                 f"port {chosen} on 127.0.0.1 is in use by another program: stop it, or choose another port with "
                 f"DRIFTLESS_PORT, or set AWS_ENDPOINT_URL=http://127.0.0.1:{chosen} if it is the cloud you want to use"
@@ -178,24 +178,35 @@ def _one_command(folder: StateFolder) -> Iterator[None]:
 
 def _start(folder: StateFolder, port: int) -> Cloud:
     command = [sys.executable, "-m", "local_cloud.server", str(folder.root), str(port)]
-    with folder.log.open("ab") as log:
-        process = subprocess.Popen(
-            command, cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+    with folder.log.open("ab") as log, Path(os.devnull).open("rb") as nothing:
+        # Spawned rather than opened as a subprocess: it is meant to outlive this process.
+        pid = os.posix_spawn(
+            sys.executable,
+            command,
+            {**os.environ, "PYTHONPATH": str(REPOSITORY)},
+            file_actions=[
+                (os.POSIX_SPAWN_DUP2, nothing.fileno(), 0),
+                (os.POSIX_SPAWN_DUP2, log.fileno(), 1),
+                (os.POSIX_SPAWN_DUP2, log.fileno(), 2),
+            ],
+            setsid=True,
         )
-    return _wait_until_healthy(folder, Record(process.pid, time.time(), port), psutil.Process(process.pid), process)
+    record = Record(pid, time.time(), port)
+    if not _becomes_healthy(record, psutil.Process(pid)):
+        raise CloudError(f"the embedded cloud ended while starting; see {folder.log}:\n{_tail(folder.log)}")
+    return Cloud(record.endpoint, ours=True, log=folder.log, pid=pid)
 
 
-def _wait_until_healthy(
-    folder: StateFolder, record: Record, process: psutil.Process, child: subprocess.Popen[bytes] | None = None
-) -> Cloud:
+def _becomes_healthy(record: Record, process: psutil.Process) -> bool:
+    """Wait until the server answers; False if its process ends first."""
     deadline = time.monotonic() + _START_DEADLINE
     while time.monotonic() < deadline:
+        if is_dead(process):
+            return False
         if answers(record.endpoint):
-            return Cloud(record.endpoint, ours=True, log=folder.log, pid=record.pid)
-        if (child is not None and child.poll() is not None) or not process.is_running():
-            raise CloudError(f"the embedded cloud ended while starting; see {folder.log}:\n{_tail(folder.log)}")
+            return True
         time.sleep(_POLL)
-    raise CloudError(f"the embedded cloud did not answer within {_START_DEADLINE:.0f} s; see {folder.log}")
+    raise CloudError(f"the embedded cloud (process {record.pid}) does not answer; stop it with `driftless down`")
 
 
 def _stop(process: psutil.Process) -> None:
@@ -212,14 +223,20 @@ def _stop(process: psutil.Process) -> None:
                 raise CloudError(f"process {process.pid} does not end even after SIGKILL") from error
 
 
-def _is_taken(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return True
-    return False
+def _comes_free(port: int) -> bool:
+    """Whether the port can be had; a server that was killed a moment ago may still be letting go of it."""
+    deadline = time.monotonic() + _PORT_GRACE
+    while True:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                if time.monotonic() > deadline:
+                    return False
+                time.sleep(_POLL)
+            else:
+                return True
 
 
 def _tail(log: Path, lines: int = 15) -> str:

@@ -15,8 +15,9 @@ import os
 import resource
 import signal
 import sys
+import time
 from pathlib import Path
-from typing import Any, cast
+from typing import IO, Any, cast
 
 from local_cloud import emulator
 from local_cloud.state import StateFolder
@@ -25,6 +26,7 @@ REGION = "us-east-1"
 ACCOUNT = "000000000000"
 HOST = "127.0.0.1"
 
+_LOCK_GRACE = 5.0  # seconds
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV")
 
 
@@ -58,9 +60,7 @@ def main() -> None:
     folder = StateFolder(arguments.state.resolve())
     folder.data.mkdir(parents=True, exist_ok=True)
     with folder.server_lock.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _obtained(lock):
             sys.exit(f"another server is using {folder.root}")
         inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         os.environ.clear()
@@ -97,6 +97,20 @@ async def _serve(data: Path, port: int) -> None:
         await serve(cast(Any, application), config, shutdown_trigger=cast(Any, stop.wait))
     finally:
         runner.close()
+
+
+def _obtained(lock: IO[str]) -> bool:
+    """Take the lock; a server that was killed a moment ago may still be letting go of it."""
+    deadline = time.monotonic() + _LOCK_GRACE
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.05)
+        else:
+            return True
 
 
 def _allow_many_files() -> None:

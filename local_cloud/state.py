@@ -32,6 +32,14 @@ class Record:
         return f"http://127.0.0.1:{self.port}"
 
 
+def is_dead(process: psutil.Process) -> bool:
+    """Whether a process has ended, though its parent may not have noticed."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 @dataclass(frozen=True)
 class StateFolder:
     """The files of one embedded cloud."""
@@ -85,14 +93,14 @@ class StateFolder:
         if record is not None:
             try:
                 process = psutil.Process(record.pid)
-                if abs(process.create_time() - record.started) < 1.0 and process.status() != psutil.STATUS_ZOMBIE:
+                if abs(process.create_time() - record.started) < 1.0 and not is_dead(process):
                     return record, process
             except psutil.NoSuchProcess:
                 pass
         for process in psutil.process_iter():
             try:
                 command = process.cmdline()
-                if command[1:4] == ["-m", "local_cloud.server", str(self.root)]:
+                if command[1:4] == ["-m", "local_cloud.server", str(self.root)] and not is_dead(process):
                     return Record(process.pid, process.create_time(), int(command[4])), process
             except (psutil.NoSuchProcess, psutil.AccessDenied):
                 continue

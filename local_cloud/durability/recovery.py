@@ -46,9 +46,10 @@ def install(data: Path) -> None:
     def restore() -> None:
         load()
         tables.replay()
-        abort_executions(emulator.module("services.stepfunctions"))
-        settle_stacks(emulator.module("services.cloudformation"))
-        settle_functions(emulator.module("services.lambda_svc"))
+        for name, settle in _UNFINISHED.items():
+            service = emulator.loaded(name)
+            if service is not None:
+                settle(service)
         snapshots.save("s3")
         snapshots.save_everything()
         snapshots.start()
@@ -87,3 +88,10 @@ def settle_functions(service: Any) -> None:
                 config.update(State="Active", StateReason="", StateReasonCode="")
             if config.get("LastUpdateStatus") == "InProgress":
                 config.update(LastUpdateStatus="Successful")
+
+
+_UNFINISHED = {
+    "services.stepfunctions": abort_executions,
+    "services.cloudformation": settle_stacks,
+    "services.lambda_svc": settle_functions,
+}

@@ -100,12 +100,13 @@ class Snapshots:
             return
         with self._locks[name]:
             state = _copied(get_state)
-            if state is None:
-                return
+            path = self._folder / f"{name}.json"
+            if state is None or not (path.exists() or _holds_anything(state)):
+                return  # the next start imports a service for each file, so an unused one gets none
             wrapped = {"__ministack_format__": self._format_version(name), "payload": state}
             unfinished = self._folder / f"{name}.unfinished"
             unfinished.write_text(json.dumps(wrapped, default=self._encode))
-            unfinished.replace(self._folder / f"{name}.json")
+            unfinished.replace(path)
 
     def save_everything(self) -> None:
         """Write the state of every service but DynamoDB, which is saved on the server's loop; stacks last."""
@@ -148,14 +149,17 @@ class Snapshots:
         self.save("dynamodb")
 
     def _executions(self) -> list[tuple[str, str, int]]:
-        service = emulator.module("services.stepfunctions")
+        service = emulator.loaded("services.stepfunctions")
+        if service is None:
+            return []
         return [
             (execution["executionArn"], execution["status"], len(execution["events"]))
             for execution in list(service._executions._data.values())
         ]
 
     def _stack_under_way(self) -> bool:
-        stacks = list(emulator.module("services.cloudformation")._stacks._data.values())
+        service = emulator.loaded("services.cloudformation")
+        stacks = list(service._stacks._data.values()) if service is not None else []
         return any(
             stack["StackStatus"].endswith("_IN_PROGRESS") and stack["StackStatus"] != "REVIEW_IN_PROGRESS" for stack in stacks
         )
@@ -197,6 +201,11 @@ def _copied(get_state: Callable[[], Any]) -> Any:
         except RuntimeError:  # a dictionary changed its size under the copy
             time.sleep(0.01)
     return get_state()
+
+
+def _holds_anything(state: Any) -> bool:
+    """Whether any of a service's stores has an entry; scoped stores look empty outside a request."""
+    return any(getattr(store, "_data", store) for store in state.values())
 
 
 def _signing_name(headers: dict[str, str]) -> str:
