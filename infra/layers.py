@@ -142,9 +142,9 @@ def _publish(partial: Path, content: Path, final: Path, prefix: str, facts: Mapp
 def _build_dependencies(root: Path, name: str, settings: Settings, final: Path, partial: Path) -> None:
     content = partial / "python"
     lock = root / "layers" / name / "requirements.txt"
-    command = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--no-config"]
+    command = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
     command += ["--only-binary", ":all:", "--target", str(content), *_target(settings), "-r", str(lock)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode != 0:
         raise LayerBuildFailed(f"layer {name!r} for Python {settings.python} {settings.architecture}: {done.stderr.strip()}")
     packaging.prune(content)

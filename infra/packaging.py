@@ -18,7 +18,9 @@ RECIPE = 4
 """Raise it whenever a rule below changes, so that cached layers are built again."""
 
 _PRUNED_FOLDERS = frozenset({"__pycache__", "tests", "test", "include", "benchmarks"})
-_PRUNED_SUFFIXES = frozenset({".pyi", ".pxd", ".pyx", ".h", ".hpp", ".c", ".cc", ".cpp", ".f90", ".a", ".lib", ".map", ".pyc", ".tp", ".tpl"})
+_PRUNED_SUFFIXES = frozenset(
+    {".a", ".c", ".cc", ".cpp", ".f90", ".h", ".hpp", ".lib", ".map", ".pxd", ".pyc", ".pyi", ".pyx", ".tp", ".tpl"}
+)
 _PRUNED_NAMES = frozenset({"RECORD", "INSTALLER", "REQUESTED", "py.typed", ".lock"})
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 
@@ -41,7 +43,8 @@ def interpreter(python: str) -> str | None:
     found = shutil.which(f"python{python}")
     if found is None:
         return None
-    probe = subprocess.run([found, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"], capture_output=True, text=True)
+    version = "import sys; print('%d.%d' % sys.version_info[:2])"
+    probe = subprocess.run([found, "-c", version], check=False, capture_output=True, text=True)
     return found if probe.returncode == 0 and probe.stdout.strip() == python else None
 
 

@@ -1,0 +1,184 @@
+"""The REST API in front of inference and labels.
+
+Each project gets literal paths of its own, because a request model and a throttle belong to a method. Below them the same
+routes with ``{project}`` answer for names nobody deployed. Every method asks for an IAM signature. What API Gateway
+itself refuses looks like what the functions refuse: problem+json.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aws_cdk import aws_apigateway as apigw
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+
+from infra.constructs.function import StageFunction
+from infra.constructs.naming import log_group, publish_parameter, removal_policy
+from infra.settings import Settings
+
+_PROBLEM_HEADERS = {"Content-Type": "'application/problem+json'"}
+
+
+@dataclass(frozen=True)
+class ApiProject:
+    """What the API needs to know of a project: its prediction request schema and its limits (requests a second)."""
+
+    request_schema: Mapping[str, Any]
+    rate_limit: float
+    burst_limit: int
+
+
+class InferenceApi(Construct):
+    """An IAM-signed REST API with one request model per project.
+
+    Attributes
+    ----------
+    api : apigw.RestApi
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        identifier: str,
+        *,
+        settings: Settings,
+        inference: StageFunction,
+        labels: StageFunction,
+        projects: Mapping[str, ApiProject],
+    ) -> None:
+        super().__init__(scope, identifier)
+        access_logs = log_group(self, "AccessLogs", settings)
+        throttles = {
+            f"/{name}/predictions/POST": apigw.MethodDeploymentOptions(
+                throttling_rate_limit=project.rate_limit, throttling_burst_limit=project.burst_limit
+            )
+            for name, project in projects.items()
+        }
+        self.api = apigw.RestApi(
+            self,
+            "Api",
+            rest_api_name=f"driftless-{settings.stage}",
+            endpoint_types=[apigw.EndpointType.REGIONAL],
+            cloud_watch_role=False,
+            default_method_options=apigw.MethodOptions(authorization_type=apigw.AuthorizationType.IAM),
+            deploy_options=apigw.StageOptions(
+                stage_name=settings.stage,
+                access_log_destination=apigw.LogGroupLogDestination(access_logs),
+                access_log_format=apigw.AccessLogFormat.json_with_standard_fields(
+                    caller=True,
+                    http_method=True,
+                    ip=True,
+                    protocol=True,
+                    request_time=True,
+                    resource_path=True,
+                    response_length=True,
+                    status=True,
+                    user=True,
+                ),
+                logging_level=apigw.MethodLoggingLevel.ERROR,
+                metrics_enabled=True,
+                tracing_enabled=True,
+                throttling_rate_limit=settings.api_rate,
+                throttling_burst_limit=settings.api_burst,
+                method_options=throttles,
+            ),
+        )
+        self.api.deployment_stage.node.add_dependency(self._logging_account(settings))
+        self._validator = self.api.add_request_validator("Body", validate_request_body=True, validate_request_parameters=True)
+        self._to_inference = apigw.LambdaIntegration(
+            inference.live, proxy=True, allow_test_invoke=False, scope_permission_to_method=False
+        )
+        self._to_labels = apigw.LambdaIntegration(
+            labels.live, proxy=True, allow_test_invoke=False, scope_permission_to_method=False
+        )
+        for path in ("health", "openapi.json", "docs"):
+            self.api.root.add_resource(path).add_method("GET", self._to_inference, request_validator=self._validator)
+        self._add_routes("{project}", None)
+        for name, project in projects.items():
+            self._add_routes(name, self._request_model(name, project))
+        self._problems()
+        publish_parameter(self, settings, "api/url", self.api.url)
+
+    def _add_routes(self, project: str, model: apigw.IModel | None) -> None:
+        resource = self.api.root.add_resource(project)
+        resource.add_resource("predictions").add_method(
+            "POST",
+            self._to_inference,
+            request_validator=self._validator,
+            request_models={"application/json": model} if model else None,
+        )
+        resource.add_resource("labels").add_method("POST", self._to_labels, request_validator=self._validator)
+        resource.add_resource("model").add_method("GET", self._to_inference, request_validator=self._validator)
+
+    def _request_model(self, name: str, project: ApiProject) -> apigw.IModel:
+        model = apigw.CfnModel(
+            self,
+            f"{name.title().replace('_', '')}Request",
+            rest_api_id=self.api.rest_api_id,
+            content_type="application/json",
+            description=f"Prediction request of {name}",
+            schema=dict(project.request_schema),
+        )
+        deployment = self.api.latest_deployment
+        if deployment is not None:
+            # A changed model reaches callers only through a new deployment.
+            deployment.add_to_logical_id(json.dumps(project.request_schema, sort_keys=True))
+            deployment.node.add_dependency(model)
+        return apigw.Model.from_model_name(self, f"{name.title().replace('_', '')}Model", model.ref)
+
+    def _problems(self) -> None:
+        """Answers of API Gateway itself as problem+json."""
+        invalid = {
+            "type": "about:blank",
+            "title": "Bad Request",
+            "status": 400,
+            "detail": "$context.error.validationErrorString",
+        }
+        general = '{"type": "about:blank", "title": $context.error.messageString, "instance": "$context.requestId"}'
+        answers = (
+            ("InvalidBody", apigw.ResponseType.BAD_REQUEST_BODY, "400", json.dumps(invalid)),
+            ("ClientError", apigw.ResponseType.DEFAULT_4_XX, None, general),
+            ("ServerError", apigw.ResponseType.DEFAULT_5_XX, None, general),
+        )
+        for identifier, kind, status, template in answers:
+            self.api.add_gateway_response(
+                identifier,
+                type=kind,
+                status_code=status,
+                response_headers=_PROBLEM_HEADERS,
+                templates={"application/json": template},
+            )
+
+    def _logging_account(self, settings: Settings) -> apigw.CfnAccount:
+        """Allow API Gateway to write logs; the permission is the account's, so it stays where data is retained."""
+        role = iam.Role(
+            self,
+            "LoggingRole",
+            assumed_by=iam.ServicePrincipal("apigateway.amazonaws.com"),
+            inline_policies={
+                "Logs": iam.PolicyDocument(
+                    statements=[
+                        iam.PolicyStatement(
+                            actions=[
+                                "logs:CreateLogGroup",
+                                "logs:CreateLogStream",
+                                "logs:DescribeLogGroups",
+                                "logs:DescribeLogStreams",
+                                "logs:PutLogEvents",
+                                "logs:GetLogEvents",
+                                "logs:FilterLogEvents",
+                            ],
+                            resources=["*"],
+                        )
+                    ]
+                )
+            },
+        )
+        account = apigw.CfnAccount(self, "Account", cloud_watch_role_arn=role.role_arn)
+        role.apply_removal_policy(removal_policy(settings))
+        account.apply_removal_policy(removal_policy(settings))
+        return account

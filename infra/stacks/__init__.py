@@ -1,0 +1,1 @@
+"""Deployment units: what holds data, what learns, what serves, what watches."""

@@ -1,0 +1,180 @@
+"""What watches: the monitor machine, alarms, the governor that answers them, schedules and the dashboard."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from aws_cdk import Duration, Stack
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+
+from driftless.project import Project
+from infra.constructs.dashboard import Dashboard
+from infra.constructs.drift import DriftAlarms
+from infra.constructs.function import Functions, StageFunction
+from infra.constructs.layer import DependencyLayers
+from infra.constructs.naming import METRICS_NAMESPACE, publish_parameter
+from infra.constructs.permissions import put_metrics, read_objects, use_idempotency, use_table, write_objects
+from infra.constructs.queue import DeadLetterQueue
+from infra.constructs.workflow import Workflow, invoke, notify
+from infra.layers import Artifact
+from infra.settings import Settings
+from infra.stacks.data import DataStack
+from infra.stacks.pipeline import PipelineStack
+from infra.stacks.serving import ServingStack
+
+QUALITY_METRICS = ("PrimaryMetric", "PrimaryMetricReference")
+"""A project's primary metric in the window and when it was last judged, as monitoring publishes them."""
+_RETRIES = 185
+"""EventBridge's own default, written out: with backoff they last as long as an event may live."""
+
+
+def _day() -> Duration:
+    return Duration.hours(24)
+
+
+class MonitoringStack(Stack):
+    """The loop's way back: from predictions and labels to the next training run.
+
+    Attributes
+    ----------
+    monitor : Workflow
+    monitoring, governor : StageFunction
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        identifier: str,
+        *,
+        settings: Settings,
+        data: DataStack,
+        pipeline: PipelineStack,
+        serving: ServingStack,
+        artifacts: Mapping[str, Artifact],
+        lambdas: Path,
+        workflows: Path,
+        projects: Mapping[str, Project],
+    ) -> None:
+        super().__init__(scope, identifier, termination_protection=settings.termination_protection)
+        layers = DependencyLayers(self, artifacts=artifacts, settings=settings)
+        factory = Functions(self, settings=settings, root=lambdas, layers=layers, topic=data.topic)
+        self._undelivered = DeadLetterQueue(self, "UndeliveredEvents", alarm_topic=data.topic)
+        publish_parameter(self, settings, "queues/monitoring-events", self._undelivered.queue.queue_url)
+        self.monitoring = self._monitoring(factory, data)
+        self.governor = self._governor(factory, data, pipeline)
+        self.monitor = Workflow(
+            self,
+            "Monitor",
+            definition=workflows / "monitor.asl.json",
+            targets={"Monitoring": invoke(self.monitoring), "Notifications": notify(data.topic, data.topic_key)},
+            settings=settings,
+            alarm_topic=data.topic,
+        )
+        self._wake_governor_on_alarms()
+        alarms = [self._project(project, settings, data) for project in projects.values()]
+        Dashboard(
+            self,
+            "Overview",
+            alarms=alarms,
+            metrics=QUALITY_METRICS,
+            api=serving.api.api,
+            functions=self._functions(pipeline, serving),
+        )
+
+    def _functions(self, pipeline: PipelineStack, serving: ServingStack) -> Sequence[StageFunction]:
+        served = (serving.inference, serving.labels, serving.collector)
+        return [*pipeline.functions.values(), *served, self.monitoring, self.governor]
+
+    def _monitoring(self, factory: Functions, data: DataStack) -> StageFunction:
+        buckets, registry = data.buckets, data.registry.table
+        return factory.create(
+            "monitoring",
+            environment={
+                "LAKE_BUCKET": buckets.lake.bucket_name,
+                "ARTIFACTS_BUCKET": buckets.artifacts.bucket_name,
+                "REGISTRY_TABLE": registry.table_name,
+            },
+            statements=read_objects(buckets.lake, "predictions/", "labels/", "monitoring/")
+            + write_objects(buckets.lake, "monitoring/")
+            + read_objects(buckets.artifacts, "runs/", "models/", "serving/", "trust/")
+            + use_table(registry)
+            + put_metrics(METRICS_NAMESPACE),
+        )
+
+    def _governor(self, factory: Functions, data: DataStack, pipeline: PipelineStack) -> StageFunction:
+        registry, machine = data.registry, pipeline.train.machine
+        return factory.create(
+            "governor",
+            environment={
+                "REGISTRY_TABLE": registry.table.table_name,
+                "IDEMPOTENCY_TABLE": registry.idempotency.table_name,
+                "TRAIN_MACHINE_ARN": machine.state_machine_arn,
+            },
+            statements=[
+                *use_table(registry.table),
+                *use_idempotency(registry.idempotency),
+                iam.PolicyStatement(
+                    actions=["states:StartExecution", "states:ListExecutions"], resources=[machine.state_machine_arn]
+                ),
+            ],
+            failures=self._undelivered,
+        )
+
+    def _wake_governor_on_alarms(self) -> None:
+        """Harm and drift alarms of this stage: by this stack's name, and by a description that names a project."""
+        events.Rule(
+            self,
+            "AlarmRaised",
+            event_pattern=events.EventPattern(
+                source=["aws.cloudwatch"],
+                detail_type=["CloudWatch Alarm State Change"],
+                detail={
+                    "alarmName": events.Match.prefix(f"{self.stack_name}-"),
+                    "configuration": {"description": events.Match.prefix('{"project"')},
+                    "state": {"value": ["ALARM"]},
+                },
+            ),
+            targets=[
+                targets.LambdaFunction(
+                    self.governor.live, dead_letter_queue=self._undelivered.queue, max_event_age=_day(), retry_attempts=_RETRIES
+                )
+            ],
+        )
+
+    def _project(self, project: Project, settings: Settings, data: DataStack) -> DriftAlarms:
+        """Schedules and alarms of one project."""
+        scope = Construct(self, f"Project-{project.name}")
+        asking = events.RuleTargetInput.from_object({"project": project.name, "reason": "schedule"})
+        events.Rule(
+            scope,
+            "Retraining",
+            schedule=events.Schedule.expression(project.retraining.schedule),
+            targets=[
+                targets.LambdaFunction(
+                    self.governor.live,
+                    event=asking,
+                    dead_letter_queue=self._undelivered.queue,
+                    max_event_age=_day(),
+                    retry_attempts=_RETRIES,
+                )
+            ],
+        )
+        events.Rule(
+            scope,
+            "Monitoring",
+            schedule=events.Schedule.expression(project.monitoring.schedule),
+            targets=[
+                targets.SfnStateMachine(
+                    self.monitor.machine,
+                    input=events.RuleTargetInput.from_object({"project": project.name}),
+                    dead_letter_queue=self._undelivered.queue,
+                    max_event_age=_day(),
+                    retry_attempts=_RETRIES,
+                )
+            ],
+        )
+        return DriftAlarms(scope, "Alarms", project=project.name, settings=settings, topic=data.topic)

@@ -1,0 +1,132 @@
+"""What serves: the API, inference, labels, and the collector that turns the prediction log into Parquet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from aws_cdk import Stack
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_logs_destinations as log_destinations
+from aws_cdk import aws_wafv2 as wafv2
+from constructs import Construct
+
+from infra.constructs.api import ApiProject, InferenceApi
+from infra.constructs.function import Functions
+from infra.constructs.layer import DependencyLayers
+from infra.constructs.naming import publish_parameter
+from infra.constructs.permissions import read_objects, write_objects
+from infra.constructs.queue import DeadLetterQueue
+from infra.layers import Artifact
+from infra.settings import Settings
+from infra.stacks.data import DataStack
+
+
+class ServingStack(Stack):
+    """The online half of the loop.
+
+    Attributes
+    ----------
+    api : InferenceApi
+    inference, labels, collector : StageFunction
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        identifier: str,
+        *,
+        settings: Settings,
+        data: DataStack,
+        artifacts: Mapping[str, Artifact],
+        lambdas: Path,
+        projects: Mapping[str, ApiProject],
+    ) -> None:
+        super().__init__(scope, identifier, termination_protection=settings.termination_protection)
+        buckets = data.buckets
+        layers = DependencyLayers(self, artifacts=artifacts, settings=settings)
+        factory = Functions(self, settings=settings, root=lambdas, layers=layers, topic=data.topic)
+        self.inference = factory.create(
+            "inference",
+            environment={"ARTIFACTS_BUCKET": buckets.artifacts.bucket_name},
+            statements=read_objects(buckets.artifacts, "serving/", "models/", "trust/"),
+            serves_requests=True,
+        )
+        self.labels = factory.create(
+            "labels",
+            environment={"LAKE_BUCKET": buckets.lake.bucket_name},
+            statements=write_objects(buckets.lake, "labels/"),
+            serves_requests=True,
+        )
+        failures = DeadLetterQueue(self, "CollectorFailures", alarm_topic=data.topic)
+        self.collector = factory.create(
+            "collector",
+            environment={"LAKE_BUCKET": buckets.lake.bucket_name},
+            statements=write_objects(buckets.lake, "predictions/"),
+            failures=failures,
+        )
+        logs.SubscriptionFilter(
+            self,
+            "Journal",
+            log_group=self.inference.log_group,
+            destination=log_destinations.LambdaDestination(self.collector.live),
+            filter_pattern=logs.FilterPattern.literal('{ $.kind = "prediction" }'),
+        )
+        self.api = InferenceApi(self, "Api", settings=settings, inference=self.inference, labels=self.labels, projects=projects)
+        if settings.web_firewall:
+            self._firewall()
+        publish_parameter(self, settings, "logs/inference", self.inference.log_group.log_group_name)
+        publish_parameter(self, settings, "queues/collector-failures", failures.queue.queue_url)
+
+    def _firewall(self) -> None:
+        """AWS's common rules, and no more than 10,000 requests in five minutes from one address."""
+        visibility = wafv2.CfnWebACL.VisibilityConfigProperty
+        firewall = wafv2.CfnWebACL(
+            self,
+            "Firewall",
+            scope="REGIONAL",
+            default_action=wafv2.CfnWebACL.DefaultActionProperty(allow={}),
+            visibility_config=visibility(
+                cloud_watch_metrics_enabled=True, metric_name="driftless", sampled_requests_enabled=True
+            ),
+            rules=[
+                wafv2.CfnWebACL.RuleProperty(
+                    name="common",
+                    priority=0,
+                    override_action=wafv2.CfnWebACL.OverrideActionProperty(none={}),
+                    statement=wafv2.CfnWebACL.StatementProperty(
+                        managed_rule_group_statement=wafv2.CfnWebACL.ManagedRuleGroupStatementProperty(
+                            vendor_name="AWS",
+                            name="AWSManagedRulesCommonRuleSet",
+                            # Batches of records are larger than the 8 KB that rule expects of forms.
+                            rule_action_overrides=[
+                                wafv2.CfnWebACL.RuleActionOverrideProperty(
+                                    name="SizeRestrictions_BODY",
+                                    action_to_use=wafv2.CfnWebACL.RuleActionProperty(count={}),
+                                )
+                            ],
+                        )
+                    ),
+                    visibility_config=visibility(
+                        cloud_watch_metrics_enabled=True, metric_name="common", sampled_requests_enabled=True
+                    ),
+                ),
+                wafv2.CfnWebACL.RuleProperty(
+                    name="rate",
+                    priority=1,
+                    action=wafv2.CfnWebACL.RuleActionProperty(block={}),
+                    statement=wafv2.CfnWebACL.StatementProperty(
+                        rate_based_statement=wafv2.CfnWebACL.RateBasedStatementProperty(aggregate_key_type="IP", limit=10_000)
+                    ),
+                    visibility_config=visibility(
+                        cloud_watch_metrics_enabled=True, metric_name="rate", sampled_requests_enabled=True
+                    ),
+                ),
+            ],
+        )
+        wafv2.CfnWebACLAssociation(
+            self,
+            "FirewallAssociation",
+            web_acl_arn=firewall.attr_arn,
+            resource_arn=self.api.api.deployment_stage.stage_arn,
+        )
