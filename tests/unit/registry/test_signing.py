@@ -32,7 +32,7 @@ def kms(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 class DigestKms:
-    """KMS's Sign as AWS documents it for ``MessageType=DIGEST``, which moto does not implement: the digest is not hashed again."""
+    """Sign as AWS documents it for ``MessageType=DIGEST``, which moto does not implement: the digest is not hashed again."""
 
     def __init__(self) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
