@@ -1,0 +1,9 @@
+"""Ingest workflow → validation: judge one object of the landing bucket."""
+
+from __future__ import annotations
+
+from driftless.entrypoint.common import stage_handler
+from driftless.entrypoint.validation import compose
+from driftless.records import ValidationRequest
+
+handler = stage_handler(ValidationRequest, compose)

@@ -1,0 +1,30 @@
+"""Composition of the ingestion function."""
+
+from __future__ import annotations
+
+from driftless.adapters.aws import client
+from driftless.adapters.delta import s3_tables
+from driftless.adapters.dynamodb import DynamoRegistry
+from driftless.adapters.s3 import S3Store
+from driftless.entrypoint.common import Settings, read_settings
+from driftless.ingest import Ingest
+from driftless.project import load_all
+
+
+class IngestionSettings(Settings):
+    """Environment of the function."""
+
+    lake_bucket: str
+    registry_table: str
+
+
+def compose() -> Ingest:
+    """The stage with its adapters."""
+    settings = read_settings(IngestionSettings)
+    lake = S3Store(settings.lake_bucket, client=client("s3"))
+    return Ingest(
+        lake=lake,
+        tables=s3_tables(settings.lake_bucket, lake),
+        registry=DynamoRegistry(settings.registry_table, client=client("dynamodb")),
+        projects=load_all(),
+    )

@@ -1,0 +1,88 @@
+"""Ingestion: an accepted file becomes a version of its dataset's table, once.
+
+The content digest of the source object is the transaction: however often its event arrives, under whatever name the same bytes are
+sent again, and wherever an earlier attempt died, the table takes the rows one time and every answer names the same version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from driftless.errors import DataRejected, NotFound
+from driftless.lake_columns import stored_columns
+from driftless.ports import LakeTables, ObjectStore, Registry
+from driftless.project import Project
+from driftless.records import IngestionRecord, IngestionRequest
+
+
+class Ingest:
+    """The ingestion stage.
+
+    Parameters
+    ----------
+    lake : ObjectStore
+        Holds the staged file.
+    tables : LakeTables
+        Takes its rows.
+    registry : Registry
+        Remembers what was ingested.
+    projects : mapping of str to Project
+        Every project definition, by name.
+    """
+
+    def __init__(self, *, lake: ObjectStore, tables: LakeTables, registry: Registry, projects: Mapping[str, Project]) -> None:
+        self._lake = lake
+        self._tables = tables
+        self._registry = registry
+        self._projects = projects
+
+    def __call__(self, request: IngestionRequest) -> IngestionRecord:
+        verdict = request.validation
+        if verdict.status != "accepted" or verdict.staged is None:
+            raise DataRejected(f"{verdict.source.key} was rejected: {'; '.join(verdict.reasons)}")
+        project = self._projects.get(verdict.project)
+        if project is None or verdict.dataset not in project.datasets:
+            raise NotFound(f"no dataset {verdict.project}/{verdict.dataset}")
+        table = project.table(verdict.dataset)
+        source = verdict.source
+        with TemporaryDirectory(prefix="ingest-") as folder:
+            staged = self._lake.fetch(verdict.staged, Path(folder) / "staged.parquet")
+            version, duplicate = self._tables.append(
+                table,
+                staged,
+                columns=stored_columns(project.datasets[verdict.dataset]),
+                transaction=source.sha256,
+                commit={
+                    "bucket": source.bucket,
+                    "key": source.key,
+                    "version_id": source.version_id or "",
+                    "sha256": source.sha256,
+                    "rows": str(verdict.accepted_rows),
+                    "quarantined_rows": str(verdict.quarantined_rows),
+                    "report": verdict.report.key,
+                },
+            )
+        # Written by every delivery, so that one that died right after its commit is made good by the next.
+        self._registry.record_ingest(
+            verdict.project,
+            verdict.dataset,
+            {
+                "table": table,
+                "version": version,
+                "sha256": source.sha256,
+                "key": source.key,
+                "rows": verdict.accepted_rows,
+                "quarantined_rows": verdict.quarantined_rows,
+                "report": verdict.report.key,
+            },
+        )
+        return IngestionRecord(
+            project=verdict.project,
+            dataset=verdict.dataset,
+            table=table,
+            version=version,
+            rows=verdict.accepted_rows,
+            duplicate=duplicate,
+        )

@@ -1,0 +1,71 @@
+"""DuckDB the way every data stage uses it: bounded, offline, in UTC, and with identifiers quoted.
+
+The database is a file in the stage's own scratch folder, so tables larger than memory go to disk. Extensions are never
+downloaded: the wheel carries Parquet, JSON and ICU. Time stamps inside the engine are naive UTC; only Parquet files in the lake
+carry the zone.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+_MEMORY_SHARE = 0.5
+_DEFAULT_MEMORY_MB = 2048
+
+
+@contextmanager
+def engine(scratch: Path) -> Iterator[Any]:
+    """A connection to a new database in ``scratch``, closed at the end.
+
+    Half of the function's memory (``AWS_LAMBDA_FUNCTION_MEMORY_SIZE``, else of 2 GB) is DuckDB's; beyond that it spills to disk.
+    """
+    memory = int(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE") or _DEFAULT_MEMORY_MB) * _MEMORY_SHARE
+    config = {
+        "memory_limit": f"{memory:.0f}MB",
+        "threads": str(max(1, min(4, os.cpu_count() or 1))),
+        "temp_directory": str(scratch / "spill"),
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
+    }
+    with duckdb.connect(str(scratch / "work.duckdb"), config=config) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("SET preserve_insertion_order = true")
+        yield connection
+
+
+def quoted(identifier: str) -> str:
+    """An identifier as SQL writes it."""
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+def literal(value: Any) -> str:
+    """A Python scalar as a SQL literal."""
+    if value is None:
+        return "NULL"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def literals(values: Any) -> str:
+    """Comma-separated SQL literals."""
+    return ", ".join(literal(value) for value in values)
+
+
+def scalar(connection: Any, query: str, parameters: list[Any] | None = None) -> Any:
+    """The first column of a query's only row."""
+    row = connection.execute(query, parameters or []).fetchone()
+    return None if row is None else row[0]
+
+
+def first_line(error: duckdb.Error) -> str:
+    """What DuckDB says of a query, without the rows it may quote further down."""
+    return str(error).splitlines()[0].strip()

@@ -1,0 +1,183 @@
+"""Validation: one landed file in, one verdict out, never half-written and never a crash.
+
+The file is recognised by content, read as text, cast cell by cell and judged by the project's checks. Good rows become a staged
+Parquet file, the others a quarantine file beside the reasons. A file that cannot be accepted at all, even one that belongs to no
+project, ends as a rejected record with reasons, because a sender's mistake is no failure of the pipeline. All keys derive from
+the content and the project definition, so a repeated delivery writes the same objects again. Reports carry no personal values.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from driftless.ports import ObjectStore
+from driftless.project import Dataset, Project
+from driftless.records import Ref, RuleResult, SourceObject, ValidationRecord, ValidationRequest
+from driftless.sql import engine, literal, quoted, scalar
+from driftless.validate.checks import checks, create_typed, examples, judge
+from driftless.validate.raw import load
+from driftless.validate.source import Refused, open_source
+
+
+class Validate:
+    """The validation stage.
+
+    Parameters
+    ----------
+    landing, lake : ObjectStore
+        Where files arrive, and where ``staging/``, ``quarantine/`` and ``reports/`` are written.
+    projects : mapping of str to Project
+        Every project definition, by name.
+    """
+
+    def __init__(self, *, landing: ObjectStore, lake: ObjectStore, projects: Mapping[str, Project]) -> None:
+        self._landing = landing
+        self._lake = lake
+        self._projects = projects
+
+    def __call__(self, request: ValidationRequest) -> ValidationRecord:
+        with TemporaryDirectory(prefix="validate-") as folder:
+            scratch = Path(folder)
+            landed = self._landing.download(request.key, scratch / "landed", version_id=request.version_id)
+            source = SourceObject(
+                bucket=request.bucket,
+                key=request.key,
+                version_id=request.version_id,
+                sha256=landed.sha256,
+                size=landed.size,
+            )
+            verdict = _Verdict(self._lake, source)
+            try:
+                project, dataset = self._addressee(request.key, verdict)
+                self._judge(scratch, project, dataset, verdict)
+            except Refused as refusal:
+                return verdict.reject([str(refusal)])
+            return verdict.decide(scratch, project.datasets[dataset])
+
+    def _addressee(self, key: str, verdict: _Verdict) -> tuple[Project, str]:
+        project, dataset, *rest = [*key.split("/"), "", ""]
+        verdict.project, verdict.dataset = project, dataset
+        if not dataset or not rest[0]:
+            raise Refused(f"key {key!r} is not of the form <project>/<dataset>/<file>")
+        if project not in self._projects:
+            raise Refused(f"no project {project!r}; known: {', '.join(sorted(self._projects))}")
+        definition = self._projects[project]
+        if dataset not in definition.datasets:
+            raise Refused(f"project {project!r} has no dataset {dataset!r}; known: {', '.join(sorted(definition.datasets))}")
+        verdict.definition = definition.features_digest
+        return definition, dataset
+
+    @staticmethod
+    def _judge(scratch: Path, project: Project, name: str, verdict: _Verdict) -> None:
+        dataset = project.datasets[name]
+        source = open_source(scratch / "landed")
+        with engine(scratch) as connection:
+            verdict.warnings = load(connection, source, dataset)
+            malformed = scalar(connection, "SELECT count(*) FROM malformed")
+            verdict.rows = scalar(connection, "SELECT count(*) FROM raw") + malformed
+            create_typed(connection, dataset)
+            found = checks(connection, project, name)
+            counts = judge(connection, found)
+            verdict.quarantined = malformed + scalar(connection, "SELECT count(*) FROM judged WHERE NOT kept")
+            verdict.rules = [
+                RuleResult(
+                    rule=check.name, level=check.level, failed_rows=count, examples=examples(connection, check, at, dataset)
+                )
+                for at, (check, count) in enumerate(zip(found, counts, strict=True))
+                if count
+            ]
+            if malformed:
+                lines = connection.execute("SELECT line, reason FROM malformed ORDER BY line LIMIT 5").fetchall()
+                shown = [f"line {line}: {reason}" for line, reason in lines]
+                verdict.rules.append(RuleResult(rule="well_formed", level="quarantine", failed_rows=malformed, examples=shown))
+            _write(connection, dataset, verdict, scratch)
+
+
+class _Verdict:
+    """What is known of one file so far, and how it is written down."""
+
+    def __init__(self, lake: ObjectStore, source: SourceObject) -> None:
+        self._lake = lake
+        self.source = source
+        self.project = self.dataset = self.definition = ""
+        self.rows = self.quarantined = 0
+        self.rules: list[RuleResult] = []
+        self.warnings: list[str] = []
+
+    def decide(self, scratch: Path, dataset: Dataset) -> ValidationRecord:
+        accepted = self.rows - self.quarantined
+        reasons = [f"{rule.rule}: {rule.failed_rows} rows break it, at level fail" for rule in self.rules if rule.level == "fail"]
+        if self.rows == 0:
+            reasons.append("the file holds no rows, only a header")
+        elif accepted == 0:
+            reasons.append(f"none of {self.rows} rows is acceptable")
+        elif self.quarantined > dataset.max_quarantined * self.rows:
+            share = f"{self.quarantined} of {self.rows} rows ({self.quarantined / self.rows:.1%})"
+            reasons.append(f"{share} would be quarantined, more than max_quarantined = {dataset.max_quarantined:.1%}")
+        quarantine = self._upload(scratch, "quarantine") if self.quarantined else None
+        if reasons:
+            return self.reject(reasons, quarantine)
+        return self._record("accepted", [], self._upload(scratch, "staging"), quarantine)
+
+    def reject(self, reasons: list[str], quarantine: Ref | None = None) -> ValidationRecord:
+        return self._record("rejected", reasons, None, quarantine)
+
+    def _record(self, status: Any, reasons: list[str], staged: Ref | None, quarantine: Ref | None) -> ValidationRecord:
+        facts = {
+            "status": status,
+            "project": self.project,
+            "dataset": self.dataset,
+            "source": self.source.model_dump(),
+            "rows": self.rows,
+            "accepted_rows": self.rows - self.quarantined if status == "accepted" else 0,
+            "quarantined_rows": self.quarantined,
+            "staged": staged and staged.model_dump(),
+            "quarantine": quarantine and quarantine.model_dump(),
+            "reasons": [*reasons, *self.warnings],
+            "rules": [rule.model_dump() for rule in self.rules],
+        }
+        content = json.dumps(facts, indent=2, sort_keys=True, ensure_ascii=False).encode()
+        report = self._lake.put(self._key("reports", "json"), content, content_type="application/json")
+        return ValidationRecord.model_validate({**facts, "report": report})
+
+    def _upload(self, scratch: Path, kind: str) -> Ref:
+        return self._lake.upload(scratch / f"{kind}.parquet", self._key(kind, "parquet"))
+
+    def _key(self, kind: str, suffix: str) -> str:
+        """Derived from content and definition: another definition must not overwrite what an ingestion is about to read."""
+        if not self.definition:
+            return f"{kind}/unattributed/{hashlib.sha256(self.source.key.encode()).hexdigest()}.{suffix}"
+        return f"{kind}/{self.project}/{self.dataset}/{self.source.sha256}-{self.definition[:12]}.{suffix}"
+
+
+def _write(connection: Any, dataset: Dataset, verdict: _Verdict, scratch: Path) -> None:
+    """The staged and the quarantine file, in the order of the source's rows."""
+    typed = ", ".join(
+        f"CAST({quoted(name)} AS TIMESTAMPTZ) AS {quoted(name)}" if column.type == "timestamp" else quoted(name)
+        for name, column in dataset.columns.items()
+    )
+    kept = "_source_row NOT IN (SELECT _source_row FROM judged WHERE NOT kept)"
+    _copy(
+        connection,
+        f"SELECT {typed}, {literal(verdict.source.sha256)} AS _source, _source_row FROM typed WHERE {kept} ORDER BY _source_row",
+        scratch / "staging.parquet",
+    )
+    raw = ", ".join(f"r.{quoted(name)}" for name in dataset.columns)
+    nothing = ", ".join(f"NULL::VARCHAR AS {quoted(name)}" for name in dataset.columns)
+    _copy(
+        connection,
+        f"SELECT _source_row, NULL::BIGINT AS _line, reasons AS _reasons, NULL::VARCHAR AS _text, {raw} "
+        "FROM judged JOIN raw r USING (_source_row) WHERE NOT kept "
+        f"UNION ALL BY NAME SELECT NULL::BIGINT AS _source_row, line AS _line, ['well_formed: ' || reason] AS _reasons, "
+        f"text AS _text, {nothing} FROM malformed ORDER BY _source_row, _line",
+        scratch / "quarantine.parquet",
+    )
+
+
+def _copy(connection: Any, query: str, path: Path) -> None:
+    connection.execute(f"COPY ({query}) TO {literal(str(path))} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880)")

@@ -1,0 +1,142 @@
+"""The project's expectations as SQL over ``raw``: typed values, and per row the names of the checks it breaks.
+
+What null means is fixed once: null breaks only ``not_null``; it satisfies ranges, allowed values, patterns and rules. A duplicate
+is a row whose key columns, null equal to null, equal those of an earlier row of the same file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import duckdb
+
+from driftless.errors import BadProject
+from driftless.project import Column, Dataset, Project
+from driftless.sql import first_line, literal, literals, quoted
+
+Level = Literal["warn", "quarantine", "fail"]
+
+_INTEGER = r"[+-]?\d+(\.0*)?"
+_NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One expectation: ``broken`` is SQL over the row ``raw r JOIN typed t``, true where the row breaks it.
+
+    ``column`` is the column it speaks of, for examples; None for checks over the whole row.
+    """
+
+    name: str
+    level: Level
+    broken: str
+    column: str | None = None
+
+
+def create_typed(connection: Any, dataset: Dataset) -> None:
+    """Fill ``typed`` with the values of ``raw`` in their declared types, null where a text is no such value."""
+    wanted = ", ".join(f"{_cast(name, column)} AS {quoted(name)}" for name, column in dataset.columns.items())
+    connection.execute(f"CREATE TABLE typed AS SELECT _source_row, {wanted} FROM raw ORDER BY _source_row")
+    keys = ", ".join(quoted(name) for name in dataset.key)
+    connection.execute(
+        "CREATE TABLE repeated AS SELECT _source_row FROM typed "
+        f"QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY _source_row) > 1"
+    )
+
+
+def _cast(name: str, column: Column) -> str:
+    value = quoted(name)
+    if column.type == "integer":
+        return f"CASE WHEN regexp_full_match({value}, {literal(_INTEGER)}) THEN TRY_CAST({value} AS BIGINT) END"
+    if column.type == "number":
+        double = f"TRY_CAST({value} AS DOUBLE)"
+        return f"CASE WHEN regexp_full_match({value}, {literal(_NUMBER)}) AND isfinite({double}) THEN {double} END"
+    if column.type == "boolean":
+        yes, no = literals(("true", "t", "yes", "y", "1")), literals(("false", "f", "no", "n", "0"))
+        return f"CASE WHEN lower({value}) IN ({yes}) THEN true WHEN lower({value}) IN ({no}) THEN false END"
+    if column.type == "timestamp":
+        moment = f"CAST(TRY_CAST({value} AS TIMESTAMPTZ) AS TIMESTAMP)"
+        return f"CASE WHEN isfinite({moment}) AND year({moment}) BETWEEN 1 AND 9999 THEN {moment} END"
+    return value
+
+
+def checks(connection: Any, project: Project, name: str) -> list[Check]:
+    """Every check of a dataset, columns first and in their order.
+
+    Raises
+    ------
+    BadProject
+        When a pattern or a rule is not valid SQL over the dataset's columns.
+    """
+    dataset = project.datasets[name]
+    found: list[Check] = []
+    for column_name, column in dataset.columns.items():
+        found += _column_checks(column_name, column, essential=column_name in (dataset.event_time, *dataset.key))
+    found.append(Check("unique_key", "quarantine", "r._source_row IN (SELECT _source_row FROM repeated)"))
+    for position, rule in enumerate(dataset.rules):
+        broken = f"coalesce(NOT ({rule.sql}), false)"
+        _probe(connection, project, f"SELECT {broken} FROM typed LIMIT 0", f"datasets.{name}.rules.{position}.sql")
+        inside = f"r._source_row IN (SELECT _source_row FROM typed WHERE {broken})"
+        found.append(Check(rule.name, rule.level, inside))
+    for column_name, column in dataset.columns.items():
+        if column.pattern is not None:
+            query = f"SELECT regexp_matches('', {literal(column.pattern)})"
+            _probe(connection, project, query, f"datasets.{name}.columns.{column_name}.pattern")
+    return found
+
+
+def _column_checks(name: str, column: Column, *, essential: bool) -> list[Check]:
+    raw, value = f"r.{quoted(name)}", f"t.{quoted(name)}"
+    # A row without its key or time cannot be kept, nor can a value that the column may not be without.
+    strict: Level = "quarantine" if column.level == "warn" and (essential or not column.nullable) else column.level
+    found = []
+    if column.type != "string":
+        found.append(Check(f"{name}.type", strict, f"({raw} IS NOT NULL AND {value} IS NULL)", name))
+    if not column.nullable or essential:
+        found.append(Check(f"{name}.not_null", strict, f"({raw} IS NULL)", name))
+    if column.range is not None:
+        low, high = column.range
+        bounds = [f"{value} < {literal(low)}"] if low is not None else []
+        bounds += [f"{value} > {literal(high)}"] if high is not None else []
+        if bounds:
+            found.append(Check(f"{name}.range", column.level, f"({' OR '.join(bounds)})", name))
+    if column.allowed is not None:
+        found.append(Check(f"{name}.allowed", column.level, f"({value} NOT IN ({literals(column.allowed)}))", name))
+    if column.pattern is not None:
+        found.append(Check(f"{name}.pattern", column.level, f"(NOT regexp_matches({value}, {literal(column.pattern)}))", name))
+    return found
+
+
+def _probe(connection: Any, project: Project, query: str, key: str) -> None:
+    try:
+        connection.execute(query)
+    except duckdb.Error as error:
+        fix = "write a predicate over the dataset's columns in DuckDB SQL, or an RE2 pattern"
+        raise BadProject(f"projects/{project.name}/project.toml", key, first_line(error), fix) from error
+
+
+def judge(connection: Any, found: list[Check]) -> list[int]:
+    """Fill ``judged(_source_row, reasons, kept)`` with the rows that break anything; answer broken rows per check."""
+    flags = ", ".join(f"coalesce({check.broken}, false) AS b{position}" for position, check in enumerate(found))
+    connection.execute(f"CREATE TABLE flags AS SELECT r._source_row, {flags} FROM raw r JOIN typed t USING (_source_row)")
+    counts = ", ".join(f"count(*) FILTER (WHERE b{position})" for position in range(len(found)))
+    named = ", ".join(f"CASE WHEN b{position} THEN {literal(check.name)} END" for position, check in enumerate(found))
+    serious = [f"b{position}" for position, check in enumerate(found) if check.level != "warn"]
+    broken = " OR ".join(f"b{position}" for position in range(len(found)))
+    connection.execute(
+        f"CREATE TABLE judged AS SELECT _source_row, list_filter([{named}], lambda n: n IS NOT NULL) AS reasons, "
+        f"NOT ({' OR '.join(serious)}) AS kept FROM flags WHERE {broken}"
+    )
+    answer = connection.execute(f"SELECT {counts} FROM flags").fetchone()
+    return [int(count) for count in answer or ()]
+
+
+def examples(connection: Any, check: Check, position: int, dataset: Dataset) -> list[str]:
+    """Up to five rows that break a check; the value is shown unless its column is personal."""
+    column = check.column
+    shown = f"r.{quoted(column)}" if column is not None and not dataset.columns[column].pii else "NULL"
+    rows = connection.execute(
+        f"SELECT _source_row, left({shown}, 80) FROM flags JOIN raw r USING (_source_row) WHERE b{position} ORDER BY 1 LIMIT 5"
+    ).fetchall()
+    return [f"row {number}" if value is None else f"row {number}: {value!r}" for number, value in rows]

@@ -1,0 +1,156 @@
+"""From a recognised file to the table ``raw``: every declared column as text, and the row's number in the file.
+
+Casting happens later and cell by cell, so that one bad value costs one row. Lines that are no rows at all (too many fields, a
+stray quote) go to the table ``malformed``. A column the project does not know is dropped with a warning, a missing one refuses
+the file.
+"""
+
+from __future__ import annotations
+
+import csv
+import itertools
+from difflib import get_close_matches
+from typing import Any
+
+import duckdb
+
+from driftless.project import Dataset
+from driftless.sql import first_line, literal, literals, quoted, scalar
+from driftless.validate.source import Refused, Source
+
+_DELIMITERS = (",", ";", "\t", "|")
+_HEADER_LIMIT = 1 << 20
+_LINE_LIMIT = 16 << 20
+
+
+def load(connection: Any, source: Source, dataset: Dataset) -> list[str]:
+    """Fill ``raw(_source_row, <columns as VARCHAR>)`` and ``malformed(line, reason, text)``; answer warnings.
+
+    Raises
+    ------
+    Refused
+        When the file as a whole does not fit the dataset.
+    """
+    connection.execute("CREATE TABLE malformed (line BIGINT, reason VARCHAR, text VARCHAR)")
+    reader = {"csv": _csv, "json": _json, "parquet": _parquet}[source.format]
+    try:
+        return reader(connection, source, dataset)
+    except duckdb.Error as error:
+        raise Refused(f"the file cannot be read as {source.format.upper()}: {first_line(error)}") from error
+
+
+def _csv(connection: Any, source: Source, dataset: Dataset) -> list[str]:
+    names, delimiter, skipped = _header(source, dataset)
+    warnings = _compare(names, dataset, optional=frozenset())
+    columns = ", ".join(f"{literal(f'c{position}')}: 'VARCHAR'" for position in range(len(names)))
+    wanted = []
+    for name, column in dataset.columns.items():
+        value = quoted(f"c{names.index(name)}")
+        if column.type != "string":
+            value = f"trim({value})"
+        nulls = literals(dataset.null_values)
+        wanted.append(
+            f"CASE WHEN {value} NOT IN ({nulls}) THEN {value} END AS {quoted(name)}" if nulls else f"{value} AS {quoted(name)}"
+        )
+    for strict in ("true", "false"):
+        # Strict mode gives up on files that mix line ends; those are read leniently.
+        options = (
+            f"auto_detect = false, header = false, skip = {skipped}, delim = {literal(delimiter)}, quote = '\"', escape = '\"', "
+            f"columns = {{{columns}}}, nullstr = chr(1), max_line_size = {_LINE_LIMIT}, buffer_size = {2 * _LINE_LIMIT}, "
+            f"store_rejects = true, strict_mode = {strict}"
+        )
+        query = f"SELECT row_number() OVER () AS _source_row, {', '.join(wanted)} FROM read_csv(?, {options})"
+        try:
+            connection.execute(f"CREATE TABLE raw AS {query}", [str(source.path)])
+            break
+        except duckdb.InvalidInputException:
+            if strict == "false":
+                raise
+    open_quote = scalar(
+        connection, "SELECT min(line) FROM reject_errors WHERE contains(rtrim(csv_line, chr(13) || chr(10)), chr(10))"
+    )
+    if open_quote is not None:
+        raise Refused(f"a quote opened at line {open_quote} swallows the lines after it; close it, or double it inside a value")
+    connection.execute(
+        "INSERT INTO malformed SELECT line, lower(any_value(error_type::VARCHAR)), any_value(csv_line) FROM reject_errors "
+        "GROUP BY line ORDER BY line"
+    )
+    return warnings
+
+
+def _header(source: Source, dataset: Dataset) -> tuple[list[str], str, int]:
+    """Column names, the delimiter that yields most known ones, and the lines to skip."""
+    with source.path.open(encoding="utf-8", newline="") as file:
+        head = file.read(_HEADER_LIMIT)
+    lines = head.splitlines()
+    blank = sum(1 for _ in itertools.takewhile(lambda line: not line.strip(), lines))
+    first = lines[blank]
+    if blank + 1 == len(lines) and len(head) == _HEADER_LIMIT:
+        raise Refused(f"the first line is longer than {_HEADER_LIMIT} characters: no CSV header")
+    parsed = [([name.strip() for name in next(csv.reader([first], delimiter=mark))], mark) for mark in _DELIMITERS]
+    names, delimiter = max(parsed, key=lambda item: sum(name in dataset.columns for name in item[0]))
+    if not any(name in dataset.columns for name in names):
+        raise Refused(f"the first line names no column of the dataset; expected a header such as {','.join(dataset.columns)}")
+    return names, delimiter, blank + 1
+
+
+def _json(connection: Any, source: Source, dataset: Dataset) -> list[str]:
+    lines = (
+        "read_csv(?, auto_detect = false, header = false, delim = chr(1), quote = '', escape = '', nullstr = chr(2), "
+        f"columns = {{'line': 'VARCHAR'}}, max_line_size = {_LINE_LIMIT}, buffer_size = {2 * _LINE_LIMIT}, strict_mode = false)"
+    )
+    connection.execute(f"CREATE TABLE lines AS SELECT row_number() OVER () AS _source_row, line FROM {lines}", [str(source.path)])
+    objects = "CASE WHEN json_valid(line) THEN json_type(line) END = 'OBJECT'"
+    connection.execute(
+        "INSERT INTO malformed SELECT _source_row, 'not a JSON object', line FROM lines "
+        f"WHERE ({objects}) IS DISTINCT FROM true AND trim(line) <> '' ORDER BY 1"
+    )
+    names = connection.execute(
+        f"SELECT DISTINCT unnest(json_keys(line)) AS name FROM lines WHERE {objects} ORDER BY name"
+    ).fetchall()
+    # JSON writers leave out nulls, so a nullable column may be absent from every line.
+    optional = frozenset(name for name, column in dataset.columns.items() if column.nullable)
+    warnings = _compare([row[0] for row in names], dataset, optional=optional)
+    wanted = ", ".join(f"line ->> {literal(_pointer(name))} AS {quoted(name)}" for name in dataset.columns)
+    connection.execute(f"CREATE TABLE raw AS SELECT _source_row, {wanted} FROM lines WHERE {objects} ORDER BY _source_row")
+    connection.execute("DROP TABLE lines")
+    return warnings
+
+
+def _pointer(name: str) -> str:
+    return "/" + name.replace("~", "~0").replace("/", "~1")
+
+
+def _parquet(connection: Any, source: Source, dataset: Dataset) -> list[str]:
+    described = connection.execute("DESCRIBE SELECT * FROM read_parquet(?)", [str(source.path)]).fetchall()
+    types = {str(row[0]): str(row[1]) for row in described}
+    warnings = _compare([*types], dataset, optional=frozenset())
+    wanted = []
+    for name in dataset.columns:
+        kind, value = types[name], quoted(name)
+        if "[" in kind or kind.startswith(("STRUCT", "MAP", "BLOB", "UNION")):
+            raise Refused(f"column {name!r} has Parquet type {kind}; a column holds single values")
+        # pandas writes missing numbers as NaN.
+        value = f"CASE WHEN isnan({value}) THEN NULL ELSE {value} END" if kind in ("DOUBLE", "FLOAT") else value
+        wanted.append(f"CAST({value} AS VARCHAR) AS {quoted(name)}")
+    query = f"SELECT row_number() OVER () AS _source_row, {', '.join(wanted)} FROM read_parquet(?)"
+    connection.execute(f"CREATE TABLE raw AS {query}", [str(source.path)])
+    return warnings
+
+
+def _compare(names: list[str], dataset: Dataset, *, optional: frozenset[str]) -> list[str]:
+    """Warnings about unknown columns; Refused about missing or repeated ones, each named."""
+    repeated = sorted({name for name in names if names.count(name) > 1 and name in dataset.columns})
+    if repeated:
+        raise Refused(f"column {', '.join(map(repr, repeated))} appears more than once")
+    missing = [name for name in dataset.columns if name not in names and name not in optional]
+    unknown = [name for name in names if name not in dataset.columns]
+    if missing:
+        raise Refused("; ".join(f"column {name!r} is missing{_hint(name, unknown)}" for name in missing))
+    return [f"column {name!r} is not in the project and was dropped" for name in dict.fromkeys(unknown)]
+
+
+def _hint(name: str, candidates: list[str]) -> str:
+    folded = {candidate.lower(): candidate for candidate in candidates}
+    close = get_close_matches(name.lower(), folded, n=1)
+    return f" (the file has {folded[close[0]]!r})" if close else ""
