@@ -1,0 +1,243 @@
+"""The real CDK command line, run for the person: synthesise once, bootstrap once, deploy what changed.
+
+Nothing here knows what the stacks contain. The assembly is kept with a digest of everything that went into it, because
+synthesis takes most of a minute and a second run has mostly nothing new to say. The CLI gets a home of its own (it
+remembers accounts by access key, and every local cloud uses the same one), and dummy credentials only if the endpoint
+is local. Its output goes to a log file and, line by line, to whoever wants to show progress.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import botocore.exceptions
+
+from local_cloud import clients
+from local_cloud.state import DEFAULT_FOLDER, REPOSITORY
+
+Progress = Callable[[str], None]
+
+_SOURCES = ("app.py", "cdk.json", "package-lock.json", "infra", "lambdas", "layers", "step_functions", "projects")
+_IGNORED = ("__pycache__", ".mypy_cache", ".ruff_cache")
+_TAIL_LINES = 40
+_LOCAL_ACCOUNT = "000000000000"
+
+
+class DeployError(RuntimeError):
+    """A step of the deployment failed.
+
+    ``step`` is the CDK command, ``log`` the file with all its output, ``tail`` the last lines of it.
+    """
+
+    def __init__(self, step: str, log: Path, tail: str) -> None:
+        super().__init__(f"cdk {step} failed; the whole output is in {log}\n{tail}")
+        self.step = step
+        self.log = log
+        self.tail = tail
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """What a run did: whether the assembly was made anew, where the output went, and the seconds each part took."""
+
+    synthesised: bool
+    log: Path
+    synth_seconds: float
+    deploy_seconds: float
+
+
+def deploy(
+    stage: str = "local",
+    *,
+    endpoint: str | None = None,
+    progress: Progress | None = None,
+    checkout: Path = REPOSITORY,
+    state: Path = DEFAULT_FOLDER,
+) -> Deployment:
+    """Bring every stack of a stage to what the checkout says.
+
+    Parameters
+    ----------
+    stage : str
+        The CDK context's ``stage``.
+    endpoint : str, optional
+        The cloud to deploy to; ``AWS_ENDPOINT_URL``, when set, wins over it. With neither, AWS itself.
+    progress : callable, optional
+        Called with every line of output.
+    checkout : Path
+        The folder with ``app.py``, ``cdk.json`` and ``node_modules``.
+    state : Path
+        Where the assembly, the CLI's home and the log lie.
+
+    Raises
+    ------
+    DeployError
+        If the CDK command line is missing or one of its commands fails.
+    """
+    chosen = os.environ.get("AWS_ENDPOINT_URL") or endpoint
+    run = _Run("deploy", stage, chosen, progress or (lambda line: None), checkout.resolve(), state.resolve())
+    with run.alone():
+        began = time.monotonic()
+        synthesised = run.synthesise()
+        middle = time.monotonic()
+        run.bootstrap()
+        run.cdk("deploy", "--all", "--require-approval", "never", "--concurrency", "1", "--progress", "events", *run.app)
+        return Deployment(synthesised, run.log, middle - began, time.monotonic() - middle)
+
+
+def destroy(
+    stage: str = "local",
+    *,
+    endpoint: str | None = None,
+    progress: Progress | None = None,
+    checkout: Path = REPOSITORY,
+    state: Path = DEFAULT_FOLDER,
+) -> None:
+    """Delete every stack of a stage; what retention says stays. Parameters and errors as for :func:`deploy`."""
+    chosen = os.environ.get("AWS_ENDPOINT_URL") or endpoint
+    run = _Run("destroy", stage, chosen, progress or (lambda line: None), checkout.resolve(), state.resolve())
+    with run.alone():
+        run.synthesise()
+        run.cdk("destroy", "--all", "--force", *run.app)
+
+
+def commit(checkout: Path) -> str:
+    """Return the checkout's commit, with ``-dirty`` if tracked files differ from it; ``unknown`` outside git."""
+    head = subprocess.run(["git", "rev-parse", "HEAD"], check=False, cwd=checkout, capture_output=True, text=True)
+    if head.returncode != 0:
+        return "unknown"
+    changes = subprocess.run(["git", "diff", "--quiet", "HEAD"], check=False, cwd=checkout, capture_output=True)
+    return head.stdout.strip() + ("-dirty" if changes.returncode else "")
+
+
+def environment(endpoint: str | None, home: Path, inherited: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of the CDK command line."""
+    result = {
+        **inherited,
+        "CDK_HOME": str(home),
+        "CI": "true",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "CDK_DISABLE_CLI_TELEMETRY": "true",
+        "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "1",
+        "JSII_SILENCE_WARNING_DEPRECATED_NODE_VERSION": "1",
+        "JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION": "1",
+    }
+    if endpoint is not None:
+        result["AWS_ENDPOINT_URL"] = endpoint
+    if clients.is_local(endpoint):
+        for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN"):
+            result.pop(name, None)
+        result |= {name.upper(): value for name, value in clients.LOCAL_CREDENTIALS.items()}
+        result |= {"AWS_REGION": clients.LOCAL_REGION, "AWS_DEFAULT_REGION": clients.LOCAL_REGION}
+    return result
+
+
+def digest(checkout: Path, *context: str) -> str:
+    """Identify everything an assembly is made from: the sources' names and contents, the interpreter, the context."""
+    result = hashlib.sha256("\n".join((sys.version, *context)).encode())
+    for name in _SOURCES:
+        root = checkout / name
+        files = [root] if root.is_file() else sorted(path for path in root.rglob("*") if path.is_file())
+        for path in files:
+            if not any(part in _IGNORED for part in path.parts):
+                result.update(f"\n{path.relative_to(checkout)}\n".encode())
+                result.update(path.read_bytes())
+    return result.hexdigest()
+
+
+class _Run:
+    """One deployment: its settings, its log, and the steps it is made of."""
+
+    def __init__(self, name: str, stage: str, endpoint: str | None, progress: Progress, checkout: Path, state: Path) -> None:
+        self.log = state / f"{name}.log"
+        self._stage = stage
+        self._endpoint = endpoint
+        self._progress = progress
+        self._checkout = checkout
+        self._state = state
+        self._assembly = state / "assembly" / stage
+        self._environment = environment(endpoint, state / "cdk-home", os.environ)
+        self.app = ("--app", str(self._assembly))
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other deployments from the same folder out, and begin a new log."""
+        self._state.mkdir(parents=True, exist_ok=True)
+        with (self._state / "deploy.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self.log.write_text("")
+            yield
+
+    def synthesise(self) -> bool:
+        """Make the assembly unless the one at hand was made from the same sources; return whether it was made."""
+        revision = commit(self._checkout)
+        wanted = digest(self._checkout, self._stage, revision)
+        stamp = self._assembly.with_suffix(".digest")
+        if stamp.exists() and stamp.read_text() == wanted and self._assembly.is_dir():
+            return False
+        stamp.unlink(missing_ok=True)
+        shutil.rmtree(self._assembly, ignore_errors=True)
+        self._assembly.parent.mkdir(parents=True, exist_ok=True)
+        context = ("--context", f"stage={self._stage}", "--context", f"commit={revision}")
+        self.cdk("synth", "--quiet", "--output", str(self._assembly), *context)
+        stamp.write_text(wanted)
+        return True
+
+    def bootstrap(self) -> None:
+        """Create CDK's own stack on a local cloud that has none; on AWS that is the account owner's decision."""
+        if not clients.is_local(self._endpoint):
+            return
+        formation = clients.session(self._endpoint).client("cloudformation")
+        try:
+            stacks = formation.describe_stacks(StackName="CDKToolkit")["Stacks"]
+        except botocore.exceptions.ClientError:
+            stacks = []
+        if not any(stack["StackStatus"] in ("CREATE_COMPLETE", "UPDATE_COMPLETE") for stack in stacks):
+            self.cdk("bootstrap", f"aws://{_LOCAL_ACCOUNT}/{clients.LOCAL_REGION}")
+
+    def cdk(self, step: str, *arguments: str) -> None:
+        """Run one CDK command to its end."""
+        program = self._checkout / "node_modules" / ".bin" / "cdk"
+        if not program.exists():
+            raise DeployError(step, self.log, f"{program} does not exist; run `npm ci` in {self._checkout}")
+        tail: deque[str] = deque(maxlen=_TAIL_LINES)
+        with (
+            self.log.open("a") as log,
+            subprocess.Popen(
+                [str(program), step, *arguments],
+                cwd=self._checkout,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                start_new_session=True,
+            ) as process,
+        ):
+            assert process.stdout is not None
+            try:
+                for line in process.stdout:
+                    log.write(line)
+                    log.flush()
+                    tail.append(line.rstrip())
+                    self._progress(line.rstrip())
+                code = process.wait()
+            except BaseException:  # Ctrl-C included: leave nothing running
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGTERM)
+                raise
+        if code != 0:
+            raise DeployError(step, self.log, "\n".join(tail))
