@@ -11,6 +11,7 @@ from pathlib import Path
 
 from aws_cdk import App, Tags
 
+from driftless.infer.schema import request_schema
 from driftless.project import Project, load_all
 from infra import layers
 from infra.constructs.api import ApiProject
@@ -100,7 +101,7 @@ def compose(app: App, settings: Settings, source: Sources) -> Stacks:
 
 def _api_project(project: Project) -> ApiProject:
     return ApiProject(
-        request_schema={"type": "object"},
+        request_schema=request_schema(project),
         rate_limit=project.serving.rate_limit,
         burst_limit=project.serving.burst_limit,
     )
