@@ -8,19 +8,18 @@ A nullable feature may be left out, which means null; any other is required; an 
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from pydantic_core import CoreSchema, SchemaValidator, core_schema
 
 from driftless.project import FeatureColumn, Project
+from driftless.times import time_schema
 
 MAX_TEXT = 1024
 MAX_KEY = 256
 ROUTING_KEY = "key"
 # Features reach the model as 32-bit floats; beyond this they would turn infinite without a word.
 _FLOAT32_MAX = 3.4028234663852886e38
-_YEARS = range(1900, 2200)
 
 
 def event_time_column(project: Project) -> str | None:
@@ -32,28 +31,6 @@ def event_time_column(project: Project) -> str | None:
 def has_routing_key(project: Project) -> bool:
     """Whether a record may carry the optional routing ``key`` (a feature of that name routes by itself)."""
     return ROUTING_KEY not in project.features.columns
-
-
-def parse_time(text: str) -> datetime:
-    """An ISO 8601 date and time as timezone-aware UTC; without an offset it is UTC already.
-
-    Raises
-    ------
-    ValueError
-        When it is no such time, or outside the years 1900 to 2199.
-    """
-    try:
-        parsed = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise ValueError("not an ISO 8601 date and time, such as 2013-05-01T12:00:00Z") from error
-    if parsed.year not in _YEARS:
-        raise ValueError(f"the year must lie between {_YEARS.start} and {_YEARS.stop - 1}")
-    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
-
-
-def time_schema() -> CoreSchema:
-    """Validator schema of a time field; yields timezone-aware UTC."""
-    return core_schema.no_info_after_validator_function(parse_time, core_schema.str_schema(strict=True, max_length=40))
 
 
 def request_validator(project: Project) -> SchemaValidator:

@@ -1,0 +1,92 @@
+"""Ground truth comes in: labels for predictions, whenever they are known, late and repeated ones included.
+
+A label is typed by the project's task, written once per request as one object, and joined by prediction id when monitoring reads
+it. Nothing is looked up here: a label for an id nobody has collected yet is as good as any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+
+from pydantic_core import CoreSchema, SchemaValidator, ValidationError, core_schema
+
+from driftless.ports import Clock, ObjectStore
+from driftless.problem import FieldError, InvalidRequest, Problem, problem_of
+from driftless.project import Project
+from driftless.records import Label
+from driftless.times import time_schema
+
+MAX_LABELS = 1000
+_CLOCK_SKEW = timedelta(minutes=5)
+
+
+def label_validator(project: Project) -> SchemaValidator:
+    """Compiled validator of a request body ``{"labels": [{"id", "label", "observed_at"?}, …]}``."""
+    fields = {
+        "id": core_schema.typed_dict_field(core_schema.str_schema(strict=True, max_length=128, pattern=r"^[A-Za-z0-9_-]+$")),
+        "label": core_schema.typed_dict_field(_label_schema(project)),
+        "observed_at": core_schema.typed_dict_field(time_schema(), required=False),
+    }
+    item = core_schema.typed_dict_schema(fields, extra_behavior="forbid")
+    labels = core_schema.list_schema(item, min_length=1, max_length=MAX_LABELS, strict=True)
+    return SchemaValidator(
+        core_schema.typed_dict_schema({"labels": core_schema.typed_dict_field(labels)}, extra_behavior="forbid")
+    )
+
+
+def _label_schema(project: Project) -> CoreSchema:
+    if project.task == "binary":
+        return core_schema.bool_schema(strict=True)
+    if project.task == "multiclass":
+        return core_schema.literal_schema([*(project.target.classes or ())])
+    return core_schema.float_schema(strict=True, allow_inf_nan=False)
+
+
+class AcceptLabels:
+    """Takes label requests.
+
+    Parameters
+    ----------
+    lake : ObjectStore
+        The lake bucket.
+    projects : mapping of name to Project
+    clock : callable
+        Timezone-aware now.
+    new_id : callable
+        A unique name for each accepted request.
+    """
+
+    def __init__(self, *, lake: ObjectStore, projects: Mapping[str, Project], clock: Clock, new_id: Callable[[], str]) -> None:
+        self._lake, self._clock, self._new_id = lake, clock, new_id
+        self._validators = {name: label_validator(project) for name, project in projects.items()}
+
+    def __call__(self, project: str, body: bytes) -> int:
+        """Keep the labels of one request; how many they were.
+
+        Raises
+        ------
+        InvalidRequest
+            With the problem to answer: no such project, a body that breaks the schema, or a time in the future (the latest
+            observation of an id counts, so one dated ahead would shut out every correction).
+        StoreUnavailable, Throttled
+            When they could not be kept; nothing was.
+        """
+        if project not in self._validators:
+            raise InvalidRequest(Problem(404, f"no such project: {project[:80]}"))
+        try:
+            items = self._validators[project].validate_json(body)["labels"]
+        except ValidationError as error:
+            raise InvalidRequest(problem_of(error)) from error
+        now = self._clock()
+        labels = []
+        for index, item in enumerate(items):
+            observed = item.get("observed_at", now)
+            if observed > now + _CLOCK_SKEW:
+                late = FieldError(f"labels[{index}].observed_at", "lies in the future")
+                raise InvalidRequest(Problem(422, "1 field breaks the request schema", (late,)))
+            labels.append(Label(id=item["id"], project=project, label=item["label"], observed_at=observed, received_at=now))
+        content = "".join(label.model_dump_json() + "\n" for label in labels).encode()
+        key = f"labels/{project}/day={now:%Y-%m-%d}/{self._new_id()}.json"
+        self._lake.put(key, content, content_type="application/x-ndjson")
+        return len(labels)

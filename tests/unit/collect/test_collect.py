@@ -1,0 +1,193 @@
+"""The collector against a store in memory, read back with DuckDB."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from driftless.adapters.memory import MemoryStore
+from driftless.collect import Collect, Collected, CollectRequest, Compressed
+from driftless.errors import BadRequest, StoreUnavailable
+from driftless.records import Ref
+from tests.unit.model_store.projects import definition
+
+PROJECTS = {"demo": definition(), "sums": definition("regression", "sums")}
+
+
+def line(number: int, project: str = "demo", **fields: Any) -> dict[str, Any]:
+    output: dict[str, Any] = {"prediction": True, "probabilities": {"false": 0.25, "true": 0.75}}
+    return {
+        "kind": "prediction",
+        "id": f"r{number}-0",
+        "request_id": f"r{number}",
+        "project": project,
+        "time": "2026-03-01T12:00:00.123456+00:00",
+        "event_time": "2013-05-01T23:30:00+00:00",
+        "version": 3,
+        "variant": "champion",
+        "inputs": {"temp": None, "seats": 180, "origin": "JFK", "carrier": "Ä☃", "night": False},
+        "output": output if project == "demo" else {"prediction": 2.5},
+        "latency_us": 250,
+        **fields,
+    }
+
+
+def batch(*messages: Any, kind: str = "DATA_MESSAGE") -> CollectRequest:
+    events = [
+        {"id": str(index), "timestamp": 1772366400000, "message": message if isinstance(message, str) else json.dumps(message)}
+        for index, message in enumerate(messages)
+    ]
+    content = gzip.compress(json.dumps({"messageType": kind, "logGroup": "g", "logEvents": events}).encode())
+    return CollectRequest(awslogs=Compressed(data=base64.b64encode(content).decode()))
+
+
+def collect(store: Any, *messages: Any) -> Collected:
+    return Collect(lake=store, projects=PROJECTS)(batch(*messages))
+
+
+def rows(store: MemoryStore, key: str, folder: Path) -> list[dict[str, Any]]:
+    store.download(key, folder / "read.parquet")
+    with duckdb.connect() as connection:
+        found = connection.read_parquet(str(folder / "read.parquet"))
+        names = list(found.columns)
+        return [dict(zip(names, row, strict=True)) for row in found.order("id").fetchall()]
+
+
+def types(store: MemoryStore, key: str, folder: Path) -> dict[str, str]:
+    store.download(key, folder / "types.parquet")
+    with duckdb.connect() as connection:
+        found = connection.read_parquet(str(folder / "types.parquet"))
+        return dict(zip(found.columns, map(str, found.types), strict=True))
+
+
+def test_lines_become_typed_rows(tmp_path: Path) -> None:
+    store = MemoryStore()
+    answer = collect(store, line(1), line(2))
+    (key,) = answer.objects
+    assert key.startswith("predictions/demo/day=2013-05-01/") and key.endswith(".parquet")
+    first, _ = rows(store, key, tmp_path)
+    assert (first["id"], first["prediction"], first["score"], first["p_false"], first["p_true"]) == (
+        "r1-0",
+        "true",
+        0.75,
+        0.25,
+        0.75,
+    )
+    assert str(first["time"]) == "2026-03-01 12:00:00.123456"
+    assert str(first["event_time"]) == "2013-05-01 23:30:00"
+    assert (first["input_temp"], first["input_seats"], first["input_carrier"], first["input_night"]) == (None, 180.0, "Ä☃", False)
+    assert "input_name" not in first, "personal data has no column"
+    found = types(store, key, tmp_path)
+    assert (found["input_temp"], found["input_night"], found["input_carrier"]) == ("DOUBLE", "BOOLEAN", "VARCHAR")
+    assert (found["time"], found["version"]) == ("TIMESTAMP", "BIGINT")
+
+
+def test_columns_keep_their_types_when_every_value_is_null(tmp_path: Path) -> None:
+    store = MemoryStore()
+    inputs = {"temp": None, "seats": None, "origin": None, "carrier": None, "night": None}
+    (key,) = collect(store, line(1, inputs=inputs)).objects
+    found = types(store, key, tmp_path)
+    assert (found["input_temp"], found["input_night"], found["input_origin"]) == ("DOUBLE", "BOOLEAN", "VARCHAR")
+
+
+def test_a_batch_is_split_by_project_and_day(tmp_path: Path) -> None:
+    store = MemoryStore()
+    offset = line(3, event_time="2013-05-02T01:00:00+02:00")
+    answer = collect(store, line(1), line(2, event_time=None), offset, line(4, "sums"))
+    assert sorted(key.rsplit("/", 1)[0] for key in answer.objects) == [
+        "predictions/demo/day=2013-05-01",
+        "predictions/demo/day=2026-03-01",
+        "predictions/sums/day=2013-05-01",
+    ]
+    assert answer.predictions == 4
+    regression = next(key for key in answer.objects if "sums" in key)
+    (row,) = rows(store, regression, tmp_path)
+    assert (row["score"], row["prediction"]) == (2.5, "2.5")
+
+
+def test_a_batch_delivered_again_overwrites_itself(tmp_path: Path) -> None:
+    store = MemoryStore()
+    first = collect(store, line(1), line(2))
+    again = collect(store, line(2), line(1))
+    assert first.objects == again.objects == store.list("")
+    assert len(rows(store, first.objects[0], tmp_path)) == 2
+
+
+def test_a_line_twice_in_a_batch_is_one_row(tmp_path: Path) -> None:
+    store = MemoryStore()
+    answer = collect(store, line(1), line(1))
+    assert (answer.predictions, answer.repeated) == (1, 1)
+    assert len(rows(store, answer.objects[0], tmp_path)) == 1
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        ("{not json", "line"),
+        (json.dumps({"kind": "prediction"}), "id"),
+        (json.dumps(line(9, project="nobody")), "project: nobody"),
+        (json.dumps(line(9, inputs={"temp": "warm"})), "inputs.temp"),
+        (json.dumps(line(9, inputs={"night": 1})), "inputs.night"),
+        (json.dumps(line(9, inputs={"origin": 1.5})), "inputs.origin"),
+        (json.dumps(line(9, output={})), "output"),
+    ],
+)
+def test_an_unreadable_line_is_kept_aside_and_the_rest_collected(bad: str, reason: str) -> None:
+    store = MemoryStore()
+    answer = collect(store, line(1), bad)
+    assert (answer.predictions, answer.unreadable) == (1, 1)
+    (key,) = store.list("predictions/_unreadable/day=2026-03-01/")
+    kept = json.loads(store.get(key))
+    assert kept["line"] == bad
+    assert kept["reason"].startswith(reason)
+
+
+def test_inputs_of_a_feature_that_is_no_longer_defined_are_kept(tmp_path: Path) -> None:
+    store = MemoryStore()
+    extra = line(1, inputs={"temp": 1.0, "retired": 7, "gone": "x", "flag": True})
+    (key,) = collect(store, extra, line(2)).objects
+    first, second = rows(store, key, tmp_path)
+    assert (first["input_retired"], first["input_gone"], first["input_flag"]) == (7.0, "x", True)
+    assert second["input_retired"] is None
+
+
+def test_a_control_message_writes_nothing() -> None:
+    store = MemoryStore()
+    answer = Collect(lake=store, projects=PROJECTS)(batch("ping", kind="CONTROL_MESSAGE"))
+    assert answer == Collected(predictions=0, repeated=0, unreadable=0, objects=[])
+    assert store.list("") == []
+
+
+@pytest.mark.parametrize("data", ["%%%", base64.b64encode(b"plain").decode(), base64.b64encode(gzip.compress(b"[]")).decode()])
+def test_an_event_of_another_kind_is_refused(data: str) -> None:
+    with pytest.raises(BadRequest):
+        Collect(lake=MemoryStore(), projects=PROJECTS)(CollectRequest(awslogs=Compressed(data=data)))
+
+
+class _FailsOnce(MemoryStore):
+    """Refuses the first write."""
+
+    failures = 1
+
+    def put(self, key: str, content: bytes, *, content_type: str = "application/octet-stream", if_absent: bool = False) -> Ref:
+        if self.failures:
+            self.failures -= 1
+            raise StoreUnavailable("the store is away")
+        return super().put(key, content, content_type=content_type, if_absent=if_absent)
+
+
+def test_a_failed_write_raises_after_the_others_and_a_retry_completes() -> None:
+    store = _FailsOnce()
+    messages = (line(1), line(2, event_time=None), line(3, "sums"))
+    with pytest.raises(StoreUnavailable):
+        collect(store, *messages)
+    assert len(store.list("predictions/")) == 2
+    complete = collect(store, *messages)
+    assert store.list("predictions/") == complete.objects
+    assert len(complete.objects) == 3
