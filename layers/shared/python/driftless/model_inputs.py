@@ -32,6 +32,8 @@ def _plain(values: Values) -> Values:
         return values
     if not np.ma.is_masked(values):
         return np.asarray(values.data)
+    if values.dtype.kind == "f":
+        return np.asarray(values.filled(np.nan))
     plain = values.data.astype(object)
     plain[np.ma.getmaskarray(values)] = None
     return plain

@@ -12,7 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from driftless.metrics import Floats, class_name
+from driftless.metrics import Floats, Scored, class_name, class_positions
+from driftless.project import Task
+
+CHALLENGE = "parity_challenge"
+"""Column of the parity rows that says in words what a row challenges."""
 
 
 def probability_columns(classes: Sequence[str]) -> list[str]:
@@ -37,8 +41,20 @@ def output_columns(labels: Sequence[Any] | NDArray[Any], scores: Floats, classes
     return {**columns, **{name: scores[:, index] for index, name in enumerate(probability_columns(classes))}}
 
 
-def scores_of(columns: Mapping[str, NDArray[Any]], classes: Sequence[str]) -> Floats:
-    """Probabilities of shape (n, n_classes), or predicted values of shape (n,), from output columns."""
+def scored(task: Task, classes: Sequence[str], truth: NDArray[Any], columns: Mapping[str, NDArray[Any]]) -> Scored:
+    """Truth and output columns of n rows, as metrics want them.
+
+    Parameters
+    ----------
+    classes : sequence of str
+        The model's classes in order, empty for regression.
+    truth : ndarray of shape (n,)
+        Booleans, class names or numbers.
+    columns : mapping
+        Output columns of the same rows.
+    """
     if not classes:
-        return np.asarray(columns["prediction"], dtype=np.float64)
-    return np.column_stack([np.asarray(columns[name], dtype=np.float64) for name in probability_columns(classes)])
+        values = np.asarray(columns["prediction"], dtype=np.float64)
+        return Scored(task, (), np.asarray(truth, dtype=np.float64), values, np.zeros(len(values), dtype=np.int64))
+    scores = np.column_stack([np.asarray(columns[name], dtype=np.float64) for name in probability_columns(classes)])
+    return Scored(task, tuple(classes), class_positions(truth, classes), scores, class_positions(columns["prediction"], classes))

@@ -24,6 +24,7 @@ from driftless.errors import BadProject, NotEnoughData
 from driftless.estimators import Preparation, build, kind_of
 from driftless.metrics import class_name
 from driftless.model_inputs import Values, dtype_of, float_matrix, require, string_column
+from driftless.outputs import output_columns
 from driftless.project import Project
 
 RARE = 20
@@ -90,6 +91,23 @@ def fit(project: Project, parameters: Mapping[str, Any], frame: pandas.DataFrame
     estimator = build(project, parameters)
     columns = _preparation(project, kind_of(project).preparation, frame)
     return Pipeline([("columns", columns), ("model", estimator)]).fit(frame, target)
+
+
+def class_names(project: Project, pipeline: Pipeline) -> list[str]:
+    """The model's classes in the order of its probability columns; empty for regression."""
+    if project.task == "regression":
+        return []
+    return ["false", "true"] if project.task == "binary" else [str(name) for name in pipeline.classes_]
+
+
+def predict(project: Project, pipeline: Pipeline, frame: pandas.DataFrame) -> dict[str, NDArray[Any]]:
+    """scikit-learn's own predictions as output columns."""
+    classes = class_names(project, pipeline)
+    labels = pipeline.predict(frame)
+    if not classes:
+        return output_columns(labels, np.asarray(labels, dtype=np.float64), classes)
+    named = labels.astype(bool) if project.task == "binary" else labels
+    return output_columns(named, np.asarray(pipeline.predict_proba(frame), dtype=np.float64), classes)
 
 
 def _preparation(project: Project, preparation: Preparation, frame: pandas.DataFrame) -> ColumnTransformer:

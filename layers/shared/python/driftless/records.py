@@ -177,6 +177,7 @@ class ModelRecord(Record):
     """A fitted, not yet registered model under ``runs/<project>/<run_id>/model/``.
 
     ``parity_rows`` and ``parity_expected`` are Parquet: the rows that challenge the export, and scikit-learn's outputs.
+    ``dependencies`` are the packages it was fitted with (name → version).
     """
 
     onnx: Ref
@@ -189,6 +190,7 @@ class ModelRecord(Record):
     tuning_metric: str
     tuning_score: float
     fit_seconds: float
+    dependencies: dict[str, str] = Field(default_factory=dict)
 
 
 class ScoringRequest(Record):
@@ -200,11 +202,16 @@ class ScoringRequest(Record):
 
 
 class ScoresRecord(Record):
-    """Predictions as Parquet (row order of the hold-out): ``row, prediction, p_<class>…`` or ``row, prediction``."""
+    """Predictions as Parquet (row order of the hold-out): ``row, prediction, p_<class>…`` or ``row, prediction``.
+
+    A champion that cannot be scored on this hold-out has a version but no scores. ``champion_train_end`` is where its own
+    training data ended.
+    """
 
     challenger: Ref
     champion: Ref | None
     champion_version: int | None
+    champion_train_end: datetime | None = None
     parity_observed: Ref
     rows: int
 

@@ -20,6 +20,7 @@ from sklearn.pipeline import Pipeline
 
 from driftless.errors import ExportRefused
 from driftless.model_inputs import dtype_of
+from driftless.pipeline import class_names
 from driftless.project import Project
 
 OPSET = {"": 18, "ai.onnx.ml": 3}
@@ -76,13 +77,6 @@ def interface(project: Project, pipeline: Pipeline) -> dict[str, Any]:
         ],
         "outputs": {"label": None if regression else "label", "scores": "variable" if regression else "probabilities"},
     }
-
-
-def class_names(project: Project, pipeline: Pipeline) -> list[str]:
-    """The model's classes in the order of its probability columns; empty for regression."""
-    if project.task == "regression":
-        return []
-    return ["false", "true"] if project.task == "binary" else [str(name) for name in pipeline.classes_]
 
 
 @contextlib.contextmanager

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from driftless.outputs import CHALLENGE
 from driftless.project import FeatureColumn, Project
 
 SAMPLE = 20_000
 COPIES = 5
-CHALLENGE = "parity_challenge"
 _HUGE = (-1e12, -1.7e9, 1.7e9, 1.7e12)
 
 

@@ -16,20 +16,19 @@ from pathlib import Path
 from typing import Any
 
 import joblib
-import numpy as np
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
 from driftless.errors import BadRequest
-from driftless.outputs import output_columns, probability_columns
+from driftless.outputs import probability_columns
 from driftless.parquet import read_columns, write_columns
-from driftless.pipeline import features_frame, fit, target_values
+from driftless.pipeline import class_names, features_frame, fit, predict, target_values
 from driftless.ports import ObjectStore
 from driftless.profile import Baseline, Profile, hidden, profile_categories, profile_numbers
 from driftless.project import HIGHER_IS_BETTER, Project
 from driftless.records import ModelRecord, TrainingRequest, TunedRecord
-from driftless.train.export import class_names, interface, to_onnx
-from driftless.train.parity import CHALLENGE, parity_rows
+from driftless.train.export import interface, to_onnx
+from driftless.train.parity import parity_rows
 from driftless.train.thresholds import settle_thresholds
 
 
@@ -69,10 +68,10 @@ class Train:
             seconds = time.perf_counter() - began
             onnx = to_onnx(project, pipeline)
             challenges = parity_rows(project, holdout)
-            features = {name: challenges[name] for name in names}
+            expected = predict(project, pipeline, features_frame(project, challenges))
             files = {
-                "parity_rows.parquet": write_columns(folder / "rows.parquet", {**features, CHALLENGE: challenges[CHALLENGE]}),
-                "parity_expected.parquet": write_columns(folder / "expected.parquet", _outputs(project, pipeline, features)),
+                "parity_rows.parquet": write_columns(folder / "rows.parquet", challenges),
+                "parity_expected.parquet": write_columns(folder / "expected.parquet", expected),
             }
             prefix = f"runs/{request.run.project}/{request.run.run_id}/model"
             refs = {name: self._artifacts.upload(path, f"{prefix}/{name}") for name, path in files.items()}
@@ -123,7 +122,7 @@ def baseline(project: Project, pipeline: Pipeline, train: Mapping[str, NDArray[A
             features[name] = profile_categories(values) if column.type == "category" else profile_numbers(values)
     target = train[project.target.name]
     regression = project.task == "regression"
-    outputs = _outputs(project, pipeline, train)
+    outputs = predict(project, pipeline, frame)
     scores = ["prediction"] if regression else probability_columns(class_names(project, pipeline))
     profiles: dict[str, Profile] = {name: profile_numbers(outputs[name]) for name in scores}
     if not regression:
@@ -135,17 +134,6 @@ def baseline(project: Project, pipeline: Pipeline, train: Mapping[str, NDArray[A
         target=profile_numbers(target) if regression else profile_categories(target),
         outputs=profiles,
     )
-
-
-def _outputs(project: Project, pipeline: Pipeline, columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    frame = features_frame(project, columns)
-    classes = class_names(project, pipeline)
-    if not classes:
-        values = np.asarray(pipeline.predict(frame), dtype=np.float64)
-        return output_columns(values, values, classes)
-    labels = pipeline.predict(frame)
-    named = labels.astype(bool) if project.task == "binary" else labels
-    return output_columns(named, np.asarray(pipeline.predict_proba(frame), dtype=np.float64), classes)
 
 
 def _pickled(pipeline: Pipeline) -> bytes:

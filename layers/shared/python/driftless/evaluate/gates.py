@@ -1,0 +1,149 @@
+"""The gates, each a pure function from scored predictions to a verdict with its figures in words.
+
+A comparison passes only when the whole confidence interval of the difference lies on the better side: what cannot be told apart
+is refused, because a change that does not help is a risk without a reward. Differences are signed so that positive is better.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftless.evaluate.case import Case
+from driftless.metrics import Scored, measure
+from driftless.project import HIGHER_IS_BETTER, AbsoluteGate, Gates, Project
+from driftless.records import GateResult
+from driftless.resampling import MINIMUM_BLOCKS, Interval, difference_interval
+
+Blocks = NDArray[np.int64]
+
+
+def judge(project: Project, case: Case) -> list[GateResult]:
+    """Every gate but parity: the naive predictor, absolute bounds, and the champion overall and slice by slice."""
+    policy = project.gates
+    results = [naive_gate(policy, case.challenger, case.naive, case.naive_metric, case.blocks)]
+    results += [absolute_gate(bound, case.challenger) for bound in policy.absolute]
+    if case.champion is None or case.champion_version is None:
+        return results
+    fair, seen = unseen_rows(case.times, case.champion_train_end, project.split.minimum_holdout_rows)
+    blocks = _renumbered(case.blocks[fair])
+    challenger, champion = case.challenger.take(fair), case.champion.take(fair)
+    results.append(champion_gate(policy, challenger, champion, blocks, case.champion_version, seen))
+    for column in policy.slices:
+        for value, mask in case.groups[column].items():
+            if int(mask[fair].sum()) >= policy.slice_minimum_rows:
+                results.append(slice_gate(policy, f"{column}={value}", mask[fair], challenger, champion, blocks))
+    return results
+
+
+def better_by(gates: Gates, metric: str, challenger: Scored, other: Scored, blocks: Blocks) -> Interval:
+    """Interval of how much better the challenger is, in the metric's own units, positive is better."""
+    found = difference_interval(metric, challenger, other, blocks, confidence=gates.confidence, resamples=gates.resamples)
+    if metric in HIGHER_IS_BETTER:
+        return found
+    return Interval(-found.estimate, -found.high, -found.low, found.blocks)
+
+
+def naive_gate(gates: Gates, challenger: Scored, naive: Scored, metric: str, blocks: Blocks) -> GateResult:
+    """The challenger must beat the naive predictor with confidence."""
+    interval = better_by(gates, metric, challenger, naive, blocks)
+    words = _words(gates, metric, challenger, naive, interval, "the naive predictor's")
+    passed, undecided = _decided(interval, 0.0)
+    required = f"{metric} better than the naive predictor's with {gates.confidence:.0%} confidence"
+    return GateResult(
+        gate="naive", passed=passed, observed=_number(interval.estimate), required=required, reason=words + undecided
+    )
+
+
+def absolute_gate(bound: AbsoluteGate, challenger: Scored) -> GateResult:
+    """One metric within its inclusive bounds; an undefined metric does not pass."""
+    value = measure(bound.metric, challenger)
+    limits = [("at least", bound.minimum, value), ("at most", bound.maximum, value)]
+    required = " and ".join(f"{word} {limit:g}" for word, limit, _ in limits if limit is not None)
+    passed = bool(
+        np.isfinite(value)
+        and (bound.minimum is None or value >= bound.minimum)
+        and (bound.maximum is None or value <= bound.maximum)
+    )
+    told = f"{bound.metric} is {value:.4f}" if np.isfinite(value) else f"{bound.metric} is undefined on this hold-out"
+    reason = f"{told}, required is {required}"
+    return GateResult(gate=f"absolute:{bound.metric}", passed=passed, observed=_number(value), required=required, reason=reason)
+
+
+def champion_gate(gates: Gates, challenger: Scored, champion: Scored, blocks: Blocks, version: int, seen: str) -> GateResult:
+    """The challenger must beat the champion by more than the margin with confidence.
+
+    Parameters
+    ----------
+    seen : str
+        What must be said about the champion's own training data, or nothing.
+    """
+    metric = gates.primary
+    interval = better_by(gates, metric, challenger, champion, blocks)
+    words = _words(gates, metric, challenger, champion, interval, f"champion {version}'s")
+    passed, undecided = _decided(interval, gates.margin)
+    required = f"{metric} better than the champion's by more than {gates.margin:g} with {gates.confidence:.0%} confidence"
+    reason = words + undecided + (f" ({seen})" if seen else "")
+    return GateResult(gate="champion", passed=passed, observed=_number(interval.estimate), required=required, reason=reason)
+
+
+def slice_gate(
+    gates: Gates, name: str, mask: NDArray[np.bool_], challenger: Scored, champion: Scored, blocks: Blocks
+) -> GateResult:
+    """One slice: refused when the challenger is surely worse there than the champion by more than the margin."""
+    part, other = challenger.take(mask), champion.take(mask)
+    interval = better_by(gates, gates.primary, part, other, _renumbered(blocks[mask]))
+    worse = bool(np.isfinite(interval.high) and interval.high < -gates.slice_margin)
+    required = f"{gates.primary} not surely worse than the champion's by more than {gates.slice_margin:g}"
+    reason = _words(gates, gates.primary, part, other, interval, "the champion's")
+    observed = _number(interval.estimate)
+    return GateResult(gate=f"slice:{name}", passed=not worse, observed=observed, required=required, reason=reason)
+
+
+def unseen_rows(times: NDArray[np.datetime64], train_end: datetime | None, minimum_rows: int) -> tuple[NDArray[np.bool_], str]:
+    """The hold-out rows on which a champion can be judged fairly, and what must be said about it.
+
+    A champion looks better than it is on rows it was trained on. Where enough of the hold-out lies after its training data, only
+    those rows count. Otherwise all rows do: they favour the champion, so a challenger that wins all the same has won.
+    """
+    everything = np.ones(len(times), dtype=bool)
+    if train_end is None:
+        return everything, ""
+    end = np.datetime64(train_end.replace(tzinfo=None), "us")
+    unseen = times >= end
+    seen = int((~unseen).sum())
+    if seen == 0:
+        return everything, ""
+    days = len(np.unique(times[unseen].astype("datetime64[D]")))
+    told = f"the champion was trained on {seen} of these {len(times)} hold-out rows, up to {train_end:%Y-%m-%d %H:%M}"
+    if days >= MINIMUM_BLOCKS and int(unseen.sum()) >= minimum_rows:
+        return unseen, f"{told}, and is compared on the others"
+    return everything, f"{told}, which favours it"
+
+
+def _decided(interval: Interval, margin: float) -> tuple[bool, str]:
+    if interval.blocks < MINIMUM_BLOCKS:
+        return False, f"; undecided, because {interval.blocks} blocks are fewer than the {MINIMUM_BLOCKS} an interval needs"
+    if not np.isfinite(interval.low):
+        return False, "; undecided, because the metric is undefined here"
+    if interval.low > margin:
+        return True, ""
+    return False, "; surely worse" if interval.high < margin else "; not surely better"
+
+
+def _words(gates: Gates, metric: str, ours: Scored, other: Scored, interval: Interval, whose: str) -> str:
+    kind = "days" if gates.block == "day" else "rows"
+    return (
+        f"{metric} {measure(metric, ours):.4f} against {whose} {measure(metric, other):.4f}: better by {interval.estimate:.4f}, "
+        f"{gates.confidence:.0%} interval {interval.low:.4f} to {interval.high:.4f} over {interval.blocks} {kind}"
+    )
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _renumbered(blocks: Blocks) -> Blocks:
+    return np.unique(blocks, return_inverse=True)[1].astype(np.int64)

@@ -1,0 +1,67 @@
+"""How the hold-out is cut: slices that gates judge, and protected groups that the report shows side by side."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftless.evaluate.case import Masks
+from driftless.metrics import Scored, class_name, measure_all
+
+LEVELS = 20
+
+
+def cut(values: NDArray[Any]) -> Masks:
+    """Masks of a column's groups, each of shape (n,).
+
+    Texts and numbers of few distinct values are grouped by value, other numbers by quartile; null is a group of its own.
+    """
+    if values.dtype.kind == "f":
+        present = values[~np.isnan(values)]
+        if len(np.unique(present)) > LEVELS:
+            return _quartiles(values, present)
+        named = np.array(["null" if np.isnan(value) else f"{value:g}" for value in values], dtype=object)
+    else:
+        named = np.array(["null" if value is None or value == "" else class_name(value) for value in values], dtype=object)
+    return {str(name): named == name for name in np.unique(named.astype(str))}
+
+
+def _quartiles(values: NDArray[np.float64], present: NDArray[np.float64]) -> Masks:
+    edges = np.unique(np.quantile(present, [0, 0.25, 0.5, 0.75, 1], method="inverted_cdf"))
+    masks: Masks = {}
+    for index, (low, high) in enumerate(itertools.pairwise(edges)):
+        above = values >= low if index == 0 else values > low
+        masks[f"{low:g} to {high:g}"] = above & (values <= high)
+    missing = np.isnan(values)
+    return {**masks, "null": missing} if missing.any() else masks
+
+
+def protected_report(scored: Scored, masks: Masks) -> dict[str, Any]:
+    """Each group's rows, metrics, and rates; for binary models the gaps between groups.
+
+    ``selection_rate`` is the share predicted true; ``true_positive_rate`` the share of true rows predicted true (their gap is
+    that of equal opportunity, Hardt, Price & Srebro, 2016); ``false_positive_rate`` alike for false rows.
+    """
+    groups: dict[str, dict[str, float]] = {}
+    for name, mask in masks.items():
+        part = scored.take(mask)
+        groups[name] = {"rows": float(len(part)), **measure_all(part), **(_rates(part) if scored.task == "binary" else {})}
+    gaps = {}
+    for rate in ("selection_rate", "true_positive_rate", "false_positive_rate"):
+        found = [group[rate] for group in groups.values() if rate in group]
+        if len(found) > 1:
+            gaps[rate] = max(found) - min(found)
+    return {"groups": groups, "gaps": gaps}
+
+
+def _rates(part: Scored) -> dict[str, float]:
+    chosen, true = part.predicted == 1, part.truth == 1
+    rates = {"selection_rate": float(chosen.mean())}
+    if true.any():
+        rates["true_positive_rate"] = float(chosen[true].mean())
+    if (~true).any():
+        rates["false_positive_rate"] = float(chosen[~true].mean())
+    return rates

@@ -1,0 +1,27 @@
+"""The predictor that knows the target's training distribution and nothing else: what any model must beat."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftless.metrics import Scored, class_positions
+
+
+def naive(holdout: Scored, train_target: NDArray[Any], classes: Sequence[str], metric: str) -> Scored:
+    """The naive predictor on the rows of ``holdout``.
+
+    Classification answers the training shares of the classes and the commonest class. Regression answers the constant that
+    is best for the metric: the training median for ``mae``, the mean otherwise.
+    """
+    rows = len(holdout)
+    if not classes:
+        values = np.asarray(train_target, dtype=np.float64)
+        constant = float(np.median(values) if metric == "mae" else np.mean(values))
+        return Scored(holdout.task, (), holdout.truth, np.full(rows, constant), holdout.predicted)
+    shares = np.bincount(class_positions(train_target, classes), minlength=len(classes)) / len(train_target)
+    commonest = np.full(rows, int(np.argmax(shares)), dtype=np.int64)
+    return Scored(holdout.task, holdout.classes, holdout.truth, np.tile(shares, (rows, 1)), commonest)

@@ -1,0 +1,138 @@
+"""The evaluate stage: may the challenger become champion?
+
+It reads only what the earlier stages froze: the hold-out's truth, the scored predictions of challenger and champion, and the
+parity outputs. Every gate is judged, also after one has failed, so a refusal tells all there is to mend. The verdict and all
+it rests on go to ``evaluation.json`` beside the run; the metrics go to the registry.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftless.evaluate.case import Case
+from driftless.evaluate.gates import judge
+from driftless.evaluate.groups import cut
+from driftless.evaluate.naive import naive
+from driftless.evaluate.parity import parity_gate
+from driftless.evaluate.report import report
+from driftless.metrics import Scored, measure_all
+from driftless.outputs import scored
+from driftless.parquet import Columns, read_columns
+from driftless.ports import ObjectStore, Registry
+from driftless.project import Project
+from driftless.records import Decision, EvaluationRecord, EvaluationRequest, GateResult, Ref
+from driftless.resampling import day_blocks
+
+
+class Evaluate:
+    """Judge one run's challenger.
+
+    Parameters
+    ----------
+    artifacts : ObjectStore
+        The artifacts bucket.
+    registry : Registry
+        Keeps the run's metrics.
+    projects : mapping of str to Project
+    """
+
+    def __init__(self, *, artifacts: ObjectStore, registry: Registry, projects: Mapping[str, Project]) -> None:
+        self._artifacts = artifacts
+        self._registry = registry
+        self._projects = projects
+
+    def __call__(self, request: EvaluationRequest) -> EvaluationRecord:
+        """Judge, report and record.
+
+        Raises
+        ------
+        IntegrityError
+            When an input is not the one recorded.
+        """
+        project, model, scores = self._projects[request.run.project], request.model, request.scores
+        interface = json.loads(self._content(model.interface))
+        classes = tuple(interface["classes"] or ())
+        case = self._case(project, request, classes, interface["event_time"])
+        rows, expected, observed = map(self._read, (model.parity_rows, model.parity_expected, scores.parity_observed))
+        gates = [parity_gate(classes, rows, expected, observed), *judge(project, case)]
+        decision, reasons = decide(project, gates, case)
+        written = {"run": request.run.model_dump(mode="json"), **report(project, case, gates, decision, reasons)}
+        content = json.dumps(written, indent=1, sort_keys=True, allow_nan=False).encode()
+        ref = self._artifacts.put(f"runs/{request.run.project}/{request.run.run_id}/evaluation.json", content)
+        metrics = measure_all(case.challenger)
+        facts = {"metrics": metrics, "decision": decision, "reasons": reasons, "parameters": model.parameters}
+        self._registry.record_run(request.run, {**facts, "evaluation": ref.key})
+        return EvaluationRecord(
+            decision=decision,
+            reasons=reasons,
+            gates=gates,
+            metrics=metrics,
+            champion_metrics=measure_all(case.champion) if case.champion is not None else None,
+            champion_version=scores.champion_version,
+            report=ref,
+        )
+
+    def _case(self, project: Project, request: EvaluationRequest, classes: tuple[str, ...], event_time: str) -> Case:
+        scores = request.scores
+        cuts = list(dict.fromkeys([*project.gates.slices, *project.gates.protected]))
+        holdout = self._read(request.dataset.holdout, [event_time, project.target.name, *cuts])
+        train_target = self._read(request.dataset.train, [project.target.name])[project.target.name]
+        truth, times = holdout[project.target.name], holdout[event_time]
+        challenger = scored(project.task, classes, truth, self._read(scores.challenger))
+        # Calibration alone is no skill: the naive predictor is well calibrated.
+        metric = "log_loss" if project.gates.primary == "calibration_error" else project.gates.primary
+        return Case(
+            challenger=challenger,
+            naive=naive(challenger, train_target, classes, metric),
+            champion=self._champion(project, classes, truth, scores.champion),
+            champion_version=scores.champion_version,
+            champion_train_end=scores.champion_train_end,
+            naive_metric=metric,
+            times=times,
+            blocks=day_blocks(times) if project.gates.block == "day" else np.arange(len(times), dtype=np.int64),
+            groups={column: cut(holdout[column]) for column in cuts},
+        )
+
+    def _champion(self, project: Project, classes: tuple[str, ...], truth: NDArray[Any], ref: Ref | None) -> Scored | None:
+        if ref is None:
+            return None
+        columns = self._read(ref)
+        # A champion of other classes answers another question; there is nothing to compare.
+        if {name for name in columns if name.startswith("p_")} != {f"p_{name}" for name in classes}:
+            return None
+        return scored(project.task, classes, truth, columns)
+
+    def _read(self, ref: Ref, names: list[str] | None = None) -> Columns:
+        with tempfile.TemporaryDirectory() as scratch:
+            return read_columns(self._artifacts.fetch(ref, Path(scratch) / "file"), names)
+
+    def _content(self, ref: Ref) -> bytes:
+        with tempfile.TemporaryDirectory() as scratch:
+            return self._artifacts.fetch(ref, Path(scratch) / "file").read_bytes()
+
+
+def decide(project: Project, gates: list[GateResult], case: Case) -> tuple[Decision, list[str]]:
+    """The decision and its reasons.
+
+    Any failed gate refuses. A champion that could not be compared (it reads features this hold-out lacks, or knows other
+    classes) leaves the decision to a person, as ``serving.approval = "manual"`` always does.
+    """
+    failed = [f"{gate.gate}: {gate.reason}" for gate in gates if not gate.passed]
+    if failed:
+        return "refuse", failed
+    reasons = [f"{gate.gate}: {gate.reason}" for gate in gates if gate.gate in ("champion", "naive")]
+    if case.champion_version is None:
+        reasons.append("there is no champion yet")
+    elif case.champion is None:
+        other = f"champion {case.champion_version} cannot be compared: it reads other features or knows other classes"
+        return "await_approval", [*reasons, other]
+    if project.serving.approval == "manual":
+        return "await_approval", [*reasons, "the project asks for a person's approval"]
+    return "promote", reasons

@@ -1,0 +1,124 @@
+"""The score stage: serving's own code over the frozen hold-out, for challenger and champion.
+
+The challenger is the run's ONNX graph; the champion is whatever the endpoint serves now, loaded by the verified loader that
+serving uses. Both predict through :class:`~driftless.onnx_model.OnnxModel`, so the gate judges exactly what would serve. The
+challenger also answers the parity rows. Rows are read in chunks, so memory does not grow with the width of the file.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+from numpy.typing import NDArray
+
+from driftless.errors import NotFound
+from driftless.onnx_model import OnnxModel
+from driftless.outputs import output_columns
+from driftless.ports import ObjectStore
+from driftless.records import Endpoint, Record, Ref, ScoresRecord, ScoringRequest
+
+CHUNK = 50_000
+LoadVersion = Callable[[str, int, str], tuple[OnnxModel, dict[str, Any]]]
+"""``(project, version, manifest_sha256)`` to the verified model and its manifest."""
+
+
+class _Champion(Record):
+    """What the score stage learnt about the champion."""
+
+    version: int | None = None
+    train_end: datetime | None = None
+    scores: Ref | None = None
+
+
+class Score:
+    """Score challenger and champion on one run's hold-out.
+
+    Parameters
+    ----------
+    artifacts : ObjectStore
+        The artifacts bucket.
+    load_version : callable
+        The verified loader: ``(project, version, manifest_sha256)`` to model and manifest.
+    """
+
+    def __init__(self, *, artifacts: ObjectStore, load_version: LoadVersion) -> None:
+        self._artifacts = artifacts
+        self._load_version = load_version
+
+    def __call__(self, request: ScoringRequest) -> ScoresRecord:
+        """Score one run.
+
+        Raises
+        ------
+        IntegrityError, SignatureInvalid
+            When a model is not what was recorded.
+        """
+        run = request.run
+        prefix = f"runs/{run.project}/{run.run_id}/scores"
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch)
+            holdout = self._artifacts.fetch(request.dataset.holdout, folder / "holdout.parquet")
+            rows = self._artifacts.fetch(request.model.parity_rows, folder / "rows.parquet")
+            onnx = self._artifacts.fetch(request.model.onnx, folder / "model.onnx").read_bytes()
+            interface = self._artifacts.fetch(request.model.interface, folder / "interface.json").read_bytes()
+            challenger = OnnxModel(onnx, json.loads(interface))
+            with duckdb.connect(config={"threads": 1}) as database:
+                count = self._write(database, challenger, holdout, folder / "challenger.parquet")
+                self._write(database, challenger, rows, folder / "parity.parquet")
+                champion = self._champion(database, run.project, holdout, folder, prefix)
+            return ScoresRecord(
+                challenger=self._artifacts.upload(folder / "challenger.parquet", f"{prefix}/challenger.parquet"),
+                champion=champion.scores,
+                champion_version=champion.version,
+                champion_train_end=champion.train_end,
+                parity_observed=self._artifacts.upload(folder / "parity.parquet", f"{prefix}/parity.parquet"),
+                rows=count,
+            )
+
+    def _champion(self, database: duckdb.DuckDBPyConnection, project: str, holdout: Path, folder: Path, prefix: str) -> _Champion:
+        try:
+            endpoint = Endpoint.model_validate_json(self._artifacts.get(f"serving/{project}/endpoint.json"))
+        except NotFound:
+            return _Champion()
+        if endpoint.champion is None:
+            return _Champion()
+        model, manifest = self._load_version(project, endpoint.champion, endpoint.manifests[str(endpoint.champion)])
+        train_end = datetime.fromisoformat(manifest["train_end"])
+        if not set(model.features) <= set(_columns(database, holdout)):
+            return _Champion(version=endpoint.champion, train_end=train_end)
+        self._write(database, model, holdout, folder / "champion.parquet")
+        scores = self._artifacts.upload(folder / "champion.parquet", f"{prefix}/champion.parquet")
+        return _Champion(version=endpoint.champion, train_end=train_end, scores=scores)
+
+    def _write(self, database: duckdb.DuckDBPyConnection, model: OnnxModel, source: Path, target: Path) -> int:
+        labels: list[Any] = []
+        parts: list[NDArray[np.float64]] = []
+        for columns in _chunks(database, source, model.features):
+            predictions = model.predict(columns)
+            labels.extend(predictions.labels)
+            parts.append(predictions.scores)
+        scores = np.concatenate(parts) if parts else model.predict({name: [] for name in model.features}).scores
+        database.register("outputs", output_columns(labels, scores, model.classes))
+        database.execute(f"COPY (SELECT * FROM outputs) TO '{target}' (FORMAT parquet, COMPRESSION zstd)")
+        database.unregister("outputs")
+        return len(labels)
+
+
+def _columns(database: duckdb.DuckDBPyConnection, path: Path) -> list[str]:
+    return [row[0] for row in database.execute("SELECT name FROM parquet_schema(?)", [str(path)]).fetchall()]
+
+
+def _chunks(database: duckdb.DuckDBPyConnection, path: Path, features: Sequence[str]) -> Iterator[Mapping[str, NDArray[Any]]]:
+    counted = database.execute("SELECT count(*) FROM read_parquet(?)", [str(path)]).fetchone()
+    total = int(counted[0]) if counted else 0
+    names = ", ".join(f'"{name}"' for name in features)
+    query = f"SELECT {names} FROM read_parquet(?, file_row_number = true) WHERE file_row_number BETWEEN ? AND ?"
+    for start in range(0, total, CHUNK):
+        yield database.execute(query, [str(path), start, start + CHUNK - 1]).fetchnumpy()

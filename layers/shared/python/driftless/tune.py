@@ -1,0 +1,114 @@
+"""The tune stage: score one candidate by cross-validation that never looks ahead.
+
+Folds walk forward in time. Each validates on a window as long as the hold-out and trains on all rows before it whose label was
+known when the window began, so a candidate is judged as the model will be used. (Only a project that asks for a random split is
+cross-validated at random.) The hold-out itself is never opened here.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftless.errors import NotEnoughData
+from driftless.metrics import measure
+from driftless.outputs import scored
+from driftless.parquet import read_columns
+from driftless.pipeline import class_names, features_frame, fit, predict, target_values
+from driftless.ports import ObjectStore
+from driftless.project import Project
+from driftless.records import Candidate, TunedRecord, TuningRequest
+
+MINIMUM_FOLD_ROWS = 10
+Fold = tuple[NDArray[np.int64], NDArray[np.int64]]
+
+
+class Tune:
+    """Cross-validate one candidate on the training part.
+
+    Parameters
+    ----------
+    artifacts : ObjectStore
+        The artifacts bucket.
+    projects : mapping of str to Project
+    """
+
+    def __init__(self, *, artifacts: ObjectStore, projects: Mapping[str, Project]) -> None:
+        self._artifacts = artifacts
+        self._projects = projects
+
+    def __call__(self, request: TuningRequest) -> TunedRecord:
+        """Score one candidate.
+
+        Raises
+        ------
+        BadProject
+            When the estimator or a parameter is not allowed.
+        NotEnoughData
+            When no fold can be judged.
+        """
+        project = self._projects[request.run.project]
+        event_time = project.datasets[project.features.base].event_time
+        wanted = [*project.features.columns, event_time, project.target.name]
+        with tempfile.TemporaryDirectory() as scratch:
+            columns = read_columns(self._artifacts.fetch(request.dataset.train, Path(scratch) / "train.parquet"), wanted)
+        began = time.perf_counter()
+        scores = cross_validate(project, request.candidate, columns, columns[event_time])
+        return TunedRecord(
+            candidate=request.candidate,
+            metric=project.gates.primary,
+            score=float(np.mean(scores)),
+            fold_scores=scores,
+            seconds=time.perf_counter() - began,
+        )
+
+
+def cross_validate(
+    project: Project, candidate: Candidate, columns: Mapping[str, NDArray[Any]], times: NDArray[np.datetime64]
+) -> list[float]:
+    """Primary metric of each fold that can be judged; a fold with one class only, or hardly a row, is left out.
+
+    Raises
+    ------
+    NotEnoughData
+        When no fold is left.
+    """
+    frame, truth = features_frame(project, columns), columns[project.target.name]
+    found = []
+    for train, judge in folds(project, times):
+        if min(len(train), len(judge)) < MINIMUM_FOLD_ROWS:
+            continue
+        try:
+            target = target_values(project, truth[train])
+        except NotEnoughData:
+            continue
+        pipeline = fit(project, candidate.parameters, frame.iloc[train], target)
+        outputs = predict(project, pipeline, frame.iloc[judge])
+        value = measure(project.gates.primary, scored(project.task, class_names(project, pipeline), truth[judge], outputs))
+        if np.isfinite(value):
+            found.append(value)
+    if not found:
+        raise NotEnoughData(f"none of {project.model.folds} folds of {len(times)} training rows can be judged")
+    return found
+
+
+def folds(project: Project, times: NDArray[np.datetime64]) -> Iterator[Fold]:
+    """Positions of training and of validation rows, fold by fold, earliest first."""
+    count = project.model.folds
+    if project.split.by == "random":
+        order = np.random.default_rng(project.split.seed).permutation(len(times))
+        for part in np.array_split(order, count):
+            yield np.setdiff1d(order, part), np.sort(part)
+        return
+    micros = times.astype("datetime64[us]").astype(np.int64)
+    first, end = int(micros.min()), int(micros.max()) + 1
+    window = min(int(project.split.holdout_days * 86_400_000_000), (end - first) // (count + 1))
+    delay = int(project.target.label_delay.total_seconds() * 1_000_000)
+    for start in (end - window * back for back in range(count, 0, -1)):
+        yield np.flatnonzero(micros < start - delay), np.flatnonzero((micros >= start) & (micros < start + window))
