@@ -1,0 +1,199 @@
+"""Registration: freeze a model into an immutable folder, sign its manifest, and tell the registry.
+
+Written in this order, so that a crash between any two writes leaves nothing that looks finished, and the next attempt finishes
+it: number, files, card, public key, manifest, signature, registry. The manifest seals the folder. Until it is there the folder
+may be filled again; from then on every attempt for the same run answers what the manifest says. Refused challengers are
+registered like any other version, with their decision: what was tried and why it was not taken belongs to the record.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from driftless import dependencies
+from driftless.audit import canonical
+from driftless.card import model_card, render
+from driftless.errors import BadProject, Conflict, IntegrityError
+from driftless.ports import Clock, ObjectStore, Registry, Signer
+from driftless.project import Project
+from driftless.records import ModelVersion, Ref, RegistrationRequest, VersionRecord
+
+_JSON = "application/json"
+
+
+class Register:
+    """The registration stage.
+
+    Parameters
+    ----------
+    artifacts : ObjectStore
+        Holds ``runs/``, ``models/`` and ``trust/``.
+    registry : Registry
+        Where versions are registered.
+    signer : Signer
+        The registration key.
+    projects : mapping
+        Projects by name.
+    clock : callable
+        Answers the time, aware, in UTC.
+    """
+
+    def __init__(
+        self, *, artifacts: ObjectStore, registry: Registry, signer: Signer, projects: Mapping[str, Project], clock: Clock
+    ) -> None:
+        self._artifacts = artifacts
+        self._registry = registry
+        self._signer = signer
+        self._projects = projects
+        self._clock = clock
+
+    def __call__(self, request: RegistrationRequest) -> VersionRecord:
+        """Register one run's model.
+
+        Raises
+        ------
+        IntegrityError
+            When a file is not what the run recorded, or the folder is sealed for another run or key.
+        Conflict
+            When another attempt for the same run writes at the same time.
+        """
+        run = request.run
+        if run.project not in self._projects:
+            raise BadProject(
+                f"projects/{run.project}/project.toml", "", "the project is not deployed", "deploy it, or name another"
+            )
+        version = self._registry.reserve_version(run.project, run.run_id)
+        prefix = f"models/{run.project}/{version}"
+        there = set(self._artifacts.list(f"{prefix}/"))
+        if f"{prefix}/manifest.json" in there:
+            sealed = self._artifacts.get(f"{prefix}/manifest.json")
+        else:
+            sealed = self._seal(request, version, prefix, there)
+        manifest = json.loads(sealed)
+        if manifest["run_id"] != run.run_id:
+            raise IntegrityError(f"{prefix} is sealed for run {manifest['run_id']}, not for {run.run_id}")
+        if f"{prefix}/manifest.sig" not in there:
+            self._sign(prefix, sealed, manifest["signing_key"])
+        registered = self._registry.create_version(_model_version(manifest, prefix, hashlib.sha256(sealed).hexdigest()))
+        facts = {"version": version, "decision": registered.decision, "manifest_sha256": registered.manifest_sha256}
+        self._registry.record_run(run, facts)
+        return VersionRecord(
+            project=run.project,
+            version=version,
+            prefix=prefix,
+            manifest_sha256=registered.manifest_sha256,
+            signing_key=registered.signing_key,
+            decision=registered.decision,
+        )
+
+    def _seal(self, request: RegistrationRequest, version: int, prefix: str, there: set[str]) -> bytes:
+        """Fill the folder and write its manifest; the manifest's bytes."""
+        model = request.model
+        contents = {
+            "model.onnx": self._checked(model.onnx),
+            "model.joblib": self._checked(model.joblib),
+            "baseline.json": self._checked(model.baseline),
+            "interface.json": self._checked(model.interface),
+        }
+        card = self._card(request, version, f"{prefix}/card.json", there)
+        contents["card.json"] = _encoded(card)
+        contents["card.md"] = render(card).encode()
+        for name, content in contents.items():
+            self._place(f"{prefix}/{name}", content, there)
+        digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+        manifest = self._manifest(request, version, digests, card["model"]["created_at"], self._publish_key())
+        sealed = _encoded(manifest)
+        self._artifacts.put(f"{prefix}/manifest.json", sealed, content_type=_JSON, if_absent=True)
+        return sealed
+
+    def _card(self, request: RegistrationRequest, version: int, key: str, there: set[str]) -> dict[str, Any]:
+        """The card, with the time of an earlier attempt that got as far as writing the same card."""
+        project = self._projects[request.run.project]
+        report = json.loads(self._checked(request.evaluation.report))
+        card = model_card(project, request, version=version, created_at=self._clock(), report=report)
+        if key not in there:
+            return card
+        earlier: dict[str, Any] = json.loads(self._artifacts.get(key))
+        created_at = datetime.fromisoformat(earlier["model"]["created_at"])
+        again = model_card(project, request, version=version, created_at=created_at, report=report)
+        return again if _encoded(again) == _encoded(earlier) else card
+
+    def _manifest(
+        self, request: RegistrationRequest, version: int, files: dict[str, str], created_at: str, signing_key: str
+    ) -> dict[str, Any]:
+        run, dataset, model, evaluation = request.run, request.dataset, request.model, request.evaluation
+        return {
+            "schema": 1,
+            "project": run.project,
+            "version": version,
+            "run_id": run.run_id,
+            "execution_arn": run.execution_arn,
+            "created_at": created_at,
+            "decision": evaluation.decision,
+            "compared_with": evaluation.champion_version,
+            "files": files,
+            "tables": [table.model_dump(mode="json") for table in dataset.tables],
+            "dataset": dataset.model_dump(mode="json", exclude={"tables", "candidates", "features_digest", "git_commit"}),
+            "features_digest": dataset.features_digest,
+            "git_commit": dataset.git_commit,
+            "dependencies": model.dependencies,
+            "dependencies_sha256": dependencies.digest(model.dependencies),
+            "parameters": model.parameters,
+            "metrics": evaluation.metrics,
+            "evaluation": evaluation.report.model_dump(mode="json"),
+            "signing_key": signing_key,
+        }
+
+    def _publish_key(self) -> str:
+        """Make sure that the public key is trusted; its fingerprint."""
+        key = self._signer.public_key()
+        fingerprint = hashlib.sha256(key).hexdigest()
+        self._artifacts.put(f"trust/{fingerprint}.der", key, if_absent=True)
+        return fingerprint
+
+    def _sign(self, prefix: str, sealed: bytes, signing_key: str) -> None:
+        fingerprint = self._publish_key()
+        if fingerprint != signing_key:
+            raise IntegrityError(f"{prefix}/manifest.json names key {signing_key}, the registration key is {fingerprint}")
+        self._artifacts.put(f"{prefix}/manifest.sig", self._signer.sign(sealed), if_absent=True)
+
+    def _checked(self, ref: Ref) -> bytes:
+        content = self._artifacts.get(ref.key)
+        found = hashlib.sha256(content).hexdigest()
+        if found != ref.sha256:
+            raise IntegrityError(f"{ref.key} has sha256 {found}, recorded was {ref.sha256}")
+        return content
+
+    def _place(self, key: str, content: bytes, there: set[str]) -> None:
+        """Write a file of a folder that no manifest seals yet, over what an earlier attempt left, never over a rival's."""
+        try:
+            self._artifacts.put(key, content, if_absent=True)
+        except Conflict:
+            if key not in there:
+                raise
+            self._artifacts.put(key, content)
+
+
+def _model_version(manifest: dict[str, Any], prefix: str, manifest_sha256: str) -> ModelVersion:
+    compared = manifest["compared_with"]
+    return ModelVersion(
+        project=manifest["project"],
+        version=manifest["version"],
+        run_id=manifest["run_id"],
+        created_at=manifest["created_at"],
+        source=prefix,
+        manifest_sha256=manifest_sha256,
+        signing_key=manifest["signing_key"],
+        decision=manifest["decision"],
+        metrics=manifest["metrics"],
+        tags={"git_commit": manifest["git_commit"], "compared_with": "" if compared is None else str(compared)},
+    )
+
+
+def _encoded(value: Mapping[str, Any]) -> bytes:
+    """JSON for people and digests alike: sorted, indented, null for numbers that JSON does not know."""
+    return (json.dumps(json.loads(canonical(value)), sort_keys=True, indent=2, ensure_ascii=False) + "\n").encode()

