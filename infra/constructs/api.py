@@ -89,12 +89,8 @@ class InferenceApi(Construct):
         )
         self.api.deployment_stage.node.add_dependency(self._logging_account(settings))
         self._validator = self.api.add_request_validator("Body", validate_request_body=True, validate_request_parameters=True)
-        self._to_inference = apigw.LambdaIntegration(
-            inference.live, proxy=True, allow_test_invoke=False, scope_permission_to_method=False
-        )
-        self._to_labels = apigw.LambdaIntegration(
-            labels.live, proxy=True, allow_test_invoke=False, scope_permission_to_method=False
-        )
+        self._to_inference = apigw.LambdaIntegration(inference.live, proxy=True, scope_permission_to_method=False)
+        self._to_labels = apigw.LambdaIntegration(labels.live, proxy=True, scope_permission_to_method=False)
         for path in ("health", "openapi.json", "docs"):
             self.api.root.add_resource(path).add_method("GET", self._to_inference, request_validator=self._validator)
         self._add_routes("{project}", None)
