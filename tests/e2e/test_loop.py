@@ -1,0 +1,271 @@
+"""The whole loop on the embedded cloud, as a person drives it: by the ``driftless`` command alone.
+
+The tests of this module run in order and tell one story; each asserts on what the deployed services say.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import httpx
+import psutil
+import pytest
+
+from cli.signing import Api, SigV4
+from tests.e2e.checkout import Checkout
+
+DEADLINE_SECONDS = 180
+
+
+def eventually(check: Callable[[], Any], what: str, seconds: float = DEADLINE_SECONDS) -> Any:
+    """Poll until ``check`` answers something truthy."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        found = check()
+        if found:
+            return found
+        time.sleep(0.2)
+    raise AssertionError(f"{what}: not within {seconds} s; last answer {check()!r}")
+
+
+def request_rows(source: Path, columns: list[str], count: int) -> list[dict[str, Any]]:
+    with source.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))[-count:]
+    return [{name: row[name] for name in columns} for row in rows]
+
+
+def test_status_is_healthy_before_any_model(checkout: Checkout) -> None:
+    status = checkout.json("status")
+    kinds = Counter(part["kind"] for part in status["parts"])
+    assert {project["project"] for project in status["projects"]} == {"cricket", "energy", "flights", "tickets"} & {
+        *[folder.name for folder in (checkout.root / "projects").iterdir()]
+    }
+    assert kinds and not [part for part in status["parts"] if part["health"] == "bad"]
+
+
+def test_prediction_without_a_model_is_a_clear_503(checkout: Checkout, tmp_path: Path) -> None:
+    rows = tmp_path / "one.json"
+    rows.write_text(json.dumps({"building": "lab", "temperature": 10.0, "occupancy": 5, "hour": 9}), encoding="utf-8")
+    result = checkout.run("predict", "energy", str(rows), "--json")
+    assert result.code != 0
+    assert "503" in result.document["error"]["cause"]
+
+
+def test_a_failing_stage_fails_the_execution_notifies_and_a_rerun_resumes(checkout: Checkout, tickets_csv: Path) -> None:
+    platform = checkout.platform()
+    sqs, sns = platform.client("sqs"), platform.client("sns")
+    queue = sqs.create_queue(QueueName="e2e-notifications")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    sns.subscribe(TopicArn=platform.parameter("topics/notifications"), Protocol="sqs", Endpoint=arn)
+
+    failed = checkout.run("train", "tickets", "--name", "tickets-first")
+    assert failed.code != 0
+    shown = checkout.json("pipelines", "show", "tickets-first")
+    assert (shown["status"], shown["error"], shown["failed_stage"]) == ("FAILED", "NotEnoughData", "Transform")
+    messages: list[str] = []
+
+    def notified() -> bool:
+        received = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
+        messages.extend(message["Body"] for message in received)
+        return any("NotEnoughData" in body and "tickets-first" in body for body in messages)
+
+    eventually(notified, "a notification that names the run and the error")
+    assert checkout.json("models", "list", "tickets")["endpoint"]["champion"] is None
+
+    pushed = checkout.json("data", "push", "tickets", "tickets", str(tickets_csv))["files"][0]
+    assert (pushed["status"], pushed["rows"], pushed["accepted_rows"]) == ("accepted", 4000, 4000)
+    rerun = checkout.json("pipelines", "rerun", "tickets-first")
+    assert rerun["status"] == "SUCCEEDED"
+    models = checkout.json("models", "list", "tickets")
+    assert models["endpoint"]["champion"] == 1
+    assert [version["run_id"] for version in models["versions"]] == ["tickets-first"]
+
+
+def test_multiclass_predicts_labels_and_monitors(checkout: Checkout, tickets_csv: Path, tmp_path: Path) -> None:
+    rows = request_rows(tickets_csv, ["channel", "product", "words", "attachments", "opened_at", "queue"], 600)
+    requests = tmp_path / "rows.jsonl"
+    with requests.open("w", encoding="utf-8") as file:
+        for row in rows:
+            inputs = {name: row[name] for name in ("channel", "product", "opened_at")}
+            file.write(json.dumps(inputs | {name: float(row[name]) for name in ("words", "attachments")}) + "\n")
+    answers = checkout.json("predict", "tickets", str(requests))["predictions"]
+    assert len({answer["id"] for answer in answers}) == 600
+    right = sum(answer["prediction"] == row["queue"] for answer, row in zip(answers, rows, strict=True))
+    assert right > 480, "nine tenths of the queues follow the rule"
+
+    labels = tmp_path / "labels.csv"
+    with labels.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "label"])
+        writer.writerows([answer["id"], row["queue"]] for answer, row in zip(answers, rows, strict=True))
+    assert checkout.json("labels", "push", "tickets", str(labels))["accepted"] == 600
+
+    def judged() -> dict[str, Any] | None:
+        record = checkout.json("monitor", "run", "tickets")
+        return record if record["predictions"] >= 600 and record["labels"] >= 600 else None
+
+    record = eventually(judged, "monitoring that sees every prediction and label")
+    assert (record["version"], record["predictions"], record["labels"]) == (1, 600, 600)
+    assert record["harm_level"] == 0
+    assert abs(record["metrics"]["accuracy"] - right / 600) < 1e-9
+
+
+def test_regression_by_adding_a_folder(checkout: Checkout, energy_csv: Path) -> None:
+    pushed = checkout.json("data", "push", "energy", "readings", str(energy_csv))["files"][0]
+    again = checkout.json("data", "push", "energy", "readings", str(energy_csv))["files"][0]
+    assert pushed["table_version"] == again["table_version"]
+    run = checkout.json("train", "energy", "--name", "energy-first")
+    evaluation = run["output"]["evaluation"]
+    assert evaluation["decision"] == "promote"
+    assert evaluation["metrics"]["mae"] < 8, "the generator's noise has a mean absolute size of 3.2"
+    assert checkout.json("models", "list", "energy")["endpoint"]["champion"] == 1
+    shown = checkout.json("models", "show", "energy", "1")
+    assert shown["manifest"]["run_id"] == "energy-first"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("schema.csv", b"at,building\n2026-03-01T00:00:00,lab\n"),
+        ("empty.csv", b""),
+        ("header.csv", b"at,building,temperature,occupancy,kwh\n"),
+        ("binary.csv", bytes(range(256)) * 64),
+        ("größe 数据.csv", "at,building,temperature,occupancy,kwh\nnever,läb,warm,many,–\n".encode()),
+    ],
+)
+def test_a_wrong_file_is_rejected_with_reasons_and_the_lake_stays(
+    checkout: Checkout, tmp_path: Path, name: str, content: bytes
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    result = checkout.run("data", "push", "energy", "readings", str(path), "--json")
+    assert result.code != 0
+    document = json.JSONDecoder().raw_decode(result.stdout)[0]
+    (file,) = document["files"]
+    assert file["status"] == "rejected"
+    assert file["reasons"] and file["table_version"] is None
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "named"),
+    [
+        (b"not json", 400, None),
+        (b"[]", 422, None),
+        (b'{"records": []}', 422, "records"),
+        (b'{"records": [{"building": "castle", "temperature": 1, "occupancy": 1, "hour": 1}]}', 422, "building"),
+        (b'{"records": [{"building": "lab", "temperature": 1, "occupancy": "x", "hour": 1}]}', 422, "occupancy"),
+        (b'{"records": [{"building": "lab", "temperature": 1, "occupancy": 1}]}', 422, "hour"),
+        (b'{"records": [{"building": "lab", "temperature": 1, "occupancy": 1, "hour": 1, "extra": 1}]}', 422, "extra"),
+    ],
+)
+def test_a_bad_request_is_a_4xx_problem_that_names_the_field(
+    checkout: Checkout, body: bytes, status: int, named: str | None
+) -> None:
+    platform = checkout.platform()
+    auth = SigV4(platform.session.get_credentials(), platform.session.region_name)
+    url = f"{platform.api_url}/energy/predictions"
+    answer = httpx.post(url, content=body, headers={"Content-Type": "application/json"}, auth=auth, trust_env=False, timeout=30)
+    assert answer.status_code in (400, status), answer.text
+    assert answer.headers["content-type"].startswith("application/problem+json")
+    if named:
+        assert named in json.dumps(answer.json()["errors"])
+
+
+def parquet_ids(checkout: Checkout, project: str, folder: Path) -> Counter[str]:
+    platform = checkout.platform()
+    s3, bucket = platform.client("s3"), platform.parameter("buckets/lake")
+    found: Counter[str] = Counter()
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"predictions/{project}/"):
+        for entry in page.get("Contents", []):
+            path = folder / "part.parquet"
+            s3.download_file(bucket, entry["Key"], str(path))
+            found.update(row[0] for row in duckdb.sql(f"SELECT id FROM read_parquet('{path}')").fetchall())
+    return found
+
+
+def functions_processes(checkout: Checkout, folder: str) -> list[psutil.Process]:
+    arn = checkout.platform().parameter(f"functions/{folder}")
+    name = arn.split(":function:")[1].split(":")[0]
+    found = []
+    for process in psutil.Process(checkout.server()["pid"]).children(recursive=True):
+        try:
+            if process.environ().get("AWS_LAMBDA_FUNCTION_NAME") == name:
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def test_a_thousand_predictions_survive_a_collector_killed_twice(checkout: Checkout, tmp_path: Path) -> None:
+    record = {"building": "tower", "temperature": 11.5, "occupancy": 120, "hour": 10, "at": "2026-04-19T10:00:00"}
+    answered: list[str] = []
+    platform = checkout.platform()
+
+    def call(number: int) -> None:
+        with Api(platform) as api:
+            for index in range(25):
+                reply = api.post("/energy/predictions", {"records": [record]}, request_id=f"kill-{number}-{index}")
+                answered.extend(prediction["id"] for prediction in reply["predictions"])
+
+    killed = 0
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        waiting = [pool.submit(call, number) for number in range(40)]
+        while killed < 2:
+            victims = eventually(lambda: functions_processes(checkout, "collector"), "a running collector", 60)
+            for victim in victims:
+                victim.kill()
+            killed += 1
+            # The second kill comes once a new collector works, so that both interrupt real deliveries.
+            gone = [process.pid for process in victims]
+            eventually(
+                lambda gone=gone: [p for p in functions_processes(checkout, "collector") if p.pid not in gone],
+                "the next collector",
+                60,
+            )
+        for result in waiting:
+            result.result()
+    assert len(set(answered)) == 1000
+    eventually(lambda: set(answered) <= set(parquet_ids(checkout, "energy", tmp_path)), "every answered id in Parquet")
+    assert set(parquet_ids(checkout, "energy", tmp_path)) == set(answered)
+
+
+@pytest.mark.skipif("AWS_ENDPOINT_URL" in os.environ, reason="kills the embedded cloud, which another endpoint is not")
+def test_kill_9_in_the_middle_of_a_pipeline_loses_nothing(checkout: Checkout) -> None:
+    before = checkout.json("models", "list", "energy")
+    checkout.json("train", "energy", "--name", "energy-second", "--no-wait")
+    platform = checkout.platform()
+    arn = f"{platform.machine('train_and_deploy').replace(':stateMachine:', ':execution:')}:energy-second"
+    states = platform.client("stepfunctions")
+
+    def in_the_middle() -> bool:
+        events = states.get_execution_history(executionArn=arn)["events"]
+        entered = {event["stateEnteredEventDetails"]["name"] for event in events if "stateEnteredEventDetails" in event}
+        return bool(entered & {"Tune", "Train", "Score"})
+
+    eventually(in_the_middle, "a run under way")
+    os.kill(checkout.server()["pid"], signal.SIGKILL)
+    checkout.json("up", timeout=900)
+    assert checkout.json("pipelines", "show", "energy-second")["status"] == "ABORTED"
+    after = checkout.json("models", "list", "energy")
+    assert after["endpoint"] == before["endpoint"]
+    assert checkout.json("pipelines", "rerun", "energy-second")["status"] == "SUCCEEDED"
+    versions = checkout.json("models", "list", "energy")["versions"]
+    assert sorted(version["run_id"] for version in versions) == ["energy-first", "energy-second"]
+
+
+def test_a_second_up_changes_nothing(checkout: Checkout) -> None:
+    platform = checkout.platform()
+    before = platform.parameters
+    checkout.json("up", timeout=900)
+    assert checkout.platform().parameters == before
+    assert not [part for part in checkout.json("status")["parts"] if part["health"] == "bad"]
