@@ -10,17 +10,16 @@ from numpy.typing import NDArray
 from driftless.evaluate.case import Case, Masks
 from driftless.evaluate.groups import protected_report
 from driftless.metrics import Scored, calibration_bins, measure, measure_all
-from driftless.project import Project
+from driftless.project import Gates, Project
 from driftless.records import Decision, GateResult
 from driftless.resampling import metric_interval
+
+RESAMPLES = 200
 
 
 def report(project: Project, case: Case, gates: list[GateResult], decision: Decision, reasons: list[str]) -> dict[str, Any]:
     """The report as JSON-ready values; undefined numbers are left out."""
     policy = project.gates
-    interval = metric_interval(
-        policy.primary, case.challenger, case.blocks, confidence=policy.confidence, resamples=policy.resamples
-    )
     sides = {"challenger": case.challenger, "champion": case.champion, "naive": case.naive}
     known = {name: side for name, side in sides.items() if side is not None}
     first, last = (str(moment) for moment in (case.times.min(), case.times.max()))
@@ -30,12 +29,13 @@ def report(project: Project, case: Case, gates: list[GateResult], decision: Deci
         "gates": [gate.model_dump(mode="json") for gate in gates],
         "primary": policy.primary,
         "metrics": {name: measure_all(side) for name, side in known.items()},
-        "interval": {"confidence": policy.confidence, **_finite({"low": interval.low, "high": interval.high})},
+        "confidence": policy.confidence,
+        "intervals": _intervals(policy, case),
         "champion_version": case.champion_version,
         "holdout": {"rows": len(case.challenger), "first": first, "last": last},
         "days": _days(policy.primary, known, case.times),
         "calibration": {name: calibration_bins(side) for name, side in known.items()} if project.task == "binary" else None,
-        "slices": {column: _slices(known, case.groups[column]) for column in policy.slices},
+        "slices": [record for column in policy.slices for record in _slices(policy.primary, known, column, case.groups[column])],
         "protected": {column: protected_report(case.challenger, case.groups[column]) for column in policy.protected},
     }
 
@@ -50,11 +50,30 @@ def _days(metric: str, sides: dict[str, Scored], times: NDArray[np.datetime64]) 
     return table
 
 
-def _slices(sides: dict[str, Scored], masks: Masks) -> dict[str, Any]:
-    return {
-        value: {"rows": float(mask.sum()), **{name: measure_all(side.take(mask)) for name, side in sides.items()}}
+def _slices(metric: str, sides: dict[str, Scored], column: str, masks: Masks) -> list[dict[str, Any]]:
+    return [
+        {
+            "slice": f"{column} = {value}",
+            "rows": int(mask.sum()),
+            "metric": metric,
+            **{name: _number(measure(metric, side.take(mask))) for name, side in sides.items()},
+        }
         for value, mask in masks.items()
-    }
+    ]
+
+
+def _intervals(policy: Gates, case: Case) -> dict[str, list[float]]:
+    """Low and high of each metric of the challenger that is defined; fewer resamples than a gate takes, for they gate nothing."""
+    found = {}
+    for metric in measure_all(case.challenger):
+        interval = metric_interval(metric, case.challenger, case.blocks, confidence=policy.confidence, resamples=RESAMPLES)
+        if np.isfinite([interval.low, interval.high]).all():
+            found[metric] = [interval.low, interval.high]
+    return found
+
+
+def _number(value: float) -> float | None:
+    return value if np.isfinite(value) else None
 
 
 def _finite(values: dict[str, float]) -> dict[str, float]:

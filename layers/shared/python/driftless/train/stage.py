@@ -19,6 +19,7 @@ import joblib
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
+from driftless import dependencies
 from driftless.errors import BadRequest
 from driftless.outputs import probability_columns
 from driftless.parquet import read_columns, write_columns
@@ -93,6 +94,7 @@ class Train:
             tuning_metric=best.metric,
             tuning_score=best.score,
             fit_seconds=seconds,
+            dependencies=dependencies.installed(),
         )
 
 

@@ -1,0 +1,9 @@
+"""Train-and-deploy workflow → training: fit the best candidate and export it."""
+
+from __future__ import annotations
+
+from driftless.entrypoint.common import stage_handler
+from driftless.entrypoint.training import compose
+from driftless.records import TrainingRequest
+
+handler = stage_handler(TrainingRequest, compose)

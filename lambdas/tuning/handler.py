@@ -1,0 +1,9 @@
+"""Train-and-deploy workflow → tuning: cross-validate one candidate."""
+
+from __future__ import annotations
+
+from driftless.entrypoint.common import stage_handler
+from driftless.entrypoint.tuning import compose
+from driftless.records import TuningRequest
+
+handler = stage_handler(TuningRequest, compose)

@@ -1,0 +1,27 @@
+"""Composition of the evaluation function."""
+
+from __future__ import annotations
+
+from driftless.adapters.aws import client
+from driftless.adapters.dynamodb import DynamoRegistry
+from driftless.adapters.s3 import S3Store
+from driftless.entrypoint.common import Settings, read_settings
+from driftless.evaluate import Evaluate
+from driftless.project import load_all
+
+
+class EvaluationSettings(Settings):
+    """Environment of the function."""
+
+    artifacts_bucket: str
+    registry_table: str
+
+
+def compose() -> Evaluate:
+    """The stage with its adapters."""
+    settings = read_settings(EvaluationSettings)
+    return Evaluate(
+        artifacts=S3Store(settings.artifacts_bucket, client=client("s3")),
+        registry=DynamoRegistry(settings.registry_table, client=client("dynamodb")),
+        projects=load_all(),
+    )
