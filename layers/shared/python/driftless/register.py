@@ -137,7 +137,7 @@ class Register:
             "compared_with": evaluation.champion_version,
             "files": files,
             "tables": [table.model_dump(mode="json") for table in dataset.tables],
-            "dataset": dataset.model_dump(mode="json", exclude={"tables", "candidates", "features_digest", "git_commit"}),
+            **dataset.model_dump(mode="json", exclude={"tables", "candidates", "features_digest", "git_commit"}),
             "features_digest": dataset.features_digest,
             "git_commit": dataset.git_commit,
             "dependencies": model.dependencies,
