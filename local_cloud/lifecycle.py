@@ -162,10 +162,13 @@ def answers(endpoint: str) -> bool:
 
 def stop_strays(folder: StateFolder) -> None:
     """Kill processes that functions started and that outlived them: those working in this folder's packages."""
+    strays = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
             if Path(process.cwd()).is_relative_to(folder.data / "packages"):
                 process.kill()
+                strays.append(process)
+    psutil.wait_procs(strays, timeout=_STOP_DEADLINE)
 
 
 @contextlib.contextmanager

@@ -59,8 +59,8 @@ class Objects:
                 if Path(source).exists():
                     Path(source).replace(target)
             intent.unlink()
-        for unfinished in self._folder.glob("*.unfinished"):
-            unfinished.unlink()
+        for undecided in self._folder.iterdir():
+            undecided.unlink()
 
     async def handle(
         self, method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any], **how: Any

@@ -1,0 +1,135 @@
+"""The cloud comes up and goes down whatever happened before, and takes with it all that it started and nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+import pytest
+
+from local_cloud import lifecycle
+from local_cloud.state import REPOSITORY, StateFolder
+from tests.local_cloud.conftest import Functions, alive, eventually, free_port, kill
+
+PROCESS_AND_CHILD = """
+import os, subprocess
+def handler(event, context):
+    child = subprocess.Popen(["sleep", "300"], start_new_session=True)
+    return [os.getpid(), child.pid]
+"""
+
+
+def test_up_is_idempotent_and_down_leaves_neither_process_nor_port(own_state: Path) -> None:
+    port = free_port()
+    first = lifecycle.up(own_state, port)
+    assert lifecycle.up(own_state, port) == first
+    assert lifecycle.status(own_state).healthy
+    assert first.pid is not None
+    pids = Functions(first.endpoint)
+    function, child = pids.invoke(pids.create(PROCESS_AND_CHILD)).payload
+    assert lifecycle.down(own_state)
+    assert not any(alive(pid) for pid in (first.pid, function, child))
+    with socket.create_server(("127.0.0.1", port)):
+        pass
+    assert not lifecycle.down(own_state)
+    assert not lifecycle.status(own_state).running
+
+
+def test_functions_die_with_a_killed_server_and_up_recovers(own_state: Path) -> None:
+    port = free_port()
+    first = lifecycle.up(own_state, port)
+    functions = Functions(first.endpoint)
+    name = functions.create(PROCESS_AND_CHILD)
+    function, child = functions.invoke(name).payload
+    assert first.pid is not None
+    kill(first.pid)
+    eventually(lambda: not alive(function))
+    again = lifecycle.up(own_state, port)
+    assert again.pid != first.pid
+    assert not alive(child)  # what a function had detached is found by where it works
+
+
+def test_a_strangers_port_is_named_with_the_way_out(own_state: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        port = stranger.getsockname()[1]
+        with pytest.raises(lifecycle.CloudError, match=rf"port {port} .*DRIFTLESS_PORT"):
+            lifecycle.up(own_state, port)
+
+
+def test_a_recycled_process_number_is_never_stopped(own_state: Path) -> None:
+    with subprocess.Popen(["sleep", "300"]) as stranger:
+        own_state.mkdir()
+        record = {"pid": stranger.pid, "started": psutil.Process(stranger.pid).create_time() - 60, "port": free_port()}
+        (own_state / "cloud.json").write_text(json.dumps(record))
+        assert not lifecycle.down(own_state)
+        assert stranger.poll() is None
+        stranger.kill()
+
+
+def test_a_server_whose_record_is_lost_is_still_found(own_state: Path) -> None:
+    started = lifecycle.up(own_state, free_port())
+    (own_state / "cloud.json").unlink()
+    assert lifecycle.up(own_state) == started
+    assert lifecycle.down(own_state)
+    assert started.pid is not None
+    assert not alive(started.pid)
+
+
+def test_two_starts_at_once_give_one_server(own_state: Path) -> None:
+    port = free_port()
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda _: lifecycle.up(own_state, port), range(2))
+    assert first == second
+
+
+def test_a_start_that_is_killed_is_no_obstacle_to_the_next(own_state: Path) -> None:
+    port = free_port()
+    command = [sys.executable, "-m", "local_cloud", "up", "--state", str(own_state), "--port", str(port)]
+    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as starter:
+        eventually(StateFolder(own_state).log.exists)
+        starter.kill()
+    began = time.monotonic()
+    cloud = lifecycle.up(own_state, port)
+    assert lifecycle.answers(cloud.endpoint)
+    assert time.monotonic() - began < 30
+    servers = [
+        process.pid
+        for process in psutil.process_iter()
+        if alive(process.pid) and str(own_state) in process.cmdline() and "local_cloud.server" in process.cmdline()
+    ]
+    assert servers == [cloud.pid]
+
+
+def test_a_server_that_ignores_sigterm_is_killed(own_state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lifecycle, "_STOP_DEADLINE", 0.5)
+    cloud = lifecycle.up(own_state, free_port())
+    assert cloud.pid is not None
+    os.kill(cloud.pid, signal.SIGSTOP)
+    assert lifecycle.down(own_state)
+    assert not alive(cloud.pid)
+
+
+def test_the_persons_own_endpoint_is_used_and_nothing_started(
+    cloud: lifecycle.Cloud, own_state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", cloud.endpoint)
+    assert lifecycle.up(own_state) == lifecycle.Cloud(cloud.endpoint, ours=False)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(lifecycle.CloudError, match="nothing answers at AWS_ENDPOINT_URL"):
+        lifecycle.up(own_state)
+    assert not own_state.exists()
+
+
+@pytest.mark.parametrize("text", ["", "http", "0", "70000"])
+def test_a_port_that_is_no_number_is_named(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DRIFTLESS_PORT", text)
+    with pytest.raises(lifecycle.CloudError, match="is not a port number"):
+        lifecycle.chosen_port()
