@@ -1,0 +1,333 @@
+"""Deployment: a challenger takes over step by step, or is taken back.
+
+First decide, then do. :func:`decide` looks at the endpoint and at what was observed and returns a frozen decision with its
+reasons; :class:`Deploy` carries it out by one conditional move of the endpoint and then renews the copy that serving reads. A
+step is told by the share of traffic the challenger has, so the same call made twice (a retry, a delivery too many) finds its
+work done and answers the same. The registry is the truth; the copy follows it and never returns to an older revision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from driftless.errors import BadProject, Conflict, IllegalMove
+from driftless.ports import Clock, MetricSink, ObjectStore, Registry
+from driftless.project import Project, Serving
+from driftless.records import DeploymentRecord, DeploymentRequest, Endpoint, ModelVersion
+
+Action = Literal["canary", "promote", "roll_back", "abandon", "leave"]
+_ATTEMPTS = 20
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What the challenger did since its current share was set: predictions made, and predictions it could not make."""
+
+    predictions: float
+    errors: float
+
+    @property
+    def error_rate(self) -> float:
+        """Errors per attempt, 0 when there was none."""
+        attempts = self.predictions + self.errors
+        return self.errors / attempts if attempts else 0.0
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to do with the endpoint, and why; ``endpoint`` is what it shall become, None to leave it."""
+
+    action: Action
+    status: Literal["baking", "promoted", "rolled_back"]
+    step: int
+    endpoint: Endpoint | None
+    reasons: tuple[str, ...]
+
+
+def decide(
+    endpoint: Endpoint,
+    version: ModelVersion,
+    step: int | None,
+    serving: Serving,
+    observed: Observed,
+    *,
+    past: Sequence[str] = (),
+    abandon: bool = False,
+) -> Decision:
+    """The next step of one version's rollout.
+
+    Parameters
+    ----------
+    endpoint : Endpoint
+        Who serves now.
+    version : ModelVersion
+        The challenger that passed its gates.
+    step : int or None
+        The step whose baking is over; None when the rollout begins (or begins again).
+    serving : Serving
+        The project's steps and limits.
+    observed : Observed
+        What the challenger did during that step.
+    past : sequence of str
+        Moves this version's run made before, oldest first; they tell a finished rollout from one that never began.
+    abandon : bool
+        The rollout failed elsewhere: take the challenger back.
+
+    Raises
+    ------
+    IllegalMove
+        When the gates did not decide that this version may be promoted.
+    """
+    number, last = version.version, len(serving.canary_steps) - 1
+    if endpoint.champion == number:
+        return Decision("leave", "promoted", last + 1, None, (f"version {number} is champion",))
+    if abandon:
+        return _abandoned(endpoint, number)
+    if version.decision != "promote":
+        raise IllegalMove(f"version {number} was decided {version.decision}; only a person can promote it")
+    if endpoint.challenger != number:
+        return _begin(endpoint, version, step, serving, past)
+    current = _step_of(endpoint.challenger_weight, serving.canary_steps)
+    share = f"{endpoint.challenger_weight:.0%} of traffic"
+    if step is None or current != step:
+        return Decision("leave", "baking", current, None, (f"version {number} already has {share}",))
+    seen = f"{observed.errors:g} errors in {observed.predictions + observed.errors:g} predictions with {share}"
+    if observed.error_rate > serving.max_error_rate:
+        reason = f"{seen}: {observed.error_rate:.2%} is more than the {serving.max_error_rate:.2%} allowed"
+        return Decision("roll_back", "rolled_back", step, _without_challenger(endpoint), (reason,))
+    if current >= last:
+        return Decision("promote", "promoted", last + 1, _with_champion(endpoint, number), (seen, "every step is baked"))
+    return _canary(endpoint, number, current + 1, serving.canary_steps, seen)
+
+
+def _begin(endpoint: Endpoint, version: ModelVersion, step: int | None, serving: Serving, past: Sequence[str]) -> Decision:
+    """The first step, unless this rollout is over already."""
+    number = version.version
+    if past and past[-1] == "promote":
+        reason = f"version {number} was promoted and replaced since"
+        return Decision("leave", "promoted", len(serving.canary_steps), None, (reason,))
+    if step is not None or (past and past[-1] != "abandon"):
+        taken = "it was rolled back" if past and past[-1] == "roll_back" else "somebody took it away"
+        return Decision("leave", "rolled_back", step or 0, None, (f"version {number} is no longer challenger: {taken}",))
+    if endpoint.champion is None:
+        return Decision("promote", "promoted", 0, _with_champion(endpoint, number), ("nobody serves yet",))
+    compared = version.tags.get("compared_with")
+    if compared is not None and compared != str(endpoint.champion):
+        judged = f"version {compared}" if compared else "no champion"
+        reason = f"its gates compared version {number} with {judged}, but version {endpoint.champion} is champion now"
+        return Decision("leave", "rolled_back", 0, None, (reason,))
+    if not serving.canary_steps:
+        return Decision("promote", "promoted", 0, _with_champion(endpoint, number), ("the project defines no canary steps",))
+    replaced = f"replaces challenger {endpoint.challenger}" if endpoint.challenger is not None else "no rollout is under way"
+    return _canary(endpoint, number, 0, serving.canary_steps, replaced)
+
+
+def _canary(endpoint: Endpoint, number: int, step: int, steps: Sequence[float], reason: str) -> Decision:
+    moved = endpoint.model_copy(update={"challenger": number, "challenger_weight": steps[step]})
+    reasons = (reason, f"version {number} gets {steps[step]:.0%} of traffic, step {step + 1} of {len(steps)}")
+    return Decision("canary", "baking", step, moved, reasons)
+
+
+def _abandoned(endpoint: Endpoint, number: int) -> Decision:
+    if endpoint.challenger != number:
+        return Decision("leave", "rolled_back", 0, None, (f"version {number} gets no traffic",))
+    return Decision("abandon", "rolled_back", 0, _without_challenger(endpoint), ("the rollout failed",))
+
+
+def _step_of(weight: float, steps: Sequence[float]) -> int:
+    """The step a share of traffic belongs to: the last one that does not exceed it."""
+    return max((index for index, share in enumerate(steps) if share <= weight), default=-1)
+
+
+def _without_challenger(endpoint: Endpoint) -> Endpoint:
+    return endpoint.model_copy(update={"challenger": None, "challenger_weight": 0.0})
+
+
+def _with_champion(endpoint: Endpoint, number: int) -> Endpoint:
+    change = {"champion": number, "previous_champion": endpoint.champion, "challenger": None, "challenger_weight": 0.0}
+    return endpoint.model_copy(update=change)
+
+
+class Deploy:
+    """The deployment stage.
+
+    Parameters
+    ----------
+    registry : Registry
+        Holds endpoint and audit chain.
+    artifacts : ObjectStore
+        Holds the endpoint's copy under ``serving/``.
+    metrics : MetricSink
+        Where inference's ``Predictions`` and ``PredictionErrors`` are summed.
+    projects : mapping
+        Projects by name.
+    stage : str
+        The deployment stage, a dimension of the metrics.
+    clock : callable
+        Answers the time, aware, in UTC.
+    """
+
+    def __init__(
+        self,
+        *,
+        registry: Registry,
+        artifacts: ObjectStore,
+        metrics: MetricSink,
+        projects: Mapping[str, Project],
+        stage: str,
+        clock: Clock,
+    ) -> None:
+        self._registry = registry
+        self._artifacts = artifacts
+        self._metrics = metrics
+        self._projects = projects
+        self._stage = stage
+        self._clock = clock
+
+    def __call__(self, request: DeploymentRequest) -> DeploymentRecord:
+        """Take one step of a rollout.
+
+        Raises
+        ------
+        IllegalMove
+            When the gates did not decide that this version may be promoted.
+        NotFound
+            When the version is not registered.
+        """
+        name, number = request.run.project, request.version.version
+        if name not in self._projects:
+            raise BadProject(f"projects/{name}/project.toml", "", "the project is not deployed", "deploy it, or name another")
+        serving = self._projects[name].serving
+        version = self._registry.version(name, number)
+        step = request.deployment.step if request.deployment is not None else None
+        actor = f"run/{version.run_id}"
+
+        def choose(now: Endpoint) -> Decision:
+            observed = self._observed(now, number) if step is not None else Observed(0, 0)
+            past = self._past(now, number, actor)
+            return decide(now, version, step, serving, observed, past=past, abandon=request.abandon)
+
+        decision = _settle(self._registry, name, choose, actor)
+        after = publish_endpoint(self._registry, self._artifacts, name)
+        facts = {"deployment": {"status": decision.status, "step": decision.step, "reasons": list(decision.reasons)}}
+        self._registry.record_run(request.run, facts)
+        return DeploymentRecord(
+            status=decision.status,
+            step=decision.step,
+            weight=after.challenger_weight if after.challenger == number else float(after.champion == number),
+            bake_seconds=serving.bake_seconds if decision.status == "baking" else 0,
+            champion=after.champion,
+            previous_champion=after.previous_champion,
+            reasons=list(decision.reasons),
+        )
+
+    def _observed(self, endpoint: Endpoint, number: int) -> Observed:
+        """The challenger's counts since its share was set."""
+        if endpoint.challenger != number:
+            return Observed(0, 0)
+        where = {"Stage": self._stage, "Project": endpoint.project, "Version": str(number)}
+        since, until = endpoint.updated_at, self._clock()
+        return Observed(
+            predictions=self._metrics.total("Predictions", where, since, until),
+            errors=self._metrics.total("PredictionErrors", where, since, until),
+        )
+
+    def _past(self, endpoint: Endpoint, number: int, actor: str) -> list[str]:
+        """What this run did to the endpoint; asked only when the endpoint itself does not tell."""
+        if number in (endpoint.champion, endpoint.challenger):
+            return []
+        return [
+            event.action
+            for event in self._registry.audit(endpoint.project)
+            if event.actor == actor and event.action != "register"
+        ]
+
+
+def promote(registry: Registry, artifacts: ObjectStore, project: str, version: int, actor: str) -> Endpoint:
+    """Make a registered version champion at once, whatever its gates decided: a person answers for it by name.
+
+    Raises
+    ------
+    NotFound
+        When the version is not registered.
+    IllegalMove
+        When it is champion already.
+    """
+    registered = registry.version(project, version)
+
+    def chosen(now: Endpoint) -> Decision:
+        if now.champion == version:
+            raise IllegalMove(f"version {version} of {project} is champion already")
+        reason = f"promoted by hand; its gates decided {registered.decision}"
+        return Decision("promote", "promoted", 0, _with_champion(now, version), (reason,))
+
+    _settle(registry, project, chosen, actor)
+    return publish_endpoint(registry, artifacts, project)
+
+
+def rollback(registry: Registry, artifacts: ObjectStore, project: str, actor: str) -> Endpoint:
+    """Take a running canary back; when there is none, give the endpoint back to the champion before.
+
+    Raises
+    ------
+    IllegalMove
+        When there is neither a challenger nor a previous champion.
+    """
+
+    def back(now: Endpoint) -> Decision:
+        if now.challenger is not None:
+            reason = f"challenger {now.challenger} taken back by hand"
+            return Decision("roll_back", "rolled_back", 0, _without_challenger(now), (reason,))
+        if now.previous_champion is None:
+            raise IllegalMove(
+                f"{project} has no challenger and no previous champion to return to; promote a version by its number instead"
+            )
+        # The champion that was left is not remembered as previous: a second rollback must not bring it back.
+        change = {"champion": now.previous_champion, "previous_champion": None}
+        reason = f"version {now.champion} gives way to version {now.previous_champion} by hand"
+        return Decision("roll_back", "rolled_back", 0, now.model_copy(update=change), (reason,))
+
+    _settle(registry, project, back, actor)
+    return publish_endpoint(registry, artifacts, project)
+
+
+def publish_endpoint(registry: Registry, artifacts: ObjectStore, project: str) -> Endpoint:
+    """Bring the copy that serving reads up to the registry's endpoint; the endpoint it now holds.
+
+    The copy is read before the registry, so it can only be behind, and is read again after each write: who overwrote a newer
+    copy with an older one finds it out and mends it before returning.
+    """
+    key = f"serving/{project}/endpoint.json"
+    for _ in range(_ATTEMPTS):
+        copied = artifacts.get(key) if artifacts.list(key) else None
+        endpoint = registry.endpoint(project)
+        content = endpoint.model_dump_json(indent=2).encode()
+        if endpoint.revision == 0 or copied == content:
+            return endpoint
+        artifacts.put(key, content, content_type="application/json")
+    raise Conflict(f"{key} could not keep up with the moves of its endpoint")
+
+
+def _settle(registry: Registry, project: str, choose: Callable[[Endpoint], Decision], actor: str) -> Decision:
+    """Decide on what is there and do exactly that; who was overtaken decides again."""
+    for _ in range(_ATTEMPTS):
+        before = registry.endpoint(project)
+        decision = choose(before)
+        if decision.endpoint is None or _moved(registry, before, decision, actor):
+            return decision
+    raise Conflict(f"the endpoint of {project} moved {_ATTEMPTS} times while this was decided")
+
+
+def _moved(registry: Registry, before: Endpoint, decision: Decision, actor: str) -> bool:
+    """Whether the endpoint was still as it was when this was decided, and moved."""
+    overtaken = False
+
+    def unless_overtaken(now: Endpoint) -> Endpoint | None:
+        nonlocal overtaken
+        overtaken = now.revision != before.revision
+        return None if overtaken else decision.endpoint
+
+    registry.move_endpoint(before.project, unless_overtaken, actor=actor, action=decision.action, reasons=decision.reasons)
+    return not overtaken

@@ -1,0 +1,97 @@
+"""A project with registered versions, and the deployment stage over memory."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from driftless.adapters.memory import MemoryStore
+from driftless.adapters.memory_registry import MemoryMetrics, MemoryRegistry
+from driftless.deploy import Deploy
+from driftless.project import load
+from driftless.records import DeploymentRecord, DeploymentRequest, Endpoint, ModelVersion, Run, VersionRecord
+
+
+class Clock:
+    """A clock that stands until somebody moves it."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def pass_seconds(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+def model_version(number: int, *, decision: str = "promote", compared_with: int | None = None) -> ModelVersion:
+    fields: dict[str, Any] = {
+        "project": "flights",
+        "version": number,
+        "run_id": f"run-{number}",
+        "created_at": datetime(2026, 1, 1, tzinfo=UTC),
+        "source": f"models/flights/{number}",
+        "manifest_sha256": f"{number:064x}",
+        "signing_key": "f" * 64,
+        "decision": decision,
+        "metrics": {},
+        "tags": {"compared_with": "" if compared_with is None else str(compared_with)},
+    }
+    return ModelVersion(**fields)
+
+
+class Scene:
+    """Flights with canary steps of our choosing; versions 1 (first champion) and 2 (its challenger) are registered."""
+
+    def __init__(self, canary_steps: tuple[float, ...] = (0.1, 0.5)) -> None:
+        self.clock = Clock()
+        self.store = MemoryStore()
+        self.registry = MemoryRegistry(clock=self.clock, pause=lambda seconds: None)
+        self.metrics = MemoryMetrics(clock=self.clock)
+        project = load(Path(__file__).parents[3] / "projects" / "flights")
+        serving = project.serving.model_copy(update={"canary_steps": canary_steps, "bake_seconds": 60, "max_error_rate": 0.01})
+        self.projects = {"flights": project.model_copy(update={"serving": serving})}
+        self.registry.create_version(model_version(1))
+        self.registry.create_version(model_version(2, compared_with=1))
+
+    def deploy(self, **replaced: Any) -> Deploy:
+        ports = {"registry": self.registry, "artifacts": self.store, "metrics": self.metrics, **replaced}
+        return Deploy(**ports, projects=self.projects, stage="local", clock=self.clock)
+
+    def step(self, number: int, deployment: DeploymentRecord | None = None, *, abandon: bool = False) -> DeploymentRecord:
+        return self.deploy()(asked(number, deployment, abandon=abandon))
+
+    def first_champion(self) -> None:
+        assert self.step(1).status == "promoted"
+        self.clock.pass_seconds(3600)
+
+    def served(self, number: int, predictions: float, errors: float = 0) -> None:
+        """What CloudWatch counted while the step baked."""
+        self.clock.pass_seconds(30)
+        where = {"Stage": "local", "Project": "flights", "Version": str(number)}
+        self.metrics.publish({"Predictions": predictions, "PredictionErrors": errors}, where)
+        self.clock.pass_seconds(30)
+
+    def copy(self) -> Endpoint:
+        return Endpoint.model_validate_json(self.store.get("serving/flights/endpoint.json"))
+
+    def actions(self) -> list[str]:
+        return [event.action for event in self.registry.audit("flights") if event.action != "register"]
+
+
+def asked(number: int, deployment: DeploymentRecord | None = None, *, abandon: bool = False) -> DeploymentRequest:
+    return DeploymentRequest(
+        run=Run(run_id=f"run-{number}", execution_arn=f"arn:run-{number}", project="flights"),
+        version=VersionRecord(
+            project="flights",
+            version=number,
+            prefix=f"models/flights/{number}",
+            manifest_sha256=f"{number:064x}",
+            signing_key="f" * 64,
+            decision="promote",
+        ),
+        deployment=deployment,
+        abandon=abandon,
+    )
