@@ -1,7 +1,7 @@
 """Ingestion: an accepted file becomes a version of its dataset's table, once.
 
-The content digest of the source object is the transaction: however often its event arrives, under whatever name the same bytes are
-sent again, and wherever an earlier attempt died, the table takes the rows one time and every answer names the same version.
+The content digest of the source object is the transaction: however often its event arrives, under whatever name the same bytes
+are sent again, and wherever an earlier attempt died, the table takes the rows once and every answer names the same version.
 """
 
 from __future__ import annotations

@@ -116,13 +116,18 @@ class Dataset(_Section):
 
 
 class FeatureColumn(_Section):
-    """One model input, typed for the request schema. Categories are strings; null is allowed only when ``nullable``."""
+    """One model input, typed for the request schema. Categories are strings; null is allowed only when ``nullable``.
+
+    ``reviewed`` is a person's reason why a column is honest although it looks like a leak: it silences the statistical evidence
+    against that column, never the replay of history.
+    """
 
     type: Literal["number", "integer", "category", "boolean"]
     nullable: bool = False
     range: tuple[float | None, float | None] | None = None
     allowed: tuple[str, ...] | None = None
     pii: bool = False
+    reviewed: str = ""
     description: str = ""
 
 

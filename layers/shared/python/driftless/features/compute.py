@@ -1,0 +1,233 @@
+"""Running features SQL and holding it to its word: declared columns, declared types, one row per row of the base dataset.
+
+Each complaint names the column, what was found and what to write instead; values of personal columns are never quoted.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+import duckdb
+
+from driftless.errors import BadProject, LeakageFound
+from driftless.features.tables import outcome_columns, rows_table
+from driftless.project import FeatureColumn, Project
+from driftless.sql import first_line, literal, literals, quoted, scalar
+
+_NUMERIC = re.compile(r"^(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL.*)$")
+_TARGETS = {"binary": "BOOLEAN", "multiclass": "VARCHAR", "regression": "DOUBLE"}
+
+
+def compute(connection: Any, project: Project, schema: str = "main") -> None:
+    """Fill ``<schema>.features`` (key, event time, features) from the views of a schema.
+
+    Raises
+    ------
+    BadProject, LeakageFound
+        As of :func:`driftless.features.build`.
+    """
+    selected = _select(connection, project, schema)
+    described = connection.execute(f"DESCRIBE {quoted(schema)}.{quoted('_selected')}").fetchall()
+    types = {str(row[0]): str(row[1]) for row in described}
+    _check_columns(project, types)
+    base = project.datasets[project.features.base]
+    keys = list(dict.fromkeys((*base.key, base.event_time)))
+    wanted = [quoted(name) for name in keys if name not in project.features.columns]
+    wanted += [
+        f"{_typed(project, name, column, types[name])} AS {quoted(name)}" for name, column in project.features.columns.items()
+    ]
+    table = f"{quoted(schema)}.{quoted('features')}"
+    try:
+        connection.execute(f"CREATE OR REPLACE TABLE {table} AS SELECT {', '.join(wanted)} FROM {selected}")
+    except duckdb.Error as error:
+        raise _complaint(project, error) from error
+    connection.execute(f"DROP TABLE {selected}")
+    if schema == "main":
+        _check_rows(connection, project)
+        _check_values(connection, project)
+
+
+def _select(connection: Any, project: Project, schema: str) -> str:
+    sql = project.features_sql
+    target = f"{quoted(schema)}.{quoted('_selected')}"
+    try:
+        statements = duckdb.extract_statements(sql)
+        if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+            raise _sql_error(project, f"{len(statements)} statements, or none that selects", "write exactly one SELECT")
+        connection.execute(f"SET search_path = {literal(schema)}")
+        connection.execute(f"CREATE OR REPLACE TABLE {target} AS FROM (\n{sql.strip().rstrip(';')}\n)")
+    except duckdb.Error as error:
+        raise _complaint(project, error) from error
+    finally:
+        connection.execute("SET search_path = 'main'")
+    return target
+
+
+def _sql_error(project: Project, reason: str, fix: str, line: int | None = None, key: str = "") -> BadProject:
+    return BadProject(f"projects/{project.name}/{project.features.sql}", key, reason, fix, line)
+
+
+def _complaint(project: Project, error: duckdb.Error) -> BadProject | LeakageFound:
+    reason = first_line(error)
+    for name, dataset in project.datasets.items():
+        for column in outcome_columns(dataset):
+            if isinstance(error, duckdb.BinderException) and re.search(rf'["\.]{re.escape(column)}"', reason):
+                return LeakageFound(
+                    f"{project.features.sql} reads {name}.{column}, which is known only after the event. Fix: leave it out, or "
+                    f"join {name}_outcomes on earlier rows with known_at <= the event's time"
+                )
+    found = re.search(r"LINE (\d+):", str(error))
+    # The statement is wrapped by one line before it.
+    line = max(1, int(found.group(1)) - 1) if found else None
+    return _sql_error(project, reason, "correct the SELECT; datasets are visible by their names", line)
+
+
+def _check_columns(project: Project, types: dict[str, str]) -> None:
+    base = project.datasets[project.features.base]
+    carried = (*base.key, base.event_time)
+    for name in carried:
+        if name not in types:
+            raise _sql_error(
+                project, f"column {name!r} of the base dataset is not selected", f"select {name} beside the features", key=name
+            )
+    for name, column in project.features.columns.items():
+        if name not in types:
+            fix = f"select it, or remove features.columns.{name} from project.toml"
+            raise _sql_error(project, f"feature {name!r} is declared but not selected", fix, key=name)
+        _check_type(project, name, column, types[name])
+    for name in types:
+        if name not in project.features.columns and name not in carried:
+            fix = f"declare it as features.columns.{name} in project.toml, or do not select it"
+            raise _sql_error(project, f"column {name!r} is selected but not declared", fix, key=name)
+
+
+def _check_type(project: Project, name: str, column: FeatureColumn, found: str) -> None:
+    if column.type in ("number", "integer"):
+        fits, wish = _NUMERIC.match(found) is not None, "DOUBLE"
+    elif column.type == "boolean":
+        fits, wish = found == "BOOLEAN", "BOOLEAN"
+    else:
+        fits, wish = found == "VARCHAR" or found.startswith("ENUM"), "VARCHAR"
+    if not fits and found != '"NULL"':
+        reason = f"feature {name!r} is declared as {column.type} but the SQL yields {found}"
+        raise _sql_error(project, reason, f"write CAST(… AS {wish}) AS {name}, or change its type in project.toml", key=name)
+
+
+def _typed(project: Project, name: str, column: FeatureColumn, found: str) -> str:
+    if column.type == "boolean":
+        return f"CAST({quoted(name)} AS BOOLEAN)"
+    if column.type == "category":
+        return f"CAST({quoted(name)} AS VARCHAR)"
+    number = f"CAST({quoted(name)} AS DOUBLE)"
+    return f"CASE WHEN isnan({number}) THEN NULL ELSE {number} END" if found in ("FLOAT", "DOUBLE") else number
+
+
+def _check_rows(connection: Any, project: Project) -> None:
+    """Each row of the base dataset exactly once, with its own event time."""
+    name = project.features.base
+    dataset = project.datasets[name]
+    keys = ", ".join(quoted(column) for column in dataset.key)
+    counted = f"SELECT {keys}, count(*) AS n FROM features GROUP BY {keys}"
+    repeated = connection.execute(f"SELECT count(*), sum(n), min(({keys})::VARCHAR) FROM ({counted}) WHERE n > 1").fetchone()
+    personal = any(dataset.columns[column].pii for column in dataset.key)
+    if repeated[0]:
+        shown = "" if personal else f", for example {repeated[2]}"
+        reason = f"{repeated[0]} rows of {name!r} come out more than once ({repeated[1]} rows in all{shown})"
+        raise _sql_error(project, reason, "join at most one row to each base row: ASOF JOIN, or aggregate before joining")
+    joined = " AND ".join(
+        f"f.{quoted(column)} IS NOT DISTINCT FROM b.{quoted(column)}"
+        for column in dict.fromkeys((*dataset.key, dataset.event_time))
+    )
+    for left, right, reason, fix in (
+        (f"{rows_table(name)} b", "features f", f"rows of {name!r} are missing", "use LEFT JOIN, and no WHERE that drops rows"),
+        (
+            "features f",
+            f"{rows_table(name)} b",
+            f"rows have a key or event time that {name!r} has not",
+            f"select both from {name} unchanged",
+        ),
+    ):
+        count = scalar(connection, f"SELECT count(*) FROM {left} ANTI JOIN {right} ON {joined}")
+        if count:
+            raise _sql_error(project, f"{count} {reason}", fix)
+
+
+def _check_values(connection: Any, project: Project) -> None:
+    for name, column in project.features.columns.items():
+        value = quoted(name)
+        wrong: list[tuple[str, str, str]] = []
+        if not column.nullable:
+            fix = f"set nullable = true for features.columns.{name}, or COALESCE it in the SQL"
+            wrong.append((f"{value} IS NULL", "is null but not nullable", fix))
+        if column.type == "integer":
+            wrong.append((f"{value} <> round({value})", "is not whole", f'declare features.columns.{name} as type = "number"'))
+        if column.type in ("number", "integer"):
+            low, high = column.range or (None, None)
+            wrong.append((f"isinf({value})", "is infinite", "guard the division or logarithm in the SQL"))
+            fix = f"widen features.columns.{name}.range, or clip the value in the SQL"
+            wrong += [(f"{value} < {literal(low)}", f"is below {low}", fix)] if low is not None else []
+            wrong += [(f"{value} > {literal(high)}", f"is above {high}", fix)] if high is not None else []
+        if column.allowed is not None:
+            fix = f"add the value to features.columns.{name}.allowed, or map it in the SQL"
+            wrong.append((f"{value} NOT IN ({literals(column.allowed)})", "is not among the allowed values", fix))
+        for condition, reason, remedy in wrong:
+            count, example = connection.execute(f"SELECT count(*), min({value}) FROM features WHERE {condition}").fetchone()
+            if count:
+                shown = "" if column.pii or example is None else f" (for example {example!r})"
+                raise _sql_error(project, f"feature {name!r} {reason} in {count} rows{shown}", remedy, key=name)
+
+
+def label(connection: Any, project: Project, as_of: datetime | None = None) -> list[str]:
+    """Fill ``labelled`` (features, target, ``_position``, ``_observable``) and answer its public columns.
+
+    ``_observable`` says that the label should be known at ``as_of``, whether or not it is null.
+    """
+    name, target = project.features.base, project.target
+    dataset = project.datasets[name]
+    time = quoted(dataset.event_time)
+    moment = f"TIMESTAMP {literal(_naive(as_of))}" if as_of is not None else f"(SELECT max({time}) FROM {rows_table(name)})"
+    delay = round(target.label_delay.total_seconds() * 1e6)
+    keys = list(dict.fromkeys((*dataset.key, dataset.event_time)))
+    columns = [*dict.fromkeys((*keys, *project.features.columns)), target.name]
+    using = " AND ".join(f"f.{quoted(column)} IS NOT DISTINCT FROM b.{quoted(column)}" for column in dataset.key)
+    public = ", ".join(f"f.{quoted(column)}" for column in columns[:-1])
+    expression = f"CAST(({target.expression}) AS {_TARGETS[project.task]})"
+    try:
+        connection.execute(
+            f"CREATE OR REPLACE TABLE targets AS SELECT *, {expression} AS _target, "
+            f"{time} + to_microseconds({delay}) <= {moment} AS _observable FROM {rows_table(name)}"
+        )
+    except duckdb.Error as error:
+        fix = f"write an expression over the columns of {name}"
+        file = f"projects/{project.name}/project.toml"
+        raise BadProject(file, "target.expression", first_line(error), fix) from error
+    order = ", ".join(f"f.{quoted(column)}" for column in dict.fromkeys((dataset.event_time, *dataset.key)))
+    connection.execute(
+        f"CREATE OR REPLACE TABLE labelled AS SELECT {public}, CASE WHEN _observable THEN _target END AS {quoted(target.name)}, "
+        f"_observable, row_number() OVER (ORDER BY {order}) AS _position FROM features f JOIN targets b ON {using} "
+        "ORDER BY _position"
+    )
+    _check_target(connection, project)
+    return columns
+
+
+def _check_target(connection: Any, project: Project) -> None:
+    target = quoted(project.target.name)
+    wrong = "false"
+    if project.task == "multiclass":
+        wrong = f"{target} NOT IN ({literals(project.target.classes)})"
+    if project.task == "regression":
+        wrong = f"NOT isfinite({target})"
+    count = scalar(connection, f"SELECT count(*) FROM labelled WHERE {wrong}")
+    if count:
+        kind = "is none of target.classes" if project.task == "multiclass" else "is not a finite number"
+        file = f"projects/{project.name}/project.toml"
+        raise BadProject(
+            file, "target.expression", f"the target {kind} in {count} rows", "add the class, or map it in the expression"
+        )
+
+
+def _naive(moment: datetime) -> str:
+    return (moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo is not None else moment).isoformat(sep=" ")

@@ -1,0 +1,100 @@
+"""The project's tables inside the engine: loaded once, exposed as views that hide what is not known yet.
+
+``_rows_<dataset>`` holds the deduplicated rows with naive UTC times. The views that features SQL names are made over them, either
+as they are or as they looked at an earlier moment: the leak check replays history with nothing but the second form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from driftless.errors import NotEnoughData
+from driftless.project import Dataset, Project
+from driftless.sql import literal, quoted
+
+_TYPES = {"integer": "BIGINT", "number": "DOUBLE", "string": "VARCHAR", "boolean": "BOOLEAN", "timestamp": "TIMESTAMP"}
+
+
+def rows_table(dataset: str) -> str:
+    """Name of the table behind a dataset's views."""
+    return f"main.{quoted(f'_rows_{dataset}')}"
+
+
+def load(connection: Any, project: Project, files: Mapping[str, Sequence[Path]]) -> None:
+    """Load every dataset and expose it.
+
+    Raises
+    ------
+    NotEnoughData
+        When a dataset has no file.
+    """
+    for name, dataset in project.datasets.items():
+        paths = [str(path) for path in files.get(name, ())]
+        if not paths:
+            raise NotEnoughData(f"dataset {project.name}/{name} has no data yet; push a file to it first")
+        _load_one(connection, name, dataset, paths)
+    expose(connection, project, "main")
+
+
+def _load_one(connection: Any, name: str, dataset: Dataset, paths: list[str]) -> None:
+    reader = f"read_parquet([{', '.join(map(literal, paths))}], union_by_name = true, filename = true, file_row_number = true)"
+    present = {str(row[0]) for row in connection.execute(f"DESCRIBE SELECT * FROM {reader}").fetchall()}
+    wanted = ", ".join(
+        f"CAST({quoted(column)} AS {_TYPES[definition.type]}) AS {quoted(column)}"
+        if column in present
+        else f"CAST(NULL AS {_TYPES[definition.type]}) AS {quoted(column)}"
+        for column, definition in dataset.columns.items()
+    )
+    keys = ", ".join(quoted(column) for column in dataset.key)
+    order = ", ".join(f"WHEN {literal(path)} THEN {position}" for position, path in enumerate(paths))
+    connection.execute(
+        f"CREATE TABLE {rows_table(name)} AS SELECT * EXCLUDE (_file, _row) FROM ("
+        f"SELECT {wanted}, CASE filename {order} END AS _file, file_row_number AS _row FROM {reader}) "
+        f"QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY _file DESC, _row DESC) = 1 "
+        f"ORDER BY {quoted(dataset.event_time)}, {keys}"
+    )
+
+
+def expose(connection: Any, project: Project, schema: str, moment: datetime | None = None) -> None:
+    """Make the views features SQL reads, in a schema of their own.
+
+    Parameters
+    ----------
+    connection
+        An engine whose tables are loaded.
+    project : Project
+        The definition.
+    schema : str
+        Where the views go.
+    moment : datetime, optional
+        Naive UTC. When given, later rows are gone and outcomes that were not known yet are null.
+    """
+    seconds = project.target.label_delay.total_seconds()
+    for name, dataset in project.datasets.items():
+        time = quoted(dataset.event_time)
+        known_at = f"{time} + to_microseconds({round(seconds * 1e6)})"
+        seen = "true" if moment is None else f"{time} <= {_moment(moment)}"
+        before = [quoted(column) for column, definition in dataset.columns.items() if definition.known == "before"]
+        view = f"{quoted(schema)}.{quoted(name)}"
+        connection.execute(f"CREATE OR REPLACE VIEW {view} AS SELECT {', '.join(before)} FROM {rows_table(name)} WHERE {seen}")
+        outcomes = outcome_columns(dataset)
+        if outcomes:
+            known = "true" if moment is None else f"{known_at} <= {_moment(moment)}"
+            shown = [f"CASE WHEN {known} THEN {quoted(column)} END AS {quoted(column)}" for column in outcomes]
+            view = f"{quoted(schema)}.{quoted(f'{name}_outcomes')}"
+            connection.execute(
+                f"CREATE OR REPLACE VIEW {view} AS SELECT {', '.join([*before, *shown])}, {known_at} AS known_at "
+                f"FROM {rows_table(name)} WHERE {seen}"
+            )
+
+
+def outcome_columns(dataset: Dataset) -> list[str]:
+    """Columns that are known only after the event."""
+    return [column for column, definition in dataset.columns.items() if definition.known == "after"]
+
+
+def _moment(moment: datetime) -> str:
+    return f"TIMESTAMP {literal(moment.isoformat(sep=' '))}"

@@ -1,0 +1,74 @@
+"""Replay: at a few moments of the past the tables are shown as they looked then, and the features are computed again.
+
+For rows up to that moment an honest feature is the same, because it only ever saw what was known by then. A feature that read a
+later row, or an outcome before it was known, changes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from driftless.features.compute import compute
+from driftless.features.tables import expose, rows_table
+from driftless.leakage.finding import Finding
+from driftless.project import Project
+from driftless.sql import literal, quoted
+
+_MOMENTS = (0.5, 0.8, 0.95)
+_TOLERANCE = 1e-9
+_SCHEMA = "replay"
+
+
+def replay(connection: Any, project: Project) -> Finding | None:
+    """The feature that changes most often when the future is hidden, if any does."""
+    base = project.datasets[project.features.base]
+    time = quoted(base.event_time)
+    moments = connection.execute(
+        f"SELECT DISTINCT unnest(quantile_disc({time}, [{', '.join(map(str, _MOMENTS))}])) AS moment "
+        f"FROM {rows_table(project.features.base)} ORDER BY moment"
+    ).fetchall()
+    connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_SCHEMA}")
+    try:
+        for (moment,) in moments:
+            expose(connection, project, _SCHEMA, moment)
+            compute(connection, project, _SCHEMA)
+            finding = _compare(connection, project, moment)
+            if finding is not None:
+                return finding
+    finally:
+        connection.execute(f"DROP SCHEMA {_SCHEMA} CASCADE")
+    return None
+
+
+def _compare(connection: Any, project: Project, moment: Any) -> Finding | None:
+    base = project.datasets[project.features.base]
+    keys = " AND ".join(f"past.{quoted(name)} IS NOT DISTINCT FROM present.{quoted(name)}" for name in base.key)
+    until = f"present.{quoted(base.event_time)} <= TIMESTAMP {literal(str(moment))}"
+    names = [*project.features.columns]
+    counts = ", ".join(
+        f"count(*) FILTER (WHERE {_differs(name, numeric=column.type in ('number', 'integer'))})"
+        for name, column in project.features.columns.items()
+    )
+    row = connection.execute(
+        f"SELECT count(*), {counts} FROM main.features AS present LEFT JOIN {_SCHEMA}.features AS past ON {keys} WHERE {until}"
+    ).fetchone()
+    rows, *changed = row
+    most = max(range(len(names)), key=lambda position: changed[position])
+    if not changed[most]:
+        return None
+    return Finding(
+        names[most],
+        f"with everything after {moment} UTC hidden, {changed[most]} of {rows} rows up to then get another value",
+        "join only rows with a time at or before the base row's, and outcomes by known_at <= that time "
+        "(or make the SQL deterministic, if it draws or asks the clock)",
+    )
+
+
+def _differs(name: str, *, numeric: bool) -> str:
+    now, then = f"present.{quoted(name)}", f"past.{quoted(name)}"
+    differs = f"{now} IS DISTINCT FROM {then}"
+    if not numeric:
+        return differs
+    # Sums over many rows may be added in another order.
+    close = f"abs({now} - {then}) <= {_TOLERANCE} * greatest(1, abs({now}))"
+    return f"{differs} AND ({close}) IS NOT TRUE"
