@@ -13,20 +13,18 @@ import json
 import re
 from typing import Any
 
-from driftless.errors import IntegrityError, NotFound, SignatureInvalid
+from driftless.errors import NotFound, SignatureInvalid
+from driftless.model_files import model_prefix, read_file, read_manifest
 from driftless.onnx_model import OnnxModel
 from driftless.ports import ObjectReader, Verifier
 
-_FINGERPRINT = re.compile(r"^[0-9a-f]{64}$")
+_FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 
 
-def model_prefix(project: str, version: int) -> str:
-    """Folder of a model version in the artifacts bucket."""
-    return f"models/{project}/{version}"
-
-
-def load_manifest(store: ObjectReader, project: str, version: int, manifest_sha256: str, verifier: Verifier) -> dict[str, Any]:
-    """Read and verify the manifest of one version.
+def verified_manifest(
+    store: ObjectReader, project: str, version: int, manifest_sha256: str, verifier: Verifier
+) -> dict[str, Any]:
+    """Read one version's manifest and check that registration signed it.
 
     Parameters
     ----------
@@ -42,14 +40,10 @@ def load_manifest(store: ObjectReader, project: str, version: int, manifest_sha2
     SignatureInvalid
         When it is unsigned, or signed by a key that is not under ``trust/``.
     """
+    manifest, content = read_manifest(store, project, version, manifest_sha256)
     prefix = model_prefix(project, version)
-    content = store.get(f"{prefix}/manifest.json")
-    _check(f"{prefix}/manifest.json", content, manifest_sha256)
-    manifest: dict[str, Any] = json.loads(content)
-    if manifest.get("project") != project or manifest.get("version") != version:
-        raise IntegrityError(f"{prefix}/manifest.json is that of {manifest.get('project')} version {manifest.get('version')}")
     fingerprint = str(manifest.get("signing_key", ""))
-    if not _FINGERPRINT.match(fingerprint):
+    if not _FINGERPRINT.fullmatch(fingerprint):
         raise SignatureInvalid(f"{prefix}/manifest.json names no signing key")
     try:
         key, signature = store.get(f"trust/{fingerprint}.der"), store.get(f"{prefix}/manifest.sig")
@@ -61,17 +55,6 @@ def load_manifest(store: ObjectReader, project: str, version: int, manifest_sha2
     return manifest
 
 
-def load_file(store: ObjectReader, manifest: dict[str, Any], name: str) -> bytes:
-    """Read one file of a version whose manifest is verified; IntegrityError when its digest differs."""
-    key = f"{model_prefix(manifest['project'], manifest['version'])}/{name}"
-    recorded = manifest["files"].get(name)
-    if recorded is None:
-        raise IntegrityError(f"{key} is not in the manifest")
-    content = store.get(key)
-    _check(key, content, recorded)
-    return content
-
-
 def load_version(
     store: ObjectReader, project: str, version: int, manifest_sha256: str, verifier: Verifier
 ) -> tuple[OnnxModel, dict[str, Any]]:
@@ -80,16 +63,10 @@ def load_version(
     Raises
     ------
     IntegrityError, SignatureInvalid
-        As :func:`load_manifest`, and when ``model.onnx`` or ``interface.json`` is not what the manifest says.
+        As :func:`verified_manifest`, and when ``model.onnx`` or ``interface.json`` is not what the manifest says.
     NotFound, StoreUnavailable, Throttled
         From the store.
     """
-    manifest = load_manifest(store, project, version, manifest_sha256, verifier)
-    interface = json.loads(load_file(store, manifest, "interface.json"))
-    return OnnxModel(load_file(store, manifest, "model.onnx"), interface, threads=1), manifest
-
-
-def _check(key: str, content: bytes, recorded: str) -> None:
-    found = hashlib.sha256(content).hexdigest()
-    if found != recorded:
-        raise IntegrityError(f"{key} has sha256 {found}, recorded was {recorded}")
+    manifest = verified_manifest(store, project, version, manifest_sha256, verifier)
+    interface = json.loads(read_file(store, manifest, "interface.json"))
+    return OnnxModel(read_file(store, manifest, "model.onnx"), interface, threads=1), manifest

@@ -1,0 +1,47 @@
+"""The MetricSink port on CloudWatch."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+from typing import Any
+
+from driftless.adapters.aws import translated
+
+_PERIOD = 60
+
+
+class CloudWatchMetrics:
+    """Publishes to one namespace and adds up what was published there.
+
+    Parameters
+    ----------
+    namespace : str
+    client : boto3 CloudWatch client
+    """
+
+    def __init__(self, namespace: str, *, client: Any) -> None:
+        self._namespace, self._client = namespace, client
+
+    def publish(self, metrics: dict[str, float], dimensions: dict[str, str]) -> None:
+        named = [{"Name": name, "Value": value} for name, value in dimensions.items()]
+        data = [
+            {"MetricName": name, "Dimensions": named, "Value": value} for name, value in metrics.items() if math.isfinite(value)
+        ]
+        if data:
+            with translated(f"publish {len(data)} metrics"):
+                self._client.put_metric_data(Namespace=self._namespace, MetricData=data)
+
+    def total(self, name: str, dimensions: dict[str, str], since: datetime, until: datetime) -> float:
+        named = [{"Name": key, "Value": value} for key, value in dimensions.items()]
+        metric = {"Namespace": self._namespace, "MetricName": name, "Dimensions": named}
+        query = {"Id": "total", "MetricStat": {"Metric": metric, "Period": _PERIOD, "Stat": "Sum"}}
+        total = 0.0
+        token: dict[str, str] = {}
+        while True:
+            with translated(f"add up {name}"):
+                answer = self._client.get_metric_data(MetricDataQueries=[query], StartTime=since, EndTime=until, **token)
+            total += sum(sum(result["Values"]) for result in answer["MetricDataResults"])
+            if not answer.get("NextToken"):
+                return total
+            token = {"NextToken": answer["NextToken"]}

@@ -1,0 +1,37 @@
+"""Composition of the monitoring function: one window judged, levels to CloudWatch, the report to lake and registry."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from driftless import project
+from driftless.adapters.aws import client
+from driftless.adapters.cloudwatch import CloudWatchMetrics
+from driftless.adapters.dynamodb import DynamoRegistry
+from driftless.adapters.s3 import S3Store
+from driftless.emf import NAMESPACE
+from driftless.entrypoint.common import Settings, read_settings
+from driftless.monitor import Monitor
+
+
+class MonitoringSettings(Settings):
+    """Environment of the function."""
+
+    stage: str
+    lake_bucket: str
+    artifacts_bucket: str
+    registry_table: str
+
+
+def compose() -> Monitor:
+    """The stage over S3, DynamoDB and CloudWatch."""
+    settings = read_settings(MonitoringSettings)
+    return Monitor(
+        lake=S3Store(settings.lake_bucket, client=client("s3")),
+        artifacts=S3Store(settings.artifacts_bucket, client=client("s3")),
+        registry=DynamoRegistry(settings.registry_table, client=client("dynamodb")),
+        metrics=CloudWatchMetrics(NAMESPACE, client=client("cloudwatch")),
+        projects=project.load_all(),
+        clock=lambda: datetime.now(UTC),
+        stage=settings.stage,
+    )

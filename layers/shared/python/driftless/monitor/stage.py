@@ -1,0 +1,232 @@
+"""The monitor stage: judge one window of the champion's predictions, publish the levels, keep the report.
+
+Everything is measured in event time, so a replayed month is judged as that month; the alarm on the published levels lives in
+wall-clock time and only wakes the governor.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftless.errors import BadRequest
+from driftless.model_files import read_file, read_manifest
+from driftless.model_inputs import float_matrix
+from driftless.monitor.drift import compare_all, judge
+from driftless.monitor.levels import drift_level, earlier_windows, persistent
+from driftless.monitor.performance import Performance, judge_performance
+from driftless.monitor.window import Predictions, Window
+from driftless.outputs import probability_columns
+from driftless.ports import Clock, MetricSink, ObjectStore, Registry
+from driftless.profile import Baseline, CategoryProfile, NumberProfile, Profile, profile_like
+from driftless.project import Project
+from driftless.records import MonitoringRecord, MonitoringRequest, Signal
+
+_HISTORY = 100
+# Serving's outputs are 32-bit, the baseline's 64-bit: without a nudge, equal outputs fall on either side of a bin edge.
+_NUDGE = 2e-7
+
+
+@dataclass(frozen=True)
+class _Champion:
+    version: int
+    classes: tuple[str, ...]
+    baseline: Baseline
+    metrics: dict[str, float]
+
+
+class Monitor:
+    """Judges windows of one stage's projects.
+
+    Parameters
+    ----------
+    lake, artifacts : ObjectStore
+    registry : Registry
+        Says who the champion is; keeps the reports.
+    metrics : MetricSink
+        Gets the levels and the window's figures.
+    projects : mapping of name to Project
+    clock : callable
+        Timezone-aware now, for the report.
+    stage : str
+        Deployment stage, a dimension of the metrics.
+    """
+
+    def __init__(
+        self,
+        *,
+        lake: ObjectStore,
+        artifacts: ObjectStore,
+        registry: Registry,
+        metrics: MetricSink,
+        projects: Mapping[str, Project],
+        clock: Clock,
+        stage: str,
+    ) -> None:
+        self._lake, self._artifacts, self._registry, self._metrics = lake, artifacts, registry, metrics
+        self._projects, self._clock, self._stage = projects, clock, stage
+
+    def __call__(self, request: MonitoringRequest) -> MonitoringRecord:
+        """Judge one window; judging it again replaces its report.
+
+        Raises
+        ------
+        BadRequest
+            When there is no such project.
+        IntegrityError
+            When the champion's baseline is not what its manifest says.
+        """
+        project = self._projects.get(request.project)
+        if project is None:
+            raise BadRequest(f"no such project: {request.project}")
+        with tempfile.TemporaryDirectory() as folder:
+            predictions = Predictions(self._lake, project.name, Path(folder))
+            end = _utc(request.window_end) if request.window_end else predictions.latest()
+            champion = self._champion(project)
+            if champion is None or end is None:
+                record = _nothing(project.name, champion.version if champion else None)
+                self._publish(project, record)
+                return record
+            start = end - timedelta(days=project.monitoring.window_days)
+            window = predictions.window(start, end, champion.version, _columns(project, champion))
+        return self._judged(project, champion, window, request)
+
+    def _champion(self, project: Project) -> _Champion | None:
+        endpoint = self._registry.endpoint(project.name)
+        if endpoint.champion is None:
+            return None
+        version, digest = endpoint.champion, endpoint.manifests.get(str(endpoint.champion), "")
+        manifest, _ = read_manifest(self._artifacts, project.name, version, digest)
+        interface = json.loads(read_file(self._artifacts, manifest, "interface.json"))
+        baseline = Baseline.model_validate_json(read_file(self._artifacts, manifest, "baseline.json"))
+        return _Champion(version, tuple(interface["classes"] or ()), baseline, manifest["metrics"])
+
+    def _judged(self, project: Project, champion: _Champion, window: Window, request: MonitoringRequest) -> MonitoringRecord:
+        settings = project.monitoring
+        features, outputs = drift_signals(project, champion.classes, champion.baseline, window)
+        performance = judge_performance(project, window, champion.classes, champion.metrics)
+        own_drift = drift_level(features, outputs, settings.drifted_share)
+        own_harm = performance.signal.level
+        reports = self._registry.monitoring(project.name, _HISTORY)
+        history = earlier_windows(reports, champion.version, window.end)
+        record = MonitoringRecord(
+            project=project.name,
+            version=champion.version,
+            window_start=window.start,
+            window_end=window.end,
+            predictions=len(window),
+            labels=int(window.labelled.sum()),
+            drift_level=persistent(own_drift, "window_drift_level", history, settings.persistence),
+            harm_level=persistent(own_harm, "window_harm_level", history, settings.persistence),
+            metrics=performance.metrics,
+            reference_metrics=champion.metrics,
+            signals=[performance.signal, *sorted((*features, *outputs), key=lambda signal: (-signal.level, signal.name))],
+            report=None,
+        )
+        own = {"window_drift_level": own_drift, "window_harm_level": own_harm}
+        record = self._keep(record, performance, own, window.end, request)
+        self._publish(project, record)
+        return record
+
+    def _keep(
+        self,
+        record: MonitoringRecord,
+        performance: Performance,
+        own: Mapping[str, int],
+        end: datetime,
+        request: MonitoringRequest,
+    ) -> MonitoringRecord:
+        interval = performance.interval
+        bounds = None if interval is None else {"low": interval.low, "high": interval.high, "days": interval.blocks}
+        judged = {"judged_at": self._clock().isoformat(), "execution_arn": request.execution_arn, "interval": bounds, **own}
+        report = {**record.model_dump(mode="json", exclude={"report"}), **judged}
+        key = f"monitoring/{record.project}/{end:%Y-%m-%dT%H%M%S.%fZ}.json"
+        ref = self._lake.put(key, json.dumps(report, indent=2).encode(), content_type="application/json")
+        kept = record.model_copy(update={"report": ref})
+        facts = kept.model_dump(mode="json", exclude={"project", "window_end", "signals"})
+        raised = [signal.model_dump(mode="json") for signal in record.signals if signal.level]
+        self._registry.record_monitoring(record.project, end, {**facts, **own, "raised": raised})
+        return kept
+
+    def _publish(self, project: Project, record: MonitoringRecord) -> None:
+        primary = project.gates.primary
+        found = {
+            "DriftLevel": float(record.drift_level),
+            "HarmLevel": float(record.harm_level),
+            "WindowPredictions": float(record.predictions),
+            "WindowLabels": float(record.labels),
+            "PrimaryMetric": record.metrics.get(primary),
+            "PrimaryMetricReference": record.reference_metrics.get(primary),
+        }
+        published = {name: value for name, value in found.items() if value is not None}
+        self._metrics.publish(published, {"Stage": self._stage, "Project": project.name})
+
+
+def drift_signals(
+    project: Project, classes: tuple[str, ...], baseline: Baseline, window: Window
+) -> tuple[list[Signal], list[Signal]]:
+    """Signals of features and of outputs; none but a word about it while the window is too small."""
+    count, needed = len(window), project.monitoring.minimum_predictions
+    if count < needed:
+        reason = f"{count} predictions, fewer than the {needed} that drift is judged on"
+        return [], [Signal(name="drift", level=0, statistic="predictions", value=count, threshold=needed, reason=reason)]
+    features = compare_all(baseline.features, profile_features(baseline, window))
+    current: dict[str, Profile] = {}
+    # P(false) mirrors P(true); and the baseline's outputs are on rows the model was fitted on, so they warn at most.
+    scores = probability_columns(classes)[1:] if project.task == "binary" else probability_columns(classes) or ["prediction"]
+    for name in scores:
+        values = window.columns["score" if name == "prediction" else name]
+        if name in baseline.outputs:
+            current[name] = profile_like(baseline.outputs[name], values - _NUDGE * np.maximum(1.0, np.abs(values)))
+    outputs = judge(compare_all(baseline.outputs, current), project.monitoring, prefix="output.")
+    capped = [signal.model_copy(update={"level": min(signal.level, 1)}) for signal in outputs]
+    return judge(features, project.monitoring), capped
+
+
+def profile_features(baseline: Baseline, window: Window) -> dict[str, Profile]:
+    """The window's inputs over the baseline's bins, numbers rounded to float32 as the model saw them."""
+    columns = {name.removeprefix("input_"): values for name, values in window.columns.items() if name.startswith("input_")}
+    numbers = [name for name, profile in baseline.features.items() if isinstance(profile, NumberProfile) and name in columns]
+    matrix: NDArray[np.float32] = float_matrix(columns, numbers)
+    found: dict[str, Profile] = {name: profile_like(baseline.features[name], matrix[row]) for row, name in enumerate(numbers)}
+    for name, profile in baseline.features.items():
+        if isinstance(profile, CategoryProfile) and name in columns:
+            found[name] = profile_like(profile, columns[name])
+    return found
+
+
+def _utc(time: datetime) -> datetime:
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+
+
+def _columns(project: Project, champion: _Champion) -> dict[str, str]:
+    names = {"prediction": "text", "score": "number", **dict.fromkeys(probability_columns(champion.classes), "number")}
+    for name, feature in project.features.columns.items():
+        if not feature.pii:
+            names[f"input_{name}"] = "text" if feature.type == "category" else "number"
+    return names
+
+
+def _nothing(project: str, version: int | None) -> MonitoringRecord:
+    reason = "no champion serves" if version is None else "no predictions were collected"
+    return MonitoringRecord(
+        project=project,
+        version=version,
+        window_start=None,
+        window_end=None,
+        predictions=0,
+        labels=0,
+        drift_level=0,
+        harm_level=0,
+        metrics={},
+        reference_metrics={},
+        signals=[Signal(name="window", level=0, statistic="predictions", value=0, threshold=None, reason=reason)],
+        report=None,
+    )

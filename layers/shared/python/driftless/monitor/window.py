@@ -1,0 +1,156 @@
+"""One stretch of event time: what was asked, what was answered, and what turned out to be true.
+
+Predictions are read from the collector's Parquet files, labels from the accepted requests. Both arrive at least once, in any
+order: predictions are recognised by id, and of several labels the one observed last counts.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftless.parquet import Columns, read_columns
+from driftless.ports import ObjectStore
+
+_READERS = 8
+
+
+@dataclass(frozen=True)
+class Window:
+    """Predictions of one version over ``(start, end]``, UTC.
+
+    Attributes
+    ----------
+    columns : dict of ndarray, each of shape (n,)
+        The prediction columns that were asked for, one row per prediction id.
+    times : ndarray of datetime64, shape (n,)
+        When each event happens (when it was predicted, if nobody said).
+    truth : ndarray of object, shape (n,)
+        The label, None where there is none yet.
+    """
+
+    start: datetime
+    end: datetime
+    columns: Columns
+    times: NDArray[np.datetime64]
+    truth: NDArray[Any]
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    @property
+    def labelled(self) -> NDArray[np.bool_]:
+        """Mask of the rows whose truth is known, shape (n,)."""
+        return np.array([label is not None for label in self.truth], dtype=bool)
+
+
+class Predictions:
+    """The collected predictions and labels of one project.
+
+    Parameters
+    ----------
+    lake : ObjectStore
+    project : str
+    folder : Path
+        Where files may be put while they are read.
+    """
+
+    def __init__(self, lake: ObjectStore, project: str, folder: Path) -> None:
+        self._lake, self._project, self._folder = lake, project, folder
+        self._files = [(_day(key), key) for key in lake.list(f"predictions/{project}/") if key.endswith(".parquet")]
+
+    def latest(self) -> datetime | None:
+        """Event time of the newest prediction, UTC; None when there is none."""
+        if not self._files:
+            return None
+        newest = max(day for day, _ in self._files)
+        parts = self._read([key for day, key in self._files if day == newest])
+        last = max(_event_times(part).max() for part in parts)
+        return datetime.fromisoformat(str(last.astype("datetime64[us]"))).replace(tzinfo=UTC)
+
+    def window(self, start: datetime, end: datetime, version: int, names: Mapping[str, str]) -> Window:
+        """The predictions of one version.
+
+        Parameters
+        ----------
+        names : mapping of column to "number" or "text"
+            Columns to read; a file without one has nulls there.
+        """
+        first, last = start.astimezone(UTC).date(), end.astimezone(UTC).date()
+        parts = self._read([key for day, key in self._files if first <= day <= last])
+        pieces = [piece for part in parts if len(piece := _inside(part, start, end, version, names)["id"])]
+        wanted = {"id": "text", "at": "time", "time": "time", **names}
+        columns = {name: _joined([piece[name] for piece in pieces], kind) for name, kind in wanted.items()}
+        positions = np.array(sorted({name: row for row, name in enumerate(columns["id"])}.values()), dtype=np.int64)
+        columns = {name: values[positions] for name, values in columns.items()}
+        truth = self._truth(columns["id"], columns["time"])
+        return Window(start, end, {name: columns[name] for name in names}, columns["at"], truth)
+
+    def _truth(self, ids: NDArray[Any], predicted: NDArray[np.datetime64]) -> NDArray[Any]:
+        truth = np.full(len(ids), None, dtype=object)
+        if len(ids) == 0:
+            return truth
+        # A label cannot be received before its prediction was made; a day's grace for clocks that disagree.
+        since = date.fromisoformat(str(predicted.min().astype("datetime64[D]"))) - timedelta(days=1)
+        keys = [key for key in self._lake.list(f"labels/{self._project}/") if _day(key) >= since]
+        rows = {name: row for row, name in enumerate(ids)}
+        newest: dict[int, tuple[datetime, datetime]] = {}
+        with ThreadPoolExecutor(_READERS) as pool:
+            for content in pool.map(self._lake.get, keys):
+                for line in content.splitlines():
+                    label = json.loads(line)
+                    row = rows.get(label["id"])
+                    if row is None:
+                        continue
+                    stamp = (datetime.fromisoformat(label["observed_at"]), datetime.fromisoformat(label["received_at"]))
+                    if row not in newest or stamp >= newest[row]:
+                        newest[row], truth[row] = stamp, label["label"]
+        return truth
+
+    def _read(self, keys: Sequence[str]) -> list[Columns]:
+        with tempfile.TemporaryDirectory(dir=self._folder) as folder, ThreadPoolExecutor(_READERS) as pool:
+            paths = [Path(folder, f"{index}.parquet") for index in range(len(keys))]
+            list(pool.map(self._lake.download, keys, paths))
+            return [read_columns(path) for path in paths]
+
+
+def _day(key: str) -> date:
+    return date.fromisoformat(key.split("/day=", 1)[1].split("/", 1)[0])
+
+
+def _event_times(part: Columns) -> NDArray[np.datetime64]:
+    at, time = part["event_time"].astype("datetime64[us]"), part["time"].astype("datetime64[us]")
+    return np.where(np.isnat(at), time, at)
+
+
+def _naive(time: datetime) -> np.datetime64:
+    return np.datetime64(time.astimezone(UTC).replace(tzinfo=None), "us")
+
+
+def _inside(part: Columns, start: datetime, end: datetime, version: int, names: Mapping[str, str]) -> Columns:
+    at = _event_times(part)
+    rows = (at > _naive(start)) & (at <= _naive(end)) & (part["version"] == version)
+    count = int(rows.sum())
+    found = {name: part[name][rows] if name in part else _nulls(kind, count) for name, kind in names.items()}
+    return {"id": part["id"][rows], "at": at[rows], "time": part["time"].astype("datetime64[us]")[rows], **found}
+
+
+def _nulls(kind: str, count: int) -> NDArray[Any]:
+    return np.full(count, np.nan) if kind == "number" else np.full(count, None, dtype=object)
+
+
+def _joined(pieces: Sequence[NDArray[Any]], kind: str) -> NDArray[Any]:
+    if not pieces:
+        return np.empty(0, dtype="datetime64[us]") if kind == "time" else _nulls(kind, 0)
+    if kind == "number":
+        return np.concatenate([np.asarray(piece, dtype=np.float64) for piece in pieces])
+    return np.concatenate(pieces)
