@@ -74,11 +74,8 @@ class DynamoItems:
                 raise _cancelled(error, what) from error
 
     def _operation(self, write: Write) -> dict[str, Any]:
-        condition = _condition(write.condition)
-        if write.attributes is None:
-            return {"Delete": {"TableName": self.table, "Key": _key(write.partition, write.sort), **condition}}
         item = {**_key(write.partition, write.sort), **{name: _encoded(value) for name, value in write.attributes.items()}}
-        return {"Put": {"TableName": self.table, "Item": item, **condition}}
+        return {"Put": {"TableName": self.table, "Item": item, **_condition(write.condition)}}
 
 
 class DynamoRegistry(TableRegistry):

@@ -33,11 +33,11 @@ class Unchanged:
 
 @dataclass(frozen=True)
 class Write:
-    """Replace one item (``attributes`` None: delete it), if its condition holds."""
+    """Create or replace one item, if its condition holds. Nothing is ever deleted: the registry forgets nothing."""
 
     partition: str
     sort: str
-    attributes: Attributes | None
+    attributes: Attributes
     condition: Absent | Unchanged | None = None
 
 
@@ -56,7 +56,7 @@ class Items(Protocol):
 
 def check_size(write: Write) -> None:
     """Refuse an item that DynamoDB would refuse, by name and with its size."""
-    texts = [*write.attributes, *map(str, write.attributes.values())] if write.attributes is not None else []
+    texts = [*write.attributes, *map(str, write.attributes.values())]
     size = sum(len(text.encode()) for text in ("pk", write.partition, "sk", write.sort, *texts))
     if size > LIMIT:
         raise BadRequest(

@@ -44,10 +44,7 @@ class MemoryItems:
                 if not self._holds(write):
                     raise Conflict(f"write {write.partition} {write.sort}: the condition does not hold")
             for write in writes:
-                if write.attributes is None:
-                    self._rows.pop((write.partition, write.sort), None)
-                else:
-                    self._rows[write.partition, write.sort] = dict(write.attributes)
+                self._rows[write.partition, write.sort] = dict(write.attributes)
 
     def _holds(self, write: Write) -> bool:
         row = self._rows.get((write.partition, write.sort))

@@ -170,7 +170,7 @@ class TableRegistry:
     def alias(self, project: str, alias: str) -> ModelVersion:
         """The version an alias (``champion`` or ``challenger``) points to; NotFound when it points to none."""
         item = self._items.get(f"{project}#endpoint", f"alias#{alias}")
-        if item is None:
+        if item is None or not item["version"]:
             raise NotFound(f"project {project} has no {alias}")
         return self.version(project, int(item["version"]))
 
@@ -316,12 +316,12 @@ class _Taken(Conflict):
 
 
 def _moved(before: Endpoint, after: Endpoint) -> list[Write]:
-    """The endpoint and the aliases derived from it."""
+    """The endpoint and the aliases derived from it; an alias that nobody holds points to version 0."""
     partition = f"{after.project}#endpoint"
     still = Unchanged("revision", before.revision) if before.revision else Absent()
     attributes: Attributes = {"revision": after.revision, "record": audit.canonical(after)}
     aliases = [
-        Write(partition, f"alias#{alias}", {"alias": alias, "version": version} if version is not None else None)
+        Write(partition, f"alias#{alias}", {"alias": alias, "version": version or 0})
         for alias, version in (("champion", after.champion), ("challenger", after.challenger))
     ]
     return [Write(partition, "endpoint", attributes, still), *aliases]
