@@ -1,0 +1,284 @@
+"""What a template says is what the services describe, and the comparison program notices where it is not."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import botocore.exceptions
+import httpx
+import pytest
+
+from local_cloud.mends.fidelity import UNKNOWN, Resolver, compare, differences
+from tests.local_cloud.mends.conftest import ROLE, Emulator, eventually
+
+Clients = Callable[[str], Any]
+
+BUCKET = {
+    "BucketEncryption": {
+        "ServerSideEncryptionConfiguration": [
+            {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": "alias/k"}, "BucketKeyEnabled": True}
+        ]
+    },
+    "LifecycleConfiguration": {
+        "Rules": [
+            {
+                "Id": "expire",
+                "Prefix": "staging/",
+                "Status": "Enabled",
+                "ExpirationInDays": 3,
+                "NoncurrentVersionExpiration": {"NoncurrentDays": 2},
+            },
+            {"Id": "uploads", "Status": "Enabled", "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1}},
+        ]
+    },
+    "VersioningConfiguration": {"Status": "Enabled"},
+}
+KEYS = {
+    "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
+    "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+    "BillingMode": "PAY_PER_REQUEST",
+}
+TABLE = {
+    **KEYS,
+    "SSESpecification": {"SSEEnabled": True},
+    "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True},
+    "TimeToLiveSpecification": {"AttributeName": "expiry", "Enabled": True},
+}
+FUNCTION = {
+    "Handler": "index.handler",
+    "Runtime": "python3.11",
+    "Role": ROLE,
+    "Code": {"ZipFile": "def handler(event, context):\n    return {'statusCode': 200, 'body': 'ok'}\n"},
+}
+MACHINE = {"RoleArn": ROLE, "DefinitionString": '{"StartAt": "A", "States": {"A": {"Type": "Succeed"}}}'}
+
+
+def full_template() -> dict[str, Any]:
+    """Return one resource of each mended type with all its mended properties."""
+    logging = {
+        "Level": "ALL",
+        "IncludeExecutionData": False,
+        "Destinations": [{"CloudWatchLogsLogGroup": {"LogGroupArn": {"Fn::GetAtt": ["Logs", "Arn"]}}}],
+    }
+    resources: dict[str, tuple[str, dict[str, Any]]] = {
+        "Target": ("S3::Bucket", {}),
+        "Bucket": (
+            "S3::Bucket",
+            {**BUCKET, "LoggingConfiguration": {"DestinationBucketName": {"Ref": "Target"}, "LogFilePrefix": "b/"}},
+        ),
+        "Table": ("DynamoDB::Table", {**TABLE, "DeletionProtectionEnabled": True}),
+        "Dead": ("SQS::Queue", {"MessageRetentionPeriod": 1209600, "SqsManagedSseEnabled": True}),
+        "Function": (
+            "Lambda::Function",
+            {
+                **FUNCTION,
+                "ReservedConcurrentExecutions": 3,
+                "DeadLetterConfig": {"TargetArn": {"Fn::GetAtt": ["Dead", "Arn"]}},
+                "TracingConfig": {"Mode": "Active"},
+            },
+        ),
+        "Logs": ("Logs::LogGroup", {"RetentionInDays": 7}),
+        "Machine": (
+            "StepFunctions::StateMachine",
+            {**MACHINE, "LoggingConfiguration": logging, "TracingConfiguration": {"Enabled": True}},
+        ),
+        "Key": ("KMS::Key", {"KeyPolicy": {"Version": "2012-10-17", "Statement": []}, "EnableKeyRotation": True}),
+        "Topic": ("SNS::Topic", {"KmsMasterKeyId": {"Ref": "Key"}, "DisplayName": "d"}),
+    }
+    return _template(resources)
+
+
+def bare_template() -> dict[str, Any]:
+    """Return the same resources with the mended properties left out."""
+    return _template(
+        {
+            "Target": ("S3::Bucket", {}),
+            "Bucket": ("S3::Bucket", {"VersioningConfiguration": {"Status": "Enabled"}}),
+            "Table": ("DynamoDB::Table", KEYS),
+            "Function": ("Lambda::Function", FUNCTION),
+            "Machine": ("StepFunctions::StateMachine", MACHINE),
+            "Topic": ("SNS::Topic", {"DisplayName": "d"}),
+        }
+    )
+
+
+def _template(resources: dict[str, tuple[str, dict[str, Any]]]) -> dict[str, Any]:
+    described = {name: {"Type": f"AWS::{kind}", "Properties": each} for name, (kind, each) in resources.items()}
+    return {"Resources": described}
+
+
+class Stack:
+    """A stack that is deployed, described and deleted."""
+
+    def __init__(self, client: Clients) -> None:
+        self.name = f"stack-{uuid.uuid4().hex[:8]}"
+        self._cloudformation = client("cloudformation")
+
+    def deploy(self, template: dict[str, Any], *, update: bool = False) -> None:
+        call = self._cloudformation.update_stack if update else self._cloudformation.create_stack
+        call(StackName=self.name, TemplateBody=json.dumps(template))
+        assert self.settled() == ("UPDATE_COMPLETE" if update else "CREATE_COMPLETE")
+
+    def settled(self) -> str:
+        def status() -> str | None:
+            (stack,) = self._cloudformation.describe_stacks(StackName=self.name)["Stacks"]
+            return None if "IN_PROGRESS" in stack["StackStatus"] else str(stack["StackStatus"])
+
+        return str(eventually(status))
+
+    def ids(self) -> dict[str, str]:
+        found = self._cloudformation.describe_stack_resources(StackName=self.name)["StackResources"]
+        return {each["LogicalResourceId"]: each["PhysicalResourceId"] for each in found}
+
+    def delete(self) -> None:
+        self._cloudformation.delete_stack(StackName=self.name)
+
+
+class Session:
+    """What ``compare`` asks of a session."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        self.client = emulator.client
+
+
+def test_template_properties_are_applied_compared_and_reset(client: Clients, emulator: Emulator) -> None:
+    """The AWS documentation pages of the resource types; every value is read through the service's own API."""
+    stack = Stack(client)
+    stack.deploy(full_template())
+    assert compare(Session(emulator), [stack.name]) == []
+    ids = stack.ids()
+
+    rules = client("s3").get_bucket_lifecycle_configuration(Bucket=ids["Bucket"])["Rules"]
+    assert {rule["ID"]: rule.get("Expiration", {}).get("Days") for rule in rules} == {"expire": 3, "uploads": None}
+    encryption = client("s3").get_bucket_encryption(Bucket=ids["Bucket"])["ServerSideEncryptionConfiguration"]
+    assert encryption["Rules"][0]["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms"
+    assert client("s3").get_bucket_logging(Bucket=ids["Bucket"])["LoggingEnabled"]["TargetBucket"] == ids["Target"]
+    table = client("dynamodb").describe_table(TableName=ids["Table"])["Table"]
+    assert table["SSEDescription"]["Status"] == "ENABLED"
+    expiry = client("dynamodb").describe_time_to_live(TableName=ids["Table"])["TimeToLiveDescription"]
+    assert expiry == {"TimeToLiveStatus": "ENABLED", "AttributeName": "expiry"}
+    function = client("lambda").get_function(FunctionName=ids["Function"])
+    assert function["Concurrency"]["ReservedConcurrentExecutions"] == 3
+    assert function["Configuration"]["DeadLetterConfig"]["TargetArn"].endswith(ids["Dead"].rsplit("/", 1)[-1])
+    machine = client("stepfunctions").describe_state_machine(stateMachineArn=ids["Machine"])
+    assert machine["loggingConfiguration"]["level"] == "ALL"
+    assert machine["tracingConfiguration"] == {"enabled": True}
+    assert client("sns").get_topic_attributes(TopicArn=ids["Topic"])["Attributes"]["KmsMasterKeyId"] == ids["Key"]
+
+    # What the services are told behind the template's back is noticed.
+    client("s3").delete_bucket_lifecycle(Bucket=ids["Bucket"])
+    client("lambda").put_function_concurrency(FunctionName=ids["Function"], ReservedConcurrentExecutions=9)
+    found = {(each.logical_id, each.property_path.split(".")[0], each.kind) for each in compare(Session(emulator), [stack.name])}
+    assert found == {
+        ("Bucket", "LifecycleConfiguration", "different"),
+        ("Function", "ReservedConcurrentExecutions", "different"),
+    }
+
+    stack.deploy(bare_template(), update=True)
+    ids = stack.ids()
+    assert client("sns").get_topic_attributes(TopicArn=ids["Topic"])["Attributes"].get("KmsMasterKeyId") is None
+    with pytest.raises(botocore.exceptions.ClientError):
+        client("s3").get_bucket_lifecycle_configuration(Bucket=ids["Bucket"])
+    expiry = client("dynamodb").describe_time_to_live(TableName=ids["Table"])["TimeToLiveDescription"]
+    assert expiry["TimeToLiveStatus"] == "DISABLED"
+    function = client("lambda").get_function(FunctionName=ids["Function"])
+    assert "Concurrency" not in function
+    assert "DeadLetterConfig" not in function["Configuration"]
+    machine = client("stepfunctions").describe_state_machine(stateMachineArn=ids["Machine"])
+    assert (machine["loggingConfiguration"]["level"], machine["tracingConfiguration"]) == ("OFF", {"enabled": False})
+
+
+def test_a_protected_table_cannot_be_deleted_with_its_stack(client: Clients) -> None:
+    """DynamoDB documentation: "Using deletion protection to protect your table"."""
+    stack = Stack(client)
+    stack.deploy(_template({"Table": ("DynamoDB::Table", {**KEYS, "DeletionProtectionEnabled": True})}))
+    name = stack.ids()["Table"]
+    stack.delete()
+    assert stack.settled() == "DELETE_FAILED"
+    assert client("dynamodb").describe_table(TableName=name)["Table"]["TableStatus"] == "ACTIVE"
+
+
+def test_a_type_without_a_reader_is_named(client: Clients, emulator: Emulator) -> None:
+    """Nothing passes the comparison silently."""
+    stack = Stack(client)
+    stack.deploy(_template({"Bus": ("Events::EventBus", {"Name": f"bus-{uuid.uuid4().hex[:8]}"})}))
+    (finding,) = compare(Session(emulator), [stack.name])
+    assert (finding.kind, finding.logical_id) == ("unverified", "Bus")
+    assert "no reader for AWS::Events::EventBus" in str(finding)
+
+
+def test_a_request_validator_from_a_template_refuses_bad_bodies(client: Clients, emulator: Emulator) -> None:
+    """API Gateway documentation: "Request validation for REST APIs in API Gateway"."""
+    schema = {"type": "object", "required": ["rows"], "properties": {"rows": {"type": "array", "minItems": 1}}}
+    uri = "arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/"
+    resources = {
+        "Function": ("Lambda::Function", FUNCTION),
+        "Api": ("ApiGateway::RestApi", {"Name": "api", "EndpointConfiguration": {"Types": ["REGIONAL"]}}),
+        "Resource": (
+            "ApiGateway::Resource",
+            {"RestApiId": {"Ref": "Api"}, "ParentId": {"Fn::GetAtt": ["Api", "RootResourceId"]}, "PathPart": "predictions"},
+        ),
+        "Model": (
+            "ApiGateway::Model",
+            {"RestApiId": {"Ref": "Api"}, "ContentType": "application/json", "Schema": schema, "Name": "Request"},
+        ),
+        "Validator": ("ApiGateway::RequestValidator", {"RestApiId": {"Ref": "Api"}, "ValidateRequestBody": True}),
+        "Method": (
+            "ApiGateway::Method",
+            {
+                "RestApiId": {"Ref": "Api"},
+                "ResourceId": {"Ref": "Resource"},
+                "HttpMethod": "POST",
+                "AuthorizationType": "NONE",
+                "RequestValidatorId": {"Ref": "Validator"},
+                "RequestModels": {"application/json": {"Ref": "Model"}},
+                "Integration": {
+                    "Type": "AWS_PROXY",
+                    "IntegrationHttpMethod": "POST",
+                    "Uri": {"Fn::Join": ["", [uri, {"Fn::GetAtt": ["Function", "Arn"]}, "/invocations"]]},
+                },
+            },
+        ),
+        "Deployment": ("ApiGateway::Deployment", {"RestApiId": {"Ref": "Api"}}),
+        "Stage": (
+            "ApiGateway::Stage",
+            {"RestApiId": {"Ref": "Api"}, "DeploymentId": {"Ref": "Deployment"}, "StageName": "live"},
+        ),
+    }
+    template = _template(resources)
+    template["Resources"]["Deployment"]["DependsOn"] = ["Method"]
+    stack = Stack(client)
+    stack.deploy(template)
+    assert compare(Session(emulator), [stack.name]) == []
+    url = f"{emulator.url}/_aws/execute-api/{stack.ids()['Api']}/live/predictions"
+    assert httpx.post(url, json={"rows": [1]}).status_code == 200
+    refused = httpx.post(url, json={"rows": []})
+    assert refused.status_code == 400
+    assert "Invalid request body" in refused.text
+
+
+def test_intrinsic_functions_are_resolved_as_far_as_known() -> None:
+    resolver = Resolver({"A": "a", "AWS::Region": "r"}, {"exported": "e"})
+    template = {
+        "join": {"Fn::Join": ["/", [{"Ref": "A"}, "x"]]},
+        "sub": {"Fn::Sub": "${A}-${AWS::Region}"},
+        "import": {"Fn::ImportValue": "exported"},
+        "select": {"Fn::Select": [1, {"Fn::Split": [":", "x:y"]}]},
+        "late": {"Fn::Join": ["", ["arn:", {"Fn::GetAtt": ["B", "Arn"]}]]},
+        "none": {"Ref": "AWS::NoValue"},
+    }
+    expected = {"join": "a/x", "sub": "a-r", "import": "e", "select": "y", "late": UNKNOWN}
+    assert resolver.resolve(template) == expected
+
+
+def test_values_that_mean_the_same_do_not_differ() -> None:
+    assert differences({"a": 1, "b": True, "c": [1, 2]}, {"a": "1", "b": "true", "c": [2, 1], "d": 0}, "P") == []
+    assert differences({"Action": "s3:*"}, {"Action": ["s3:*"]}, "P") == []
+    assert differences({"k": "v"}, '{"k": "v"}', "P") == []
+    assert differences(UNKNOWN, "anything", "P") == []
+    assert differences(UNKNOWN, None, "P") == [("P", "missing", UNKNOWN, None)]
+    assert differences({"a": {"b": 1}}, {"a": {"b": 2}}, "P") == [("P.a.b", "different", 1, 2)]
+    assert differences([1, 2], [1], "P") == [("P", "different", [1, 2], [1])]
