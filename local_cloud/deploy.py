@@ -205,7 +205,7 @@ class _Run:
         except botocore.exceptions.ClientError:
             stacks = []
         if not any(stack["StackStatus"] in ("CREATE_COMPLETE", "UPDATE_COMPLETE") for stack in stacks):
-            self.cdk("bootstrap", f"aws://{_LOCAL_ACCOUNT}/{clients.LOCAL_REGION}")
+            self.cdk("bootstrap", f"aws://{_LOCAL_ACCOUNT}/{clients.LOCAL_REGION}", *self.app)
 
     def cdk(self, step: str, *arguments: str) -> None:
         """Run one CDK command to its end."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +34,16 @@ TEMPLATE: dict[str, Any] = {
 }
 
 
-class Killable:
-    """A cloud of the test's own, which it may kill."""
+View = Callable[["Survivor"], Any]
 
-    def __init__(self, state: Path) -> None:
-        self.state, self.port = state, free_port()
-        self.cloud = lifecycle.up(state, self.port)
+
+@dataclass
+class Survivor:
+    """A cloud that was killed twice, and what it showed before."""
+
+    state: Path
+    cloud: lifecycle.Cloud
+    before: dict[str, Any] = field(default_factory=dict)
 
     def client(self, service: str) -> Any:
         return clients.session(self.cloud.endpoint).client(service)
@@ -46,16 +51,29 @@ class Killable:
     def kill_and_start(self) -> None:
         assert self.cloud.pid is not None
         kill(self.cloud.pid)
-        self.cloud = lifecycle.up(self.state, self.port)
+        self.cloud = lifecycle.up(self.state, int(self.cloud.endpoint.rpartition(":")[2]))
 
 
-@pytest.fixture
-def killable(own_state: Path) -> Killable:
-    return Killable(own_state)
+@pytest.fixture(scope="module")
+def survivor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Survivor]:
+    """Write everything, kill, start, and kill once more: a journal must not be applied to a snapshot that contains it."""
+    state = tmp_path_factory.mktemp("survivor")
+    survivor = Survivor(state, lifecycle.up(state, free_port()))
+    make_stack(survivor)
+    make_function(survivor)
+    make_execution(survivor)
+    make_objects(survivor)
+    make_items(survivor)
+    views: tuple[View, ...] = (objects, items, stack_resources)
+    survivor.before |= {view.__name__: view(survivor) for view in views}
+    survivor.kill_and_start()
+    survivor.kill_and_start()
+    yield survivor
+    lifecycle.down(state)
 
 
-def test_objects_versions_and_delete_markers_come_back_identical(killable: Killable) -> None:
-    s3 = killable.client("s3")
+def make_objects(survivor: Survivor) -> None:
+    s3 = survivor.client("s3")
     s3.create_bucket(Bucket="kept-objects")
     s3.put_bucket_versioning(Bucket="kept-objects", VersioningConfiguration={"Status": "Enabled"})
     for number in range(3):
@@ -68,23 +86,19 @@ def test_objects_versions_and_delete_markers_come_back_identical(killable: Killa
     parts = {"Parts": [{"ETag": part["ETag"], "PartNumber": 1}]}
     s3.complete_multipart_upload(Bucket="kept-objects", Key="large", UploadId=upload, MultipartUpload=parts)
 
-    def view() -> list[Any]:
-        s3 = killable.client("s3")
-        listed = s3.list_object_versions(Bucket="kept-objects")
-        found: list[Any] = [listed["Versions"], listed["DeleteMarkers"], s3.list_buckets()["Buckets"]]
-        for version in listed["Versions"]:
-            got = s3.get_object(Bucket="kept-objects", Key=version["Key"], VersionId=version["VersionId"])
-            found.append((got["Body"].read(), got["ETag"], got["LastModified"], got["Metadata"], got["ContentType"]))
-        return found
 
-    before = view()
-    killable.kill_and_start()
-    assert view() == before
-    assert killable.client("s3").get_bucket_versioning(Bucket="kept-objects")["Status"] == "Enabled"
+def objects(survivor: Survivor) -> list[Any]:
+    s3 = survivor.client("s3")
+    listed = s3.list_object_versions(Bucket="kept-objects")
+    found: list[Any] = [listed["Versions"], listed["DeleteMarkers"], s3.list_buckets()["Buckets"]]
+    for version in listed["Versions"]:
+        got = s3.get_object(Bucket="kept-objects", Key=version["Key"], VersionId=version["VersionId"])
+        found.append((got["Body"].read(), got["ETag"], got["LastModified"], got["Metadata"], got["ContentType"]))
+    return found
 
 
-def test_items_come_back_identical_after_every_kind_of_write(killable: Killable) -> None:
-    dynamodb = killable.client("dynamodb")
+def make_items(survivor: Survivor) -> None:
+    dynamodb = survivor.client("dynamodb")
     keys = [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}]
     types = [{"AttributeName": "pk", "AttributeType": "S"}, {"AttributeName": "sk", "AttributeType": "N"}]
     dynamodb.create_table(TableName="kept", KeySchema=keys, AttributeDefinitions=types, BillingMode="PAY_PER_REQUEST")
@@ -94,13 +108,9 @@ def test_items_come_back_identical_after_every_kind_of_write(killable: Killable)
 
     for number in range(20):
         dynamodb.put_item(TableName="kept", Item={**key(number), "data": {"B": b"\x00\xff"}, "list": {"L": [{"BOOL": True}]}})
+    one = {":one": {"N": "1"}}
     for _ in range(5):
-        dynamodb.update_item(
-            TableName="kept",
-            Key=key(1),
-            UpdateExpression="ADD hits :one",
-            ExpressionAttributeValues={":one": {"N": "1"}},
-        )
+        dynamodb.update_item(TableName="kept", Key=key(1), UpdateExpression="ADD hits :one", ExpressionAttributeValues=one)
     dynamodb.delete_item(TableName="kept", Key=key(2))
     dynamodb.batch_write_item(RequestItems={"kept": [{"PutRequest": {"Item": key(100)}}, {"DeleteRequest": {"Key": key(3)}}]})
     dynamodb.transact_write_items(
@@ -110,91 +120,119 @@ def test_items_come_back_identical_after_every_kind_of_write(killable: Killable)
         ]
     )
 
-    def view() -> list[Any]:
-        dynamodb = killable.client("dynamodb")
-        table = dynamodb.describe_table(TableName="kept")["Table"]
-        return [dynamodb.scan(TableName="kept")["Items"], table["TableId"], table["CreationDateTime"]]
 
-    before = view()
-    killable.kill_and_start()
-    assert view() == before
-    killable.kill_and_start()  # the journal must not be applied to a snapshot that contains it
-    assert view() == before
+def items(survivor: Survivor) -> list[Any]:
+    dynamodb = survivor.client("dynamodb")
+    table = dynamodb.describe_table(TableName="kept")["Table"]
+    return [dynamodb.scan(TableName="kept")["Items"], table["TableId"], table["CreationDateTime"]]
 
 
-def test_a_stack_its_key_and_its_data_survive_and_the_next_deploy_adopts_them(killable: Killable) -> None:
-    formation = killable.client("cloudformation")
+def make_stack(survivor: Survivor) -> None:
+    formation = survivor.client("cloudformation")
     formation.create_stack(StackName="kept", TemplateBody=json.dumps(TEMPLATE))
     formation.get_waiter("stack_create_complete").wait(StackName="kept", WaiterConfig={"Delay": 1})
-    resources = {
-        resource["LogicalResourceId"]: resource["PhysicalResourceId"]
-        for resource in formation.describe_stack_resources(StackName="kept")["StackResources"]
-    }
-    killable.client("s3").put_object(Bucket=resources["Bucket"], Key="k", Body=b"kept")
-    killable.client("dynamodb").put_item(TableName=resources["Table"], Item={"pk": {"S": "kept"}})
-    signature = killable.client("kms").sign(KeyId=resources["Key"], Message=b"m", SigningAlgorithm="ECDSA_SHA_256")
-    _settle(killable.state / "data" / "services" / "cloudformation.json", "CREATE_COMPLETE")
-    killable.kill_and_start()
-
-    changed = {"Resources": {**TEMPLATE["Resources"], "More": {"Type": "AWS::SNS::Topic"}}}
-    formation = killable.client("cloudformation")
-    assert formation.describe_stacks(StackName="kept")["Stacks"][0]["StackStatus"] == "CREATE_COMPLETE"
-    formation.update_stack(StackName="kept", TemplateBody=json.dumps(changed))
-    formation.get_waiter("stack_update_complete").wait(StackName="kept", WaiterConfig={"Delay": 1})
-    after = {
-        resource["LogicalResourceId"]: resource["PhysicalResourceId"]
-        for resource in formation.describe_stack_resources(StackName="kept")["StackResources"]
-    }
-    assert {name: after[name] for name in resources} == resources
-    assert killable.client("s3").get_object(Bucket=after["Bucket"], Key="k")["Body"].read() == b"kept"
-    assert killable.client("dynamodb").scan(TableName=after["Table"])["Count"] == 1
-    assert killable.client("ssm").get_parameter(Name="/kept/bucket")["Parameter"]["Value"] == resources["Bucket"]
-    algorithm = {"SigningAlgorithm": "ECDSA_SHA_256", "Signature": signature["Signature"]}
-    assert killable.client("kms").verify(KeyId=resources["Key"], Message=b"m", **algorithm)["SignatureValid"]
+    resources = stack_resources(survivor)
+    survivor.client("s3").put_object(Bucket=resources["Bucket"], Key="k", Body=b"kept")
+    survivor.client("dynamodb").put_item(TableName=resources["Table"], Item={"pk": {"S": "kept"}})
+    signed = survivor.client("kms").sign(KeyId=resources["Key"], Message=b"m", SigningAlgorithm="ECDSA_SHA_256")
+    survivor.before["signature"] = signed["Signature"]
+    saved(survivor, "cloudformation", "CREATE_COMPLETE")
 
 
-def test_a_running_execution_becomes_aborted_with_its_input_and_history(killable: Killable) -> None:
-    machines = killable.client("stepfunctions")
+def stack_resources(survivor: Survivor) -> dict[str, str]:
+    described = survivor.client("cloudformation").describe_stack_resources(StackName="kept")["StackResources"]
+    return {resource["LogicalResourceId"]: resource["PhysicalResourceId"] for resource in described}
+
+
+def make_execution(survivor: Survivor) -> None:
+    machines = survivor.client("stepfunctions")
     definition = json.dumps({"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 300, "End": True}}})
     machine = machines.create_state_machine(name="long", definition=definition, roleArn=ROLE)["stateMachineArn"]
-    execution = machines.start_execution(stateMachineArn=machine, name="run-1", input='{"project": "p"}')["executionArn"]
-    _settle(killable.state / "data" / "services" / "stepfunctions.json", "WaitStateEntered")
-    killable.kill_and_start()
-    machines = killable.client("stepfunctions")
-    found = machines.describe_execution(executionArn=execution)
-    assert (found["status"], found["name"], found["input"]) == ("ABORTED", "run-1", '{"project": "p"}')
-    history = machines.get_execution_history(executionArn=execution)["events"]
-    assert [event["type"] for event in history] == ["ExecutionStarted", "WaitStateEntered", "ExecutionAborted"]
-    assert machines.list_executions(stateMachineArn=machine, statusFilter="ABORTED")["executions"][0]["name"] == "run-1"
+    survivor.before["machine"] = machine
+    machines.start_execution(stateMachineArn=machine, name="run-1", input='{"project": "p"}')
+    saved(survivor, "stepfunctions", "WaitStateEntered")
 
 
-def test_functions_and_their_layers_survive(killable: Killable) -> None:
-    functions = Functions(killable.cloud.endpoint)
+def make_function(survivor: Survivor) -> None:
+    functions = Functions(survivor.cloud.endpoint)
     layer = functions.layer({"python/from_layer.py": "WHO = 'layer'"})
     name = functions.create("import from_layer\ndef handler(event, context): return from_layer.WHO", Layers=[layer])
-    assert functions.invoke(name).payload == "layer"
-    _settle(killable.state / "data" / "services" / "lambda.json", f'"FunctionName": "{name}"')
-    killable.kill_and_start()
-    assert Functions(killable.cloud.endpoint).invoke(name).payload == "layer"
+    survivor.before["function"] = name
+    saved(survivor, "lambda", f'"FunctionName": "{name}"')
 
 
-def test_an_overwrite_that_was_cut_short_is_finished_or_never_happened(killable: Killable) -> None:
-    s3 = killable.client("s3")
+def saved(survivor: Survivor, service: str, text: str) -> None:
+    """Wait until the control plane's snapshot says something: it is written shortly after the change."""
+    file = survivor.state / "data" / "services" / f"{service}.json"
+    eventually(lambda: file.exists() and text in file.read_text())
+
+
+def test_objects_versions_and_delete_markers_come_back_identical(survivor: Survivor) -> None:
+    assert objects(survivor) == survivor.before["objects"]
+    assert survivor.client("s3").get_bucket_versioning(Bucket="kept-objects")["Status"] == "Enabled"
+
+
+def test_items_come_back_identical_after_every_kind_of_write(survivor: Survivor) -> None:
+    assert items(survivor) == survivor.before["items"]
+
+
+def test_a_running_execution_becomes_aborted_with_its_input_and_history(survivor: Survivor) -> None:
+    machines = survivor.client("stepfunctions")
+    [listed] = machines.list_executions(stateMachineArn=survivor.before["machine"], statusFilter="ABORTED")["executions"]
+    found = machines.describe_execution(executionArn=listed["executionArn"])
+    assert (found["status"], found["name"], found["input"]) == ("ABORTED", "run-1", '{"project": "p"}')
+    history = machines.get_execution_history(executionArn=listed["executionArn"])["events"]
+    assert [event["type"] for event in history] == ["ExecutionStarted", "WaitStateEntered", "ExecutionAborted"]
+
+
+def test_functions_and_their_layers_survive(survivor: Survivor) -> None:
+    assert Functions(survivor.cloud.endpoint).invoke(survivor.before["function"]).payload == "layer"
+
+
+def test_a_signature_made_before_verifies_after(survivor: Survivor) -> None:
+    verified = survivor.client("kms").verify(
+        KeyId=survivor.before["stack_resources"]["Key"],
+        Message=b"m",
+        Signature=survivor.before["signature"],
+        SigningAlgorithm="ECDSA_SHA_256",
+    )
+    assert verified["SignatureValid"]
+
+
+def test_the_next_deploy_adopts_what_a_stack_holds(survivor: Survivor) -> None:
+    formation = survivor.client("cloudformation")
+    assert formation.describe_stacks(StackName="kept")["Stacks"][0]["StackStatus"] == "CREATE_COMPLETE"
+    changed = {"Resources": {**TEMPLATE["Resources"], "More": {"Type": "AWS::SNS::Topic"}}}
+    formation.update_stack(StackName="kept", TemplateBody=json.dumps(changed))
+    formation.get_waiter("stack_update_complete").wait(StackName="kept", WaiterConfig={"Delay": 1})
+    resources, before = stack_resources(survivor), survivor.before["stack_resources"]
+    assert {name: resources[name] for name in before} == before
+    assert survivor.client("s3").get_object(Bucket=before["Bucket"], Key="k")["Body"].read() == b"kept"
+    assert survivor.client("dynamodb").scan(TableName=before["Table"])["Count"] == 1
+    assert survivor.client("ssm").get_parameter(Name="/kept/bucket")["Parameter"]["Value"] == before["Bucket"]
+
+
+def test_an_overwrite_that_was_cut_short_is_finished_or_never_happened(survivor: Survivor) -> None:
+    s3 = survivor.client("s3")
     s3.create_bucket(Bucket="torn-writes")
     s3.put_object(Bucket="torn-writes", Key="undecided", Body=b"old")
     s3.put_object(Bucket="torn-writes", Key="decided", Body=b"old")
-    assert killable.cloud.pid is not None
-    kill(killable.cloud.pid)
-    data = killable.state / "data"
+    s3.put_object(Bucket="torn-writes", Key="example", Body=b"new")
+    assert survivor.cloud.pid is not None
+    kill(survivor.cloud.pid)
+    data = survivor.state / "data"
     intents, objects = data / "intents", data / "objects" / "000000000000" / "torn-writes"
     (intents / "a-0.content").write_bytes(b"new")
     (intents / "a.unfinished").write_text('[["')
     (intents / "b-0.content").write_bytes(b"new")
-    (intents / "b.json").write_text(json.dumps([[str(intents / "b-0.content"), str(objects / "decided")]]))
-    lifecycle.up(killable.state, killable.port)
-    s3 = killable.client("s3")
+    (intents / "b-1.content").write_text((objects / "example.meta.json").read_text().replace("example", "decided"))
+    moves = {"b-0.content": "decided", "b-1.content": "decided.meta.json"}
+    (intents / "b.json").write_text(json.dumps([[str(intents / s), str(objects / t)] for s, t in moves.items()]))
+    survivor.cloud = lifecycle.up(survivor.state, int(survivor.cloud.endpoint.rpartition(":")[2]))
+    s3 = survivor.client("s3")
     assert s3.get_object(Bucket="torn-writes", Key="undecided")["Body"].read() == b"old"
-    assert s3.get_object(Bucket="torn-writes", Key="decided")["Body"].read() == b"new"
+    decided, example = (s3.get_object(Bucket="torn-writes", Key=key) for key in ("decided", "example"))
+    assert (decided["Body"].read(), decided["ETag"]) == (b"new", example["ETag"])
     assert list(intents.iterdir()) == []
 
 
@@ -218,10 +256,3 @@ def test_a_journal_is_read_from_the_file_a_snapshot_names(tmp_path: Path) -> Non
     assert list(Journal(tmp_path).read(first)) == [b"after it"]
     journal.forget(first)
     assert list(Journal(tmp_path).read(0)) == [b"after it"]
-
-
-def _settle(file: Path, text: str) -> None:
-    """Wait until the control plane's snapshot says something: it is written shortly after the change."""
-    began = time.monotonic()
-    eventually(lambda: file.exists() and text in file.read_text())
-    assert time.monotonic() - began < 5
