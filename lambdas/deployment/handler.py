@@ -1,0 +1,9 @@
+"""Train-and-deploy workflow → deployment: take the next step of a rollout, or take it back."""
+
+from __future__ import annotations
+
+from driftless.entrypoint.common import stage_handler
+from driftless.entrypoint.deployment import compose
+from driftless.records import DeploymentRequest
+
+handler = stage_handler(DeploymentRequest, compose)

@@ -1,0 +1,9 @@
+"""Train-and-deploy workflow → registration: freeze, sign and register a model version."""
+
+from __future__ import annotations
+
+from driftless.entrypoint.common import stage_handler
+from driftless.entrypoint.registration import compose
+from driftless.records import RegistrationRequest
+
+handler = stage_handler(RegistrationRequest, compose)

@@ -1,0 +1,34 @@
+"""Composition of the deployment function: endpoint in the registry, its copy in S3, the challenger's metrics in CloudWatch."""
+
+from __future__ import annotations
+
+from driftless.adapters.aws import client
+from driftless.adapters.cloudwatch import CloudWatchMetrics
+from driftless.adapters.dynamodb import DynamoRegistry
+from driftless.adapters.registry import utc_now
+from driftless.adapters.s3 import S3Store
+from driftless.deploy import Deploy
+from driftless.emf import NAMESPACE
+from driftless.entrypoint.common import Settings, read_settings
+from driftless.project import load_all
+
+
+class DeploymentSettings(Settings):
+    """Environment of the function."""
+
+    stage: str
+    artifacts_bucket: str
+    registry_table: str
+
+
+def compose() -> Deploy:
+    """The stage over DynamoDB, S3 and CloudWatch."""
+    settings = read_settings(DeploymentSettings)
+    return Deploy(
+        registry=DynamoRegistry(settings.registry_table, client=client("dynamodb")),
+        artifacts=S3Store(settings.artifacts_bucket, client=client("s3")),
+        metrics=CloudWatchMetrics(NAMESPACE, client=client("cloudwatch")),
+        projects=load_all(),
+        stage=settings.stage,
+        clock=utc_now,
+    )

@@ -1,0 +1,90 @@
+"""The governor at work: one decision and at most one execution per event, whatever is delivered and whatever crashes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from driftless.adapters.memory_registry import MemoryRegistry, MemoryWorkflow
+from driftless.errors import BadProject, StoreUnavailable
+from driftless.project import load
+from driftless.records import RetrainDecision, RetrainRequest, Run
+from driftless.retrain import Govern, execution_name
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+class Scene:
+    def __init__(self) -> None:
+        flights = load(Path(__file__).parents[3] / "projects" / "flights")
+        self.registry = MemoryRegistry(clock=lambda: NOW, pause=lambda seconds: None)
+        self.workflow = MemoryWorkflow()
+        self.projects = {"flights": flights}
+
+    def ask(self, event_id: str, reason: Any = "harm", workflow: Any = None) -> RetrainDecision:
+        govern = Govern(registry=self.registry, workflow=workflow or self.workflow, projects=self.projects, clock=lambda: NOW)
+        return govern(RetrainRequest(project="flights", reason=reason, event_id=event_id))
+
+
+@pytest.fixture
+def scene() -> Scene:
+    return Scene()
+
+
+def test_a_granted_request_starts_the_machine_under_its_name(scene: Scene) -> None:
+    decision = scene.ask("event-1")
+    assert decision.run_id == execution_name(RetrainRequest(project="flights", reason="harm", event_id="event-1"))
+    assert scene.workflow.started == {decision.run_id: {"project": "flights", "reason": "harm", "requested_by": "governor"}}
+    assert scene.registry.retrains("flights") == [decision]
+
+
+def test_an_event_delivered_again_starts_nothing_more(scene: Scene) -> None:
+    first = scene.ask("event-1")
+    scene.workflow.active.clear()
+    scene.registry.record_run(Run(run_id=str(first.run_id), execution_arn="arn", project="flights"), {})
+    assert scene.ask("event-1") == first
+    assert len(scene.workflow.started) == 1
+    assert scene.workflow.running() == []
+
+
+def test_a_refused_request_is_kept_and_starts_nothing(scene: Scene) -> None:
+    decision = scene.ask("event-1", "drift")
+    assert not decision.retrain
+    assert scene.registry.retrains("flights") == [decision]
+    assert scene.workflow.started == {}
+
+
+def test_two_alarms_at_once_start_one_training(scene: Scene) -> None:
+    class Overtaken(MemoryWorkflow):
+        """Answers what runs only after a second event was decided and started."""
+
+        def running(self) -> list[str]:
+            before = scene.workflow.running()
+            if not before:
+                scene.ask("event-2", "schedule")
+            return before
+
+    assert not scene.ask("event-1", workflow=Overtaken()).retrain
+    assert len(scene.workflow.started) == 1
+    assert [decision.retrain for decision in scene.registry.retrains("flights")] == [False, True]
+
+
+def test_a_crash_between_decision_and_start_is_mended_by_the_next_delivery(scene: Scene) -> None:
+    class Down(MemoryWorkflow):
+        def start(self, name: str, payload: dict[str, Any]) -> str:
+            raise StoreUnavailable("no")
+
+    with pytest.raises(StoreUnavailable):
+        scene.ask("event-1", workflow=Down())
+    assert scene.registry.retrains("flights")[0].retrain
+    assert scene.ask("event-1").retrain
+    assert len(scene.workflow.started) == 1
+
+
+def test_a_project_nobody_deployed_is_named(scene: Scene) -> None:
+    scene.projects.clear()
+    with pytest.raises(BadProject, match=r"projects/flights/project\.toml"):
+        scene.ask("event-1")
