@@ -23,7 +23,7 @@ class FunctionSpec:
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """All layers, in the order Lambda unpacks them (at most five)."""
+        """All layers, at most five; no two carry the same package, so their order is of no matter."""
         return (*COMMON_LAYERS, *self.extra_layers)
 
     @property

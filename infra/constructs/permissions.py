@@ -12,6 +12,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
+from aws_cdk import aws_ssm as ssm
 
 Statements = list[iam.PolicyStatement]
 
@@ -59,6 +60,11 @@ def publish(topic: sns.ITopic, key: kms.IKey) -> Statements:
 def send(queue: sqs.IQueue) -> Statements:
     """Send messages to one queue."""
     return [iam.PolicyStatement(actions=["sqs:SendMessage"], resources=[queue.queue_arn])]
+
+
+def read_parameter(parameter: ssm.IStringParameter) -> Statements:
+    """Read one SSM parameter."""
+    return [iam.PolicyStatement(actions=["ssm:GetParameter"], resources=[parameter.parameter_arn])]
 
 
 def read_metrics() -> Statements:

@@ -26,31 +26,6 @@ class DeadLetterQueue(Construct):
         depth_alarm(self, self.queue, alarm_topic)
 
 
-class QueueWithDlq(Construct):
-    """A work queue whose messages move to a dead-letter queue after three failed receives.
-
-    ``consumer_timeout`` is the consuming function's; the visibility timeout is six times as long, as Lambda asks.
-
-    Attributes
-    ----------
-    queue : sqs.Queue
-    dead_letters : DeadLetterQueue
-    """
-
-    def __init__(self, scope: Construct, identifier: str, *, consumer_timeout: Duration, alarm_topic: sns.ITopic) -> None:
-        super().__init__(scope, identifier)
-        self.dead_letters = DeadLetterQueue(self, "Dead", alarm_topic=alarm_topic)
-        self.queue = sqs.Queue(
-            self,
-            "Queue",
-            encryption=sqs.QueueEncryption.SQS_MANAGED,
-            enforce_ssl=True,
-            retention_period=Duration.days(4),
-            visibility_timeout=Duration.seconds(6 * consumer_timeout.to_seconds()),
-            dead_letter_queue=sqs.DeadLetterQueue(max_receive_count=3, queue=self.dead_letters.queue),
-        )
-
-
 def depth_alarm(scope: Construct, queue: sqs.Queue, topic: sns.ITopic) -> cloudwatch.Alarm:
     """Alarm as soon as a queue holds a message."""
     metric = queue.metric_approximate_number_of_messages_visible(period=Duration.minutes(1), statistic="Maximum")

@@ -32,6 +32,8 @@ class DataStack(Stack):
         The only principal that may sign models and write ``trust/``.
     signing_key, topic_key : kms.Key
     topic : sns.Topic
+    commit : ssm.StringParameter
+        The deployed git commit, which lineage records.
     """
 
     def __init__(self, scope: Construct, identifier: str, *, settings: Settings, projects: Sequence[str]) -> None:
@@ -50,7 +52,7 @@ class DataStack(Stack):
             self._budget(settings.monthly_budget)
         publish_parameter(self, settings, "keys/signing", self.signing_key.key_id)
         publish_parameter(self, settings, "topics/notifications", self.topic.topic_arn)
-        publish_parameter(self, settings, "commit", settings.commit)
+        self.commit = publish_parameter(self, settings, "commit", settings.commit)
         publish_parameter(self, settings, "projects", ",".join(projects))
 
     def _signing_key(self, settings: Settings) -> kms.Key:

@@ -13,7 +13,7 @@ from constructs import Construct
 from infra.constructs.function import Functions, StageFunction
 from infra.constructs.layer import DependencyLayers
 from infra.constructs.naming import publish_parameter
-from infra.constructs.permissions import Statements, read_metrics, read_objects, sign, use_table, write_objects
+from infra.constructs.permissions import Statements, read_metrics, read_objects, read_parameter, sign, use_table, write_objects
 from infra.constructs.queue import DeadLetterQueue
 from infra.constructs.workflow import Workflow, invoke, notify
 from infra.layers import Artifact
@@ -102,7 +102,10 @@ class PipelineStack(Stack):
         self._add(
             "transform",
             {**lake, "ARTIFACTS_BUCKET": buckets.artifacts.bucket_name, "REGISTRY_TABLE": registry.table_name},
-            read_objects(buckets.lake, "tables/") + write_objects(buckets.artifacts, "runs/") + use_table(registry),
+            read_objects(buckets.lake, "tables/")
+            + write_objects(buckets.artifacts, "runs/")
+            + use_table(registry)
+            + read_parameter(data.commit),
         )
 
     def _model_functions(self, data: DataStack) -> None:

@@ -1,0 +1,227 @@
+"""Events, alarms, queues and the API: how the loop is closed, and what a project folder adds."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from driftless.infer.schema import request_schema
+from driftless.project import load
+from infra.functions import FUNCTIONS
+from tests.infra.conftest import EXTRA_PROJECT, ROOT, Synth
+
+
+def rules(synth: Synth) -> dict[str, dict[str, Any]]:
+    return {name: rule["Properties"] for name, rule in synth.resources("AWS::Events::Rule").items()}
+
+
+def test_a_landed_file_starts_ingestion(local: Synth) -> None:
+    rule = local.properties("AWS::Events::Rule", "FileLanded")
+    assert rule["EventPattern"]["source"] == ["aws.s3"]
+    assert rule["EventPattern"]["detail-type"] == ["Object Created"]
+    assert "BucketsLanding" in json.dumps(rule["EventPattern"]["detail"]["bucket"]["name"])
+    assert "IngestMachine" in json.dumps(rule["Targets"][0]["Arn"])
+
+
+def test_a_raised_alarm_of_this_stage_wakes_the_governor(local: Synth) -> None:
+    rule = local.properties("AWS::Events::Rule", "AlarmRaised")
+    assert rule["EventPattern"] == {
+        "source": ["aws.cloudwatch"],
+        "detail-type": ["CloudWatch Alarm State Change"],
+        "detail": {
+            "alarmName": [{"prefix": "driftless-local-monitoring-"}],
+            "configuration": {"description": [{"prefix": '{"project"'}]},
+            "state": {"value": ["ALARM"]},
+        },
+    }
+    assert "GovernorLive" in json.dumps(rule["Targets"][0]["Arn"])
+
+
+def test_only_drift_and_harm_alarms_match_the_governors_rule(local: Synth) -> None:
+    named = [a["Properties"]["AlarmDescription"] for a in local.resources("AWS::CloudWatch::Alarm").values()]
+    assert sum(description.startswith('{"project"') for description in named) == 4
+
+
+def test_every_rule_keeps_what_it_cannot_deliver(local: Synth) -> None:
+    found = rules(local)
+    # One for landing, one for alarms, two schedules for each of two projects.
+    assert len(found) == 2 + 2 * 2
+    for name, rule in found.items():
+        for target in rule["Targets"]:
+            assert "UndeliveredEvents" in json.dumps(target["DeadLetterConfig"]), name
+            assert target["RetryPolicy"]["MaximumRetryAttempts"] > 0, name
+
+
+@pytest.mark.parametrize(("project", "retraining"), [("flights", "rate(7 days)"), (EXTRA_PROJECT, "rate(3 days)")])
+def test_a_project_has_its_schedules(local: Synth, project: str, retraining: str) -> None:
+    identifier = project.replace("_", "")
+    asking = local.properties("AWS::Events::Rule", f"Project{identifier}Retraining")
+    assert asking["ScheduleExpression"] == retraining
+    assert json.loads(asking["Targets"][0]["Input"]) == {"project": project, "reason": "schedule"}
+    assert "GovernorLive" in json.dumps(asking["Targets"][0]["Arn"])
+    watching = local.properties("AWS::Events::Rule", f"Project{identifier}Monitoring")
+    assert watching["ScheduleExpression"] == "rate(1 hour)"
+    assert json.loads(watching["Targets"][0]["Input"]) == {"project": project}
+    assert "MonitorMachine" in json.dumps(watching["Targets"][0]["Arn"])
+
+
+@pytest.mark.parametrize("project", ["flights", EXTRA_PROJECT])
+@pytest.mark.parametrize("signal", ["harm", "drift"])
+def test_a_project_has_its_alarms(local: Synth, project: str, signal: str) -> None:
+    alarm = local.properties("AWS::CloudWatch::Alarm", f"Project{project.replace('_', '')}Alarms{signal.title()}")
+    assert json.loads(alarm["AlarmDescription"]) == {"project": project, "signal": signal}
+    assert (alarm["Namespace"], alarm["MetricName"]) == ("Driftless", f"{signal.title()}Level")
+    assert alarm["Dimensions"] == [{"Name": "Project", "Value": project}, {"Name": "Stage", "Value": "local"}]
+    assert (alarm["Statistic"], alarm["Period"], alarm["Threshold"]) == ("Maximum", 60, 2)
+    assert (alarm["EvaluationPeriods"], alarm["DatapointsToAlarm"]) == (1, 1)
+    assert (alarm["ComparisonOperator"], alarm["TreatMissingData"]) == ("GreaterThanOrEqualToThreshold", "notBreaching")
+    assert "Notifications" in json.dumps(alarm["AlarmActions"])
+
+
+def test_a_project_folder_adds_this_and_nothing_else(local: Synth, prod: Synth) -> None:
+    def belonging(synth: Synth) -> set[str]:
+        resources = [entry for template in synth.templates.values() for entry in template["Resources"].items()]
+        return {r["Type"] for name, r in resources if "secondmodel" in name.lower()}
+
+    assert not belonging(prod)
+    added = sorted(belonging(local))
+    assert added == [
+        "AWS::ApiGateway::Method",
+        "AWS::ApiGateway::Model",
+        "AWS::ApiGateway::Resource",
+        "AWS::CloudWatch::Alarm",
+        "AWS::Events::Rule",
+        "AWS::Lambda::Permission",
+    ]
+
+
+def test_the_dashboard_shows_every_project(local: Synth) -> None:
+    body = json.dumps(local.properties("AWS::CloudWatch::Dashboard", "Dashboard")["DashboardBody"])
+    for project in ("flights", EXTRA_PROJECT):
+        assert f"# {project}" in body
+        assert f"/{project}/predictions" in body
+    for metric in ("DriftLevel", "HarmLevel", "Latency", "5XXError", "PrimaryMetric"):
+        assert metric in body
+
+
+def methods(synth: Synth) -> dict[tuple[str, str], dict[str, Any]]:
+    """Methods by path and verb."""
+    resources = {name.split("/")[1]: r["Properties"] for name, r in synth.resources("AWS::ApiGateway::Resource").items()}
+
+    def path(reference: dict[str, Any]) -> str:
+        if "Ref" not in reference:
+            return ""
+        own = resources[reference["Ref"]]
+        return f"{path(own['ParentId'])}/{own['PathPart']}"
+
+    found = [m["Properties"] for m in synth.resources("AWS::ApiGateway::Method").values()]
+    return {(path(m["ResourceId"]), m["HttpMethod"]): m for m in found}
+
+
+def test_routes(local: Synth) -> None:
+    projects = ("flights", EXTRA_PROJECT, "{project}")
+    expected = {("/health", "GET"), ("/openapi.json", "GET"), ("/docs", "GET")}
+    for project in projects:
+        expected |= {(f"/{project}/predictions", "POST"), (f"/{project}/labels", "POST"), (f"/{project}/model", "GET")}
+    found = methods(local)
+    assert set(found) == expected
+    for (path, verb), method in found.items():
+        assert method["AuthorizationType"] == "AWS_IAM", path
+        assert "RequestValidatorId" in method, path
+        target = "LabelsLive" if path.endswith("/labels") else "InferenceLive"
+        assert target in json.dumps(method["Integration"]["Uri"]), (path, verb)
+
+
+@pytest.mark.parametrize("project", ["flights", EXTRA_PROJECT])
+def test_a_project_has_its_request_model(local: Synth, project: str) -> None:
+    model = methods(local)[f"/{project}/predictions", "POST"]["RequestModels"]["application/json"]["Ref"]
+    schema = local.templates["serving"]["Resources"][model]["Properties"]["Schema"]
+    assert schema == request_schema(load(ROOT / "projects" / "flights"))
+
+
+def test_the_api_logs_traces_and_throttles(local: Synth) -> None:
+    stage = local.properties("AWS::ApiGateway::Stage", "DeploymentStage")
+    assert "AccessLogs" in json.dumps(stage["AccessLogSetting"]["DestinationArn"])
+    assert stage["TracingEnabled"] is True
+    settings = {(s["ResourcePath"], s["HttpMethod"]): s for s in stage["MethodSettings"]}
+    assert settings["/*", "*"]["ThrottlingRateLimit"] == 5000
+    assert settings["/*", "*"]["MetricsEnabled"] is True
+    assert settings["/*", "*"]["DataTraceEnabled"] is False
+    assert settings["/~1flights~1predictions", "POST"]["ThrottlingRateLimit"] == 500
+
+
+def test_refusals_of_the_gateway_are_problems(local: Synth) -> None:
+    answers = local.resources("AWS::ApiGateway::GatewayResponse").values()
+    assert {a["Properties"]["ResponseType"] for a in answers} == {"BAD_REQUEST_BODY", "DEFAULT_4XX", "DEFAULT_5XX"}
+    for answer in answers:
+        header = answer["Properties"]["ResponseParameters"]["gatewayresponse.header.Content-Type"]
+        assert header == "'application/problem+json'"
+
+
+def test_the_prediction_log_reaches_the_collector(local: Synth) -> None:
+    journal = local.properties("AWS::Logs::SubscriptionFilter", "Journal")
+    assert journal["FilterPattern"] == '{ $.kind = "prediction" }'
+    assert "InferenceLogs" in json.dumps(journal["LogGroupName"])
+    assert "CollectorLive" in json.dumps(journal["DestinationArn"])
+    asynchronous = local.properties("AWS::Lambda::EventInvokeConfig", "Collector")
+    assert "CollectorFailures" in json.dumps(asynchronous["DestinationConfig"]["OnFailure"]["Destination"])
+    assert "CollectorLive" in json.dumps(asynchronous["Qualifier"])
+    assert asynchronous["MaximumRetryAttempts"] == 2
+
+
+def test_queues_are_encrypted_long_lived_and_watched(local: Synth) -> None:
+    queues = local.resources("AWS::SQS::Queue")
+    assert len(queues) == 3
+    for name, queue in queues.items():
+        assert queue["Properties"]["SqsManagedSseEnabled"] is True
+        assert queue["Properties"]["MessageRetentionPeriod"] == 14 * 24 * 3600
+        logical = name.split("/")[1]
+        alarms = [a for a in local.resources("AWS::CloudWatch::Alarm", name.split("/")[0]).values() if logical in json.dumps(a)]
+        assert [a["Properties"]["MetricName"] for a in alarms] == ["ApproximateNumberOfMessagesVisible"]
+
+
+def test_every_function_and_machine_alarms_on_failure(local: Synth) -> None:
+    alarms = [a["Properties"] for a in local.resources("AWS::CloudWatch::Alarm").values()]
+    assert all(alarm["AlarmActions"] for alarm in alarms)
+    assert sum(alarm.get("MetricName") == "Errors" for alarm in alarms) == len(FUNCTIONS)
+    assert sum(alarm.get("Namespace") == "AWS/States" for alarm in alarms) == 2 * 3
+
+
+@pytest.mark.parametrize("folder", sorted(FUNCTIONS))
+def test_functions_are_as_the_catalogue_says(local: Synth, folder: str) -> None:
+    spec = FUNCTIONS[folder]
+    function = local.properties("AWS::Lambda::Function", f"{folder.title()}Function")
+    assert (function["MemorySize"], function["Timeout"], function["Handler"]) == (spec.memory, spec.timeout, "handler.handler")
+    assert len(function["Layers"]) == len(spec.layers) <= 5
+    assert {layer["Ref"].split("Layer")[0].lower() for layer in function["Layers"]} == set(spec.layers)
+    variables = function["Environment"]["Variables"]
+    assert (variables["STAGE"], variables["POWERTOOLS_SERVICE_NAME"]) == ("local", folder)
+    assert variables["POWERTOOLS_METRICS_NAMESPACE"] == "Driftless"
+
+
+@pytest.mark.parametrize("folder", sorted(FUNCTIONS))
+def test_every_function_of_the_catalogue_has_its_handler(folder: str) -> None:
+    assert (ROOT / "lambdas" / folder / "handler.py").is_file()
+
+
+def test_everything_a_person_needs_is_published(local: Synth) -> None:
+    names = {p["Properties"]["Name"] for p in local.resources("AWS::SSM::Parameter").values()}
+    expected = {
+        *(f"functions/{folder}" for folder in FUNCTIONS),
+        *(f"buckets/{bucket}" for bucket in ("landing", "lake", "artifacts")),
+        *(f"machines/{machine}" for machine in ("ingest", "train_and_deploy", "monitor")),
+        *(f"queues/{queue}" for queue in ("collector-failures", "pipeline-events", "monitoring-events")),
+        "tables/registry",
+        "tables/idempotency",
+        "topics/notifications",
+        "keys/signing",
+        "api/url",
+        "logs/inference",
+        "commit",
+        "projects",
+    }
+    assert names == {f"/driftless/local/{name}" for name in expected}
+    assert local.properties("AWS::SSM::Parameter", "ParameterCommit")["Value"] == "0" * 40
+    assert local.properties("AWS::SSM::Parameter", "ParameterProjects")["Value"] == f"flights,{EXTRA_PROJECT}"

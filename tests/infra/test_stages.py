@@ -1,0 +1,202 @@
+"""What each stage setting does to the templates, pinned."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from infra import settings
+from tests.infra.conftest import Synth
+
+STATEFUL = ("AWS::S3::Bucket", "AWS::DynamoDB::Table", "AWS::KMS::Key", "AWS::Logs::LogGroup")
+
+
+def kinds(synth: Synth) -> set[str]:
+    return {r["Type"] for template in synth.templates.values() for r in template["Resources"].values()}
+
+
+def test_settings_of_prod() -> None:
+    prod = settings.for_stage("prod")
+    assert prod == settings.Settings(
+        stage="prod",
+        commit="unknown",
+        alarm_email=None,
+        architecture="arm64",
+        python="3.14",
+        native_packages=False,
+        retain_data=True,
+        deletion_protection=True,
+        termination_protection=True,
+        log_retention_days=365,
+        run_retention_days=180,
+        staging_retention_days=7,
+        code_canary=True,
+        snap_start=True,
+        web_firewall=True,
+        access_logs=True,
+        monthly_budget=200,
+        api_rate=1000,
+        api_burst=2000,
+    )
+
+
+def test_context_selects_the_stage_and_unknown_stages_are_named() -> None:
+    assert settings.from_context({}).stage == "local"
+    assert settings.from_context({"stage": "dev", "commit": "abc"}).commit == "abc"
+    with pytest.raises(settings.UnknownStage, match="no stage 'staging'; choose local, dev or prod"):
+        settings.from_context({"stage": "staging"})
+
+
+def test_python_in_aws_is_the_newest_that_cdk_knows() -> None:
+    from aws_cdk import aws_lambda
+
+    minors = [int(name.removeprefix("PYTHON_3_")) for name in dir(aws_lambda.Runtime) if name.startswith("PYTHON_3_")]
+    assert f"3.{max(minors)}" == settings.AWS_PYTHON
+
+
+def test_data_stays_in_prod_and_leaves_with_the_local_stage(local: Synth, prod: Synth) -> None:
+    for kind in STATEFUL:
+        assert {r["DeletionPolicy"] for r in prod.resources(kind).values()} == {"Retain"}, kind
+        assert {r["DeletionPolicy"] for r in local.resources(kind).values()} == {"Delete"}, kind
+
+
+def test_tables_are_protected_recoverable_encrypted_and_billed_by_request(local: Synth, prod: Synth) -> None:
+    for synth, protected in ((local, False), (prod, True)):
+        tables = synth.resources("AWS::DynamoDB::Table")
+        assert len(tables) == 2
+        for table in tables.values():
+            properties = table["Properties"]
+            assert properties["DeletionProtectionEnabled"] is protected
+            assert properties["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+            assert properties["SSESpecification"] == {"SSEEnabled": True}
+            assert properties["BillingMode"] == "PAY_PER_REQUEST"
+
+
+def test_table_keys(local: Synth) -> None:
+    registry = local.properties("AWS::DynamoDB::Table", "RegistryTable")
+    assert registry["KeySchema"] == [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}]
+    idempotency = local.properties("AWS::DynamoDB::Table", "Idempotency")
+    assert idempotency["KeySchema"] == [{"AttributeName": "id", "KeyType": "HASH"}]
+    assert idempotency["TimeToLiveSpecification"] == {"AttributeName": "expiration", "Enabled": True}
+
+
+def test_buckets_are_private_versioned_and_encrypted(local: Synth, prod: Synth) -> None:
+    for synth in (local, prod):
+        for name, bucket in synth.resources("AWS::S3::Bucket").items():
+            properties = bucket["Properties"]
+            assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}, name
+            assert "BucketEncryption" in properties, name
+            if "AccessLogs" not in name:
+                assert properties["VersioningConfiguration"] == {"Status": "Enabled"}, name
+
+
+def test_what_is_temporary_expires(local: Synth, prod: Synth) -> None:
+    for synth, staging, runs in ((local, 1, 30), (prod, 7, 180)):
+        for bucket, prefix, days in (("BucketsLake", "staging/", staging), ("BucketsArtifacts", "runs/", runs)):
+            rules = synth.properties("AWS::S3::Bucket", bucket)["LifecycleConfiguration"]["Rules"]
+            (rule,) = [r for r in rules if r.get("Prefix") == prefix]
+            assert rule["ExpirationInDays"] == days
+            assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": days}
+
+
+def test_landing_sends_events_without_a_custom_resource(local: Synth) -> None:
+    landing = local.properties("AWS::S3::Bucket", "Landing")
+    assert landing["NotificationConfiguration"] == {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}
+
+
+@pytest.mark.parametrize("stage", ["local", "prod"])
+def test_no_custom_resources_and_no_functions_but_ours(stage: str, request: pytest.FixtureRequest) -> None:
+    synth: Synth = request.getfixturevalue(stage)
+    assert not {kind for kind in kinds(synth) if kind.startswith(("Custom::", "AWS::CloudFormation::"))}
+    assert len(synth.resources("AWS::Lambda::Function")) == 14
+
+
+def test_local_uses_only_what_the_embedded_cloud_creates(local: Synth, prod: Synth) -> None:
+    only_aws = {
+        "AWS::CodeDeploy::Application",
+        "AWS::CodeDeploy::DeploymentGroup",
+        "AWS::Budgets::Budget",
+        "AWS::WAFv2::WebACL",
+        "AWS::WAFv2::WebACLAssociation",
+    }
+    assert kinds(prod) - kinds(local) == only_aws
+
+
+def test_prod_rolls_out_code_of_the_api_by_canary(prod: Synth) -> None:
+    groups = prod.resources("AWS::CodeDeploy::DeploymentGroup")
+    assert sorted(name.split("Rollout")[0] for name in groups) == ["serving/Inference", "serving/Labels"]
+    for group in groups.values():
+        assert group["Properties"]["DeploymentConfigName"] == "CodeDeployDefault.LambdaCanary10Percent5Minutes"
+        assert "DEPLOYMENT_STOP_ON_ALARM" in group["Properties"]["AutoRollbackConfiguration"]["Events"]
+        assert len(group["Properties"]["AlarmConfiguration"]["Alarms"]) == 1
+    for alias in ("InferenceLive", "LabelsLive"):
+        (resource,) = [r for name, r in prod.resources("AWS::Lambda::Alias").items() if alias in name]
+        assert "CodeDeployLambdaAliasUpdate" in resource["UpdatePolicy"]
+
+
+def test_snap_start_for_who_serves_requests(local: Synth, prod: Synth) -> None:
+    assert not [f for f in local.resources("AWS::Lambda::Function").values() if "SnapStart" in f["Properties"]]
+    started = [name for name, f in prod.resources("AWS::Lambda::Function").items() if "SnapStart" in f["Properties"]]
+    assert sorted(name.split("Function")[0] for name in started) == ["serving/Inference", "serving/Labels"]
+
+
+def test_runtime_and_processor(local: Synth, prod: Synth) -> None:
+    here = settings.for_stage("local")
+    for synth, python, processor in ((local, here.python, here.architecture), (prod, "3.14", "arm64")):
+        for function in synth.resources("AWS::Lambda::Function").values():
+            assert function["Properties"]["Runtime"] == f"python{python}"
+            assert function["Properties"]["Architectures"] == [processor]
+            assert function["Properties"]["TracingConfig"] == {"Mode": "Active"}
+
+
+def test_logs_end(local: Synth, prod: Synth) -> None:
+    for synth, days in ((local, 7), (prod, 365)):
+        groups = synth.resources("AWS::Logs::LogGroup")
+        # One per function, per machine, and the API's access log.
+        assert len(groups) == 14 + 3 + 1
+        assert {group["Properties"]["RetentionInDays"] for group in groups.values()} == {days}
+
+
+def test_prod_watches_its_bill(prod: Synth) -> None:
+    budget = prod.properties("AWS::Budgets::Budget", "Budget")
+    assert budget["Budget"]["BudgetLimit"] == {"Amount": 200, "Unit": "USD"}
+    assert [n["Notification"]["NotificationType"] for n in budget["NotificationsWithSubscribers"]] == ["ACTUAL", "FORECASTED"]
+
+
+def test_prod_stands_behind_a_firewall(prod: Synth) -> None:
+    rules = prod.properties("AWS::WAFv2::WebACL", "Firewall")["Rules"]
+    assert [rule["Name"] for rule in rules] == ["common", "rate"]
+    assert "ApiDeploymentStage" in json.dumps(prod.properties("AWS::WAFv2::WebACLAssociation", "Firewall")["ResourceArn"])
+
+
+def test_prod_logs_access_to_buckets(prod: Synth) -> None:
+    for bucket in ("BucketsLanding", "BucketsLake", "BucketsArtifacts"):
+        assert "AccessLogs" in json.dumps(prod.properties("AWS::S3::Bucket", bucket)["LoggingConfiguration"])
+
+
+def test_prod_stacks_cannot_be_deleted_by_accident(prod: Synth, local: Synth) -> None:
+    def protected(synth: Synth) -> set[bool]:
+        manifest = json.loads((synth.folder / "manifest.json").read_text())
+        stacks = [a for a in manifest["artifacts"].values() if a["type"] == "aws:cloudformation:stack"]
+        assert len(stacks) == 4
+        return {stack["properties"].get("terminationProtection", False) for stack in stacks}
+
+    assert protected(prod) == {True}
+    assert protected(local) == {False}
+
+
+def test_synth_asks_no_account(local: Synth, prod: Synth) -> None:
+    for synth in (local, prod):
+        manifest: dict[str, Any] = json.loads((synth.folder / "manifest.json").read_text())
+        assert "missing" not in manifest
+        stacks = [a for a in manifest["artifacts"].values() if a["type"] == "aws:cloudformation:stack"]
+        assert {stack["environment"] for stack in stacks} == {"aws://unknown-account/unknown-region"}
+
+
+def test_people_are_told(prod: Synth) -> None:
+    subscription = prod.properties("AWS::SNS::Subscription", "ops")
+    assert (subscription["Protocol"], subscription["Endpoint"]) == ("email", "ops@example.org")
+    assert "KmsMasterKeyId" in prod.properties("AWS::SNS::Topic", "Notifications")
+    assert prod.properties("AWS::KMS::Key", "TopicKey")["EnableKeyRotation"] is True
