@@ -1,0 +1,171 @@
+"""What needs a deployed cloud: invocations, the API, and the stages of a whole run, measured through the services themselves."""
+
+from __future__ import annotations
+
+import io
+import re
+import statistics
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from botocore.config import Config
+
+from cli import executions
+from cli.platform import Platform
+from cli.signing import Api
+from driftless.infer.pages import example_request
+from driftless.project import load_all
+from infra.functions import FUNCTIONS
+from tests.bench.report import Row
+
+WARM_TARGET_MS = 15.0
+API_TARGET_MS = 25.0
+# FastAPI with onnxruntime over plain HTTP, one worker, no gateway in front: requests a second at 1, 8 and 32 clients.
+EARLIER_PLAIN_HTTP = {1: 2774.0, 8: 3554.0, 32: 3235.0}
+_REPORT = re.compile(r"REPORT RequestId: \S+.*?Duration: ([\d.]+) ms.*?Max Memory Used: (\d+) MB", re.DOTALL)
+# A stage of the state machine and the function that does its work.
+STAGES = {
+    "Validate": "validation",
+    "Ingest": "ingestion",
+    "Transform": "transform",
+    "Tune": "tuning",
+    "Train": "training",
+    "Score": "scoring",
+    "Evaluate": "evaluation",
+    "Register": "registration",
+    "StartRollout": "deployment",
+    "Monitor": "monitoring",
+    "MonitorWindow": "monitoring",
+}
+
+
+def invocations(platform: Platform) -> Iterator[Row]:
+    """A function that does nothing, invoked through the service: cold after a change of its configuration, then warm."""
+    client = platform.session.client("lambda", config=Config(retries={"max_attempts": 0}))
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("handler.py", "def handler(event, context):\n    return event\n")
+    name = f"bench-trivial-{int(time.time())}"
+    role = platform.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    runtime = client.get_function_configuration(FunctionName=platform.parameter("functions/labels"))["Runtime"]
+    client.create_function(
+        FunctionName=name,
+        Runtime=runtime,
+        Role=role,
+        Handler="handler.handler",
+        Code={"ZipFile": archive.getvalue()},
+        MemorySize=256,
+    )
+    try:
+        cold = []
+        for index in range(5):
+            client.update_function_configuration(FunctionName=name, Environment={"Variables": {"ROUND": str(index)}})
+            cold.append(_seconds(lambda: client.invoke(FunctionName=name, Payload=b"{}")))
+        warm = sorted(_seconds(lambda: client.invoke(FunctionName=name, Payload=b"{}")) for _ in range(300))
+    finally:
+        client.delete_function(FunctionName=name)
+        platform.client("iam").delete_role(RoleName=name)
+    yield Row("invoke", "trivial function, cold (earlier 160 ms)", statistics.median(cold) * 1e3, "ms")
+    yield Row("invoke", "trivial function, warm p50", warm[150] * 1e3, "ms", "target", WARM_TARGET_MS)
+    yield Row("invoke", "trivial function, warm p95", warm[285] * 1e3, "ms")
+
+
+def api(platform: Platform, project: str = "flights", seconds: float = 6.0) -> Iterator[Row]:
+    """One-record predictions through API Gateway at 1, 8 and 32 clients, each for a few seconds."""
+    body = example_request(load_all()[project])
+    with Api(platform) as client:
+        for _ in range(20):
+            client.post(f"/{project}/predictions", body)
+    for clients in (1, 8, 32):
+        until = time.perf_counter() + seconds
+
+        def work(number: int, until: float = until) -> tuple[list[float], int]:
+            times, errors = [], 0
+            with Api(platform) as client:
+                while time.perf_counter() < until:
+                    began = time.perf_counter()
+                    try:
+                        client.post(f"/{project}/predictions", body)
+                    except Exception:  # noqa: BLE001 - whatever went wrong is what is counted
+                        errors += 1
+                    times.append(time.perf_counter() - began)
+            return times, errors
+
+        with ThreadPoolExecutor(clients) as pool:
+            results = list(pool.map(work, range(clients)))
+        times = sorted(value for result in results for value in result[0])
+        errors = sum(result[1] for result in results)
+        target = API_TARGET_MS if clients == 1 else None
+        yield Row("API", f"p50 at {clients} clients", times[len(times) // 2] * 1e3, "ms", "target" if target else "", target)
+        yield Row("API", f"p95 at {clients} clients", times[int(len(times) * 0.95)] * 1e3, "ms")
+        yield Row(
+            "API",
+            f"throughput at {clients} clients",
+            len(times) / seconds,
+            "requests/s",
+            "plain HTTP, no gateway",
+            EARLIER_PLAIN_HTTP[clients],
+        )
+        yield Row("API", f"errors at {clients} clients", errors, "requests", f"of {len(times)}")
+
+
+def stages(platform: Platform) -> Iterator[Row]:
+    """Each stage of the last runs: wall time by the execution's history, peak memory by the function's own reports."""
+    compute = total = 0.0
+    for machine in ("ingest", "train_and_deploy", "monitor"):
+        last = next(
+            iter(executions.recent(platform, machine, lambda summary: summary["status"] == executions.SUCCEEDED, limit=200)), None
+        )
+        if last is None:
+            continue
+        run = executions.read(platform, last["executionArn"])
+        for stage in run.stages:
+            function = STAGES.get(stage.name)
+            if function is None or stage.seconds is None:
+                continue
+            limit = float(FUNCTIONS[function].memory)
+            peak, _ = reported(platform, function)
+            yield Row("stage", f"{machine} / {stage.name}: time", stage.seconds, "s")
+            yield Row("stage", f"{machine} / {stage.name}: peak memory", peak, "MB", "configured", limit)
+        if machine == "train_and_deploy":
+            total = run.seconds
+            waits = sum(stage.seconds or 0 for stage in run.stages if stage.name == "Bake")
+            compute = _billed(platform, run.started.timestamp(), (run.ended or run.started).timestamp()) + waits
+    if total:
+        yield Row("pipeline", "train_and_deploy, whole run", total, "s")
+        yield Row("pipeline", "of which not in functions and waits", max(0.0, total - compute), "s", "target", 10.0)
+
+
+def reported(platform: Platform, function: str, since: float = 0.0, until: float = float("inf")) -> tuple[float, float]:
+    """Peak memory in MB, and summed duration in seconds, of a function's REPORT lines between two times."""
+    logs, group = platform.client("logs"), log_group(platform, function)
+    peak = seconds = 0.0
+    for page in logs.get_paginator("filter_log_events").paginate(logGroupName=group, filterPattern="REPORT"):
+        for event in page["events"]:
+            found = _REPORT.search(event["message"])
+            if found and since * 1e3 - 1000 <= event["timestamp"] <= until * 1e3 + 1000:
+                peak, seconds = max(peak, float(found.group(2))), seconds + float(found.group(1)) / 1e3
+    return peak, seconds
+
+
+def log_group(platform: Platform, function: str) -> str:
+    """The log group of a function, as its configuration names it."""
+    described = platform.client("lambda").get_function_configuration(FunctionName=platform.parameter(f"functions/{function}"))
+    default = f"/aws/lambda/{described['FunctionName']}"
+    return str(described.get("LoggingConfig", {}).get("LogGroup", default))
+
+
+def _billed(platform: Platform, since: float, until: float) -> float:
+    # Candidates are tuned side by side, so the Map counts by the longer half; one at a time elsewhere.
+    parallel = {"tuning": 2.0}
+    names = ("transform", "tuning", "training", "scoring", "evaluation", "registration", "deployment")
+    return sum(reported(platform, name, since, until)[1] / parallel.get(name, 1.0) for name in names)
+
+
+def _seconds(call: Callable[[], Any]) -> float:
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
