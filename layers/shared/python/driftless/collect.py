@@ -142,11 +142,12 @@ class Collect:
         self, groups: Mapping[tuple[str, str], Mapping[str, Prediction]], aside: Sequence[tuple[_Line, str]]
     ) -> list[tuple[str, bytes]]:
         found = []
-        for (name, day), group in groups.items():
-            predictions = [group[key] for key in sorted(group)]
-            digest = hashlib.sha256("\n".join(item.model_dump_json() for item in predictions).encode()).hexdigest()
-            key = f"predictions/{name}/day={day}/{digest[:32]}.parquet"
-            found.append((key, _parquet(self._projects[name], predictions)))
+        with duckdb.connect() as connection:
+            for (name, day), group in groups.items():
+                predictions = [group[key] for key in sorted(group)]
+                digest = hashlib.sha256("\n".join(item.model_dump_json() for item in predictions).encode()).hexdigest()
+                key = f"predictions/{name}/day={day}/{digest[:32]}.parquet"
+                found.append((key, _parquet(connection, self._projects[name], predictions)))
         days: dict[str, list[str]] = {}
         for line, reason in aside:
             kept = {"reason": reason, "logged_at": line.logged_at.isoformat(), "line": line.text}
@@ -177,7 +178,7 @@ def _fits(kind: str, value: Scalar) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _parquet(project: Project, predictions: Sequence[Prediction]) -> bytes:
+def _parquet(connection: duckdb.DuckDBPyConnection, project: Project, predictions: Sequence[Prediction]) -> bytes:
     """Typed Parquet; inputs of features the project no longer defines keep the type they came in."""
     columns = dict(_FIXED)
     rows = []
@@ -199,7 +200,7 @@ def _parquet(project: Project, predictions: Sequence[Prediction]) -> bytes:
         rows.append(json.dumps(row))
     logged = {name: feature for name, feature in project.features.columns.items() if not feature.pii}
     columns.update({f"input_{name}": _COLUMN_TYPES[feature.type] for name, feature in logged.items()})
-    with tempfile.TemporaryDirectory() as folder, duckdb.connect() as connection:
+    with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "rows.jsonl"), Path(folder, "rows.parquet")
         source.write_text("\n".join(rows) + "\n", encoding="ascii")
         read = connection.read_json(str(source), columns=columns, format="newline_delimited")

@@ -87,7 +87,7 @@ class Predictions:
         """
         first, last = start.astimezone(UTC).date(), end.astimezone(UTC).date()
         parts = self._read([key for day, key in self._files if first <= day <= last])
-        pieces = [piece for part in parts if len(piece := _inside(part, start, end, version, names)["id"])]
+        pieces = [_inside(part, start, end, version, names) for part in parts]
         wanted = {"id": "text", "at": "time", "time": "time", **names}
         columns = {name: _joined([piece[name] for piece in pieces], kind) for name, kind in wanted.items()}
         positions = np.array(sorted({name: row for row, name in enumerate(columns["id"])}.values()), dtype=np.int64)

@@ -1,0 +1,189 @@
+"""A monitored project in memory: a champion with a baseline, predictions through the collector, labels through acceptance."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+
+from driftless.adapters.memory import MemoryStore
+from driftless.adapters.memory_registry import MemoryMetrics, MemoryRegistry
+from driftless.collect import Collect, CollectRequest, Compressed
+from driftless.monitor import Monitor
+from driftless.profile import Baseline, HiddenProfile, Profile, profile_categories, profile_numbers
+from driftless.project import Project
+from driftless.records import Label, ModelVersion, MonitoringRecord, MonitoringRequest
+from tests.unit.model_store.projects import definition
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+START = datetime(2013, 5, 1, tzinfo=UTC)
+CLASSES: dict[str, list[str] | None] = {"binary": ["false", "true"], "multiclass": ["no", "yes"], "regression": None}
+
+
+def inputs(generator: np.random.Generator, count: int) -> dict[str, list[Any]]:
+    """Columns of the demo project's features, as the population is."""
+    return {
+        "temp": np.where(generator.random(count) < 0.1, np.nan, generator.normal(15, 8, count).round(1)).tolist(),
+        "seats": generator.integers(100, 300, count).tolist(),
+        "origin": generator.choice(["EWR", "JFK"], count).tolist(),
+        "carrier": generator.choice(["AA", "UA", "DL"], count).tolist(),
+        "night": (generator.random(count) < 0.3).tolist(),
+    }
+
+
+@dataclass
+class Monitored:
+    """One project whose window a test fills."""
+
+    project: Project
+    lake: MemoryStore = field(default_factory=MemoryStore)
+    artifacts: MemoryStore = field(default_factory=MemoryStore)
+    registry: MemoryRegistry = field(default_factory=MemoryRegistry)
+    metrics: MemoryMetrics = field(default_factory=MemoryMetrics)
+
+    def crown(self, version: int = 1, reference: float = 0.5) -> None:
+        """Register a version with a baseline, and make it the champion."""
+        generator = np.random.default_rng(version)
+        columns = inputs(generator, 5000)
+        features: dict[str, Profile] = {
+            name: profile_categories(columns[name])
+            if name in ("origin", "carrier")
+            else profile_numbers(np.array(columns[name], dtype=np.float32))
+            for name in columns
+        }
+        features["name"] = HiddenProfile(rows=5000, nulls=0)
+        chances = generator.beta(2, 5, 5000)
+        baseline = Baseline(
+            project=self.project.name,
+            rows=5000,
+            features=features,
+            target=profile_categories((chances > 0.5).tolist()),
+            outputs={"p_false": profile_numbers(1 - chances), "p_true": profile_numbers(chances)},
+        )
+        interface = {"classes": CLASSES[self.project.task]}
+        files = {"baseline.json": baseline.model_dump_json().encode(), "interface.json": json.dumps(interface).encode()}
+        metrics = {self.project.gates.primary: reference}
+        manifest = {
+            "project": self.project.name,
+            "version": version,
+            "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+            "metrics": metrics,
+        }
+        files["manifest.json"] = json.dumps(manifest).encode()
+        for name, content in files.items():
+            self.artifacts.put(f"models/{self.project.name}/{version}/{name}", content)
+        digest = hashlib.sha256(files["manifest.json"]).hexdigest()
+        self.registry.reserve_version(self.project.name, f"run-{version}")
+        self.registry.create_version(
+            ModelVersion(
+                project=self.project.name,
+                version=version,
+                run_id=f"run-{version}",
+                created_at=NOW,
+                source=f"models/{self.project.name}/{version}",
+                manifest_sha256=digest,
+                signing_key="",
+                decision="promote",
+                metrics=metrics,
+            )
+        )
+        self.registry.move_endpoint(
+            self.project.name,
+            lambda now: now.model_copy(
+                update={
+                    "champion": version,
+                    "previous_champion": now.champion,
+                    "manifests": {**now.manifests, str(version): digest},
+                    "updated_at": NOW,
+                }
+            ),
+            actor="test",
+            action="promote",
+        )
+
+    def predict(
+        self,
+        columns: dict[str, list[Any]],
+        outputs: Sequence[dict[str, Any]],
+        *,
+        start: datetime = START,
+        days: float = 20,
+        version: int = 1,
+        tag: str = "r",
+    ) -> list[str]:
+        """Collect predictions spread evenly over days of event time; their ids."""
+        count = len(outputs)
+        lines = []
+        for row, output in enumerate(outputs):
+            values = {name: None if column[row] != column[row] else column[row] for name, column in columns.items()}
+            line = {
+                "kind": "prediction",
+                "id": f"{tag}-{row}",
+                "request_id": tag,
+                "project": self.project.name,
+                "time": NOW.isoformat(),
+                "event_time": (start + timedelta(days=days * row / count)).isoformat(),
+                "version": version,
+                "variant": "champion",
+                "inputs": values,
+                "output": output,
+                "latency_us": 100,
+            }
+            lines.append({"id": str(row), "timestamp": 1772366400000, "message": json.dumps(line)})
+        content = gzip.compress(json.dumps({"messageType": "DATA_MESSAGE", "logEvents": lines}).encode())
+        request = CollectRequest(awslogs=Compressed(data=base64.b64encode(content).decode()))
+        answer = Collect(lake=self.lake, projects={self.project.name: self.project})(request)
+        assert answer.unreadable == 0
+        return [f"{tag}-{row}" for row in range(count)]
+
+    def label(self, ids: Sequence[str], truth: Sequence[Any], *, observed: datetime = NOW, received: datetime = NOW) -> None:
+        """Keep labels as acceptance does, one object for all."""
+        lines = [
+            Label(id=name, project=self.project.name, label=value, observed_at=observed, received_at=received).model_dump_json()
+            for name, value in zip(ids, truth, strict=True)
+        ]
+        key = f"labels/{self.project.name}/day={received:%Y-%m-%d}/{len(self.lake.list('labels/'))}.json"
+        self.lake.put(key, ("\n".join(lines) + "\n").encode())
+
+    def monitor(self) -> Monitor:
+        return Monitor(
+            lake=self.lake,
+            artifacts=self.artifacts,
+            registry=self.registry,
+            metrics=self.metrics,
+            projects={self.project.name: self.project},
+            clock=lambda: NOW,
+            stage="test",
+        )
+
+    def judge(self, window_end: datetime | None = None) -> MonitoringRecord:
+        return self.monitor()(MonitoringRequest(project=self.project.name, window_end=window_end))
+
+    def published(self) -> dict[str, float]:
+        return self.metrics.published[-1][1]
+
+
+def binary(chances: np.ndarray) -> list[dict[str, Any]]:
+    """Journal outputs of P(true)."""
+    return [{"prediction": bool(p > 0.5), "probabilities": {"false": 1 - p, "true": p}} for p in chances.tolist()]
+
+
+@pytest.fixture
+def monitored() -> Callable[..., Monitored]:
+    """Builds a :class:`Monitored` with a champion."""
+
+    def build(task: str = "binary", *, reference: float = 0.5, **monitoring: Any) -> Monitored:
+        settings = {"minimum_predictions": 200, "minimum_labels": 100, "window_days": 30, **monitoring}
+        found = Monitored(definition(task, monitoring=settings))
+        found.crown(reference=reference)
+        return found
+
+    return build

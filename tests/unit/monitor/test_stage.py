@@ -1,0 +1,220 @@
+"""Whole windows with a known truth, from journal lines to levels."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+
+from driftless.errors import BadRequest, IntegrityError
+from driftless.records import MonitoringRequest, Signal
+from tests.unit.monitor.conftest import NOW, START, Monitored, binary, inputs
+
+Build = Callable[..., Monitored]
+COUNT = 1000
+
+
+def filled(monitored: Monitored, *, shift: float = 0.0, wrong: float = 0.0, seed: int = 5, **where: Any) -> list[str]:
+    """A window of a calibrated model; ``shift`` moves temperatures, ``wrong`` is the share of labels turned around."""
+    generator = np.random.default_rng(seed)
+    columns = inputs(generator, COUNT)
+    columns["temp"] = [value + shift for value in columns["temp"]]
+    chances = generator.beta(2, 5, COUNT)
+    ids = monitored.predict(columns, binary(chances), **where)
+    truth = (generator.random(COUNT) < chances) != (generator.random(COUNT) < wrong)
+    monitored.label(ids, truth.tolist())
+    return ids
+
+
+def signal(signals: list[Signal], name: str) -> Signal:
+    return next(item for item in signals if item.name == name)
+
+
+def test_a_window_like_training_raises_nothing(monitored: Build) -> None:
+    case = monitored(reference=0.56)
+    filled(case)
+    record = case.judge()
+    assert (record.drift_level, record.harm_level) == (0, 0)
+    assert (record.version, record.predictions, record.labels) == (1, COUNT, COUNT)
+    assert [item.name for item in record.signals if item.level] == []
+    assert record.metrics["log_loss"] == pytest.approx(0.56, abs=0.04)
+    assert record.window_end == START + timedelta(days=20 * (COUNT - 1) / COUNT)
+    assert {item.name for item in record.signals} >= {"harm", "temp", "seats", "origin", "carrier", "night", "output.p_true"}
+    assert case.published() == {
+        "DriftLevel": 0.0,
+        "HarmLevel": 0.0,
+        "WindowPredictions": COUNT,
+        "WindowLabels": COUNT,
+        "PrimaryMetric": record.metrics["log_loss"],
+        "PrimaryMetricReference": 0.56,
+    }
+    assert case.metrics.published[-1][2] == {"Stage": "test", "Project": "demo"}
+
+
+def test_a_shifted_feature_is_drift_without_harm(monitored: Build) -> None:
+    case = monitored(reference=0.56)
+    filled(case, shift=15)
+    record = case.judge()
+    assert (record.drift_level, record.harm_level) == (1, 0)
+    assert signal(record.signals, "temp").level == 2
+    assert signal(record.signals, "seats").level == 0
+
+
+def test_a_large_share_of_shifted_features_is_an_alert(monitored: Build) -> None:
+    case = monitored(drifted_share=0.2)
+    filled(case, shift=15)
+    assert case.judge().drift_level == 2
+    assert case.published()["DriftLevel"] == 2.0
+
+
+def test_wrong_answers_are_harm_without_drift(monitored: Build) -> None:
+    case = monitored(reference=0.56)
+    filled(case, wrong=0.4)
+    record = case.judge()
+    assert (record.drift_level, record.harm_level) == (0, 2)
+    assert "beyond doubt" in signal(record.signals, "harm").reason
+    assert case.published()["HarmLevel"] == 2.0
+
+
+def test_days_that_are_too_few_only_warn(monitored: Build) -> None:
+    case = monitored(reference=0.56)
+    filled(case, wrong=0.4, days=3)
+    assert case.judge().harm_level == 1
+
+
+def test_too_few_labels_say_so_and_raise_nothing(monitored: Build) -> None:
+    case = monitored(minimum_labels=COUNT + 1)
+    filled(case, wrong=0.5)
+    record = case.judge()
+    assert (record.harm_level, record.metrics) == (0, {})
+    assert "1000 labels, fewer than the 1001" in signal(record.signals, "harm").reason
+
+
+def test_too_few_predictions_say_so_and_raise_nothing(monitored: Build) -> None:
+    case = monitored(minimum_predictions=COUNT + 1)
+    filled(case, shift=40)
+    record = case.judge()
+    assert record.drift_level == 0
+    assert "1000 predictions, fewer than the 1001" in signal(record.signals, "drift").reason
+
+
+def test_only_the_champions_predictions_count(monitored: Build) -> None:
+    case = monitored(reference=0.56)
+    filled(case)
+    filled(case, shift=40, wrong=0.5, seed=6, version=2, tag="challenger")
+    record = case.judge()
+    assert (record.predictions, record.drift_level, record.harm_level) == (COUNT, 0, 0)
+
+
+def test_only_the_windows_predictions_count(monitored: Build) -> None:
+    case = monitored(reference=0.56, window_days=20)
+    filled(case)
+    filled(case, shift=40, wrong=0.5, seed=6, start=START + timedelta(days=30), tag="later")
+    earlier = case.judge(START + timedelta(days=20))
+    assert (earlier.predictions, earlier.drift_level, earlier.harm_level) == (COUNT - 1, 0, 0), "the window is open at its start"
+    assert case.judge().harm_level == 2, "the default window is the latest"
+
+
+def test_a_batch_collected_twice_counts_once(monitored: Build) -> None:
+    case = monitored(reference=0.56)
+    ids = filled(case)
+    generator = np.random.default_rng(5)
+    columns, chances = inputs(generator, COUNT), generator.beta(2, 5, COUNT)
+    case.predict({name: values[:60] for name, values in columns.items()}, binary(chances[:60]), days=1.2)
+    record = case.judge()
+    assert len(case.lake.list("predictions/demo/")) > 20, "the repeated rows lie in objects of their own"
+    assert (record.predictions, record.labels) == (len(ids), COUNT)
+
+
+def test_the_label_observed_last_counts_in_whatever_order_it_comes(monitored: Build) -> None:
+    case = monitored("regression", reference=1.0)
+    generator = np.random.default_rng(1)
+    ids = case.predict(inputs(generator, COUNT), [{"prediction": 1.0}] * COUNT)
+    case.label(ids, [3.0] * COUNT, observed=NOW)
+    case.label(ids, [100.0] * COUNT, observed=NOW - timedelta(days=1), received=NOW + timedelta(days=2))
+    record = case.judge()
+    assert record.metrics["rmse"] == pytest.approx(2.0)
+    assert record.harm_level == 2
+
+
+def test_late_labels_join_a_window_judged_before(monitored: Build) -> None:
+    case = monitored(reference=0.56)
+    generator = np.random.default_rng(5)
+    chances = generator.beta(2, 5, COUNT)
+    ids = case.predict(inputs(generator, COUNT), binary(chances))
+    assert case.judge().labels == 0
+    case.label(ids, [True] * COUNT, received=NOW + timedelta(days=40))
+    again = case.judge()
+    assert (again.labels, again.harm_level) == (COUNT, 2)
+    assert len(case.registry.monitoring("demo")) == 1, "a window judged again replaces its report"
+
+
+def test_labels_of_a_multiclass_model_are_classes(monitored: Build) -> None:
+    case = monitored("multiclass", reference=0.1)
+    generator = np.random.default_rng(1)
+    outputs = [{"prediction": "yes", "probabilities": {"no": 0.25, "yes": 0.75}}] * COUNT
+    case.label(case.predict(inputs(generator, COUNT), outputs), ["no", "yes"] * (COUNT // 2))
+    record = case.judge()
+    assert record.metrics["log_loss"] == pytest.approx((np.log(4) + np.log(4 / 3)) / 2)
+    assert record.metrics["accuracy"] == 0.5
+
+
+def test_a_level_waits_for_the_next_window_when_persistence_asks_for_it(monitored: Build) -> None:
+    case = monitored(reference=0.56, persistence=2, window_days=20)
+    filled(case, wrong=0.4)
+    filled(case, wrong=0.4, seed=6, start=START + timedelta(days=20), tag="second")
+    assert case.judge(START + timedelta(days=20)).harm_level == 0
+    assert case.judge(START + timedelta(days=20)).harm_level == 0, "the same window again is no second window"
+    assert case.judge(START + timedelta(days=40)).harm_level == 2
+
+
+def test_a_new_champion_starts_its_own_history(monitored: Build) -> None:
+    case = monitored(reference=0.56, persistence=2, window_days=20)
+    filled(case, wrong=0.4)
+    assert case.judge(START + timedelta(days=20)).harm_level == 0
+    case.crown(2, reference=0.56)
+    filled(case, wrong=0.4, seed=6, start=START + timedelta(days=20), version=2, tag="second")
+    assert case.judge(START + timedelta(days=40)).harm_level == 0
+
+
+def test_the_report_is_kept_in_the_lake_and_in_the_registry(monitored: Build) -> None:
+    case = monitored(reference=0.56, drifted_share=0.2)
+    filled(case, shift=15)
+    record = case.judge(datetime(2013, 5, 21))
+    assert record.report is not None
+    assert record.report.key == "monitoring/demo/2013-05-21T000000.000000Z.json"
+    report = json.loads(case.lake.get(record.report.key))
+    assert (report["drift_level"], report["window_drift_level"], report["interval"]["days"]) == (2, 2, 20)
+    assert {item["name"] for item in report["signals"]} == {item.name for item in record.signals}
+    (kept,) = case.registry.monitoring("demo")
+    assert (kept["drift_level"], kept["window_drift_level"], kept["report"]["sha256"]) == (2, 2, record.report.sha256)
+    assert kept["raised"][0]["name"] == "temp"
+    assert datetime.fromisoformat(kept["window_end"]) == datetime(2013, 5, 21, tzinfo=UTC)
+
+
+def test_without_a_champion_or_predictions_there_is_nothing_to_judge(monitored: Build) -> None:
+    case = monitored()
+    record = case.judge()
+    assert (record.version, record.predictions, record.window_end, record.report) == (1, 0, None, None)
+    nobody = Monitored(case.project, lake=case.lake)
+    filled(nobody)
+    assert nobody.judge().signals[0].reason == "no champion serves"
+    assert nobody.published()["HarmLevel"] == 0.0
+
+
+def test_a_baseline_that_is_not_the_manifests_is_refused(monitored: Build) -> None:
+    case = monitored()
+    filled(case)
+    case.artifacts.put("models/demo/1/baseline.json", b"{}")
+    with pytest.raises(IntegrityError, match=r"baseline\.json"):
+        case.judge()
+
+
+def test_an_unknown_project_is_a_bad_request(monitored: Build) -> None:
+    case = monitored()
+    with pytest.raises(BadRequest, match="nobody"):
+        case.monitor()(MonitoringRequest(project="nobody"))
