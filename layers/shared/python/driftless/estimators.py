@@ -103,7 +103,7 @@ def build(project: Project, parameters: Mapping[str, Any]) -> BaseEstimator:
         if parameter not in known:
             close = get_close_matches(parameter, list(known), n=1)
             raise _bad(project, key, f"{name} has no parameter {parameter!r}", f"write {close[0]}" if close else "remove it")
-    ours = {key: value for key, value in (("random_state", project.model.seed), ("n_jobs", 1)) if key in known}
+    ours = {"random_state": project.model.seed} if "random_state" in known else {}
     made.set_params(**{key: tuple(value) if isinstance(value, list) else value for key, value in merged.items()}, **ours)
     try:
         made._validate_params()

@@ -28,7 +28,8 @@ class NumberProfile(Record):
     """A numeric column.
 
     ``counts[i]`` are the values in ``(edges[i-1], edges[i]]``; ``counts[0]`` lies below the smallest training value and
-    ``counts[-1]`` above the largest, so there is one count more than edges. ``dominant`` is the commonest value.
+    ``counts[-1]`` above the largest, so there is one count more than edges. ``dominant`` is the commonest value. Infinities are
+    counted in the outer bins; mean, standard deviation, minimum and maximum are of the finite values.
     """
 
     kind: Literal["number"] = "number"
@@ -101,15 +102,16 @@ def profile_numbers(values: NDArray[Any], edges: Sequence[float] | None = None) 
     bounds = np.asarray(edges, dtype=np.float64)
     counts = np.bincount(np.searchsorted(bounds, present, side="left"), minlength=len(bounds) + 1)
     dominant, share = _dominant(present)
+    finite = present[np.isfinite(present)]
     return NumberProfile(
         rows=len(column),
         nulls=nulls,
         edges=bounds.tolist(),
         counts=counts.tolist(),
-        mean=float(present.mean()) if len(present) else None,
-        std=float(present.std()) if len(present) else None,
-        minimum=float(present[0]) if len(present) else None,
-        maximum=float(present[-1]) if len(present) else None,
+        mean=float(finite.mean()) if len(finite) else None,
+        std=float(finite.std()) if len(finite) else None,
+        minimum=float(finite[0]) if len(finite) else None,
+        maximum=float(finite[-1]) if len(finite) else None,
         dominant=dominant,
         dominant_share=share,
         constant=share == 1.0,
@@ -122,7 +124,7 @@ def _edges(present: NDArray[np.float64]) -> list[float]:
         return []
     levels = np.unique(present)
     if len(levels) > BINS - 2:
-        levels = np.unique(np.quantile(present, np.linspace(0, 1, BINS - 1), method="inverted_cdf"))
+        levels = np.unique(np.quantile(present, np.linspace(0, 1, BINS - 2), method="inverted_cdf"))
     below = np.nextafter(levels[0], -np.inf)
     return [float(below), *levels.tolist()]
 
