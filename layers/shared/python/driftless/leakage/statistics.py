@@ -1,7 +1,7 @@
 """Three statistical witnesses, all in SQL: silence, strength and copies.
 
-Bounds are set where honest features do not come: flight distance explains 98 % of the time in the air and passes, the delay at
-departure does not. A person who knows better writes the reason into the feature's ``reviewed``.
+Bounds are set where honest features do not come: flight distance explains 98 % of the time in the air and passes, and a single
+honest column may reach an AUC of 0.9. A person who knows better writes the reason into the feature's ``reviewed``.
 """
 
 from __future__ import annotations
@@ -127,9 +127,8 @@ def copies(connection: Any, project: Project) -> Finding | None:
     ranks = "".join(
         f", CASE WHEN {name} IS NOT NULL THEN rank() OVER (ORDER BY {name}) END AS r{name}" for name in features + numbers
     )
-    connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE pairs AS SELECT *{ranks} FROM (SELECT {', '.join(shown)} FROM {joined} WHERE {_sampled('f.')})"
-    )
+    rows = f"SELECT {', '.join(shown)} FROM {joined} WHERE {_sampled('f.')}"
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE pairs AS SELECT *{ranks} FROM ({rows})")
     for at, name in enumerate(suspects):
         for other, outcome in enumerate(outcomes):
             judge = _monotone if f"f{at}" in features and f"o{other}" in numbers else _equal

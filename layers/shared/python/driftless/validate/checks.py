@@ -38,9 +38,10 @@ def create_typed(connection: Any, dataset: Dataset) -> None:
     """Fill ``typed`` with the values of ``raw`` in their declared types, null where a text is no such value."""
     wanted = ", ".join(f"{_cast(name, column)} AS {quoted(name)}" for name, column in dataset.columns.items())
     connection.execute(f"CREATE TABLE typed AS SELECT _source_row, {wanted} FROM raw ORDER BY _source_row")
-    keys = ", ".join(quoted(name) for name in dataset.key)
+    keys = ", ".join(f"t.{quoted(name)}" for name in dataset.key)
+    readable = " AND ".join(f"(r.{quoted(name)} IS NULL OR t.{quoted(name)} IS NOT NULL)" for name in dataset.key)
     connection.execute(
-        "CREATE TABLE repeated AS SELECT _source_row FROM typed "
+        f"CREATE TABLE repeated AS SELECT _source_row FROM raw r JOIN typed t USING (_source_row) WHERE {readable} "
         f"QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY _source_row) > 1"
     )
 
@@ -72,7 +73,7 @@ def checks(connection: Any, project: Project, name: str) -> list[Check]:
     dataset = project.datasets[name]
     found: list[Check] = []
     for column_name, column in dataset.columns.items():
-        found += _column_checks(column_name, column, essential=column_name in (dataset.event_time, *dataset.key))
+        found += _column_checks(column_name, column, timed=column_name == dataset.event_time)
     found.append(Check("unique_key", "quarantine", "r._source_row IN (SELECT _source_row FROM repeated)"))
     for position, rule in enumerate(dataset.rules):
         broken = f"coalesce(NOT ({rule.sql}), false)"
@@ -86,14 +87,14 @@ def checks(connection: Any, project: Project, name: str) -> list[Check]:
     return found
 
 
-def _column_checks(name: str, column: Column, *, essential: bool) -> list[Check]:
+def _column_checks(name: str, column: Column, *, timed: bool) -> list[Check]:
     raw, value = f"r.{quoted(name)}", f"t.{quoted(name)}"
-    # A row without its key or time cannot be kept, nor can a value that the column may not be without.
-    strict: Level = "quarantine" if column.level == "warn" and (essential or not column.nullable) else column.level
+    # A row without its time cannot be kept, nor one without a value that its column may not be without.
+    strict: Level = "quarantine" if column.level == "warn" and (timed or not column.nullable) else column.level
     found = []
     if column.type != "string":
         found.append(Check(f"{name}.type", strict, f"({raw} IS NOT NULL AND {value} IS NULL)", name))
-    if not column.nullable or essential:
+    if timed or not column.nullable:
         found.append(Check(f"{name}.not_null", strict, f"({raw} IS NULL)", name))
     if column.range is not None:
         low, high = column.range

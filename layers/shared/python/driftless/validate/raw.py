@@ -70,7 +70,7 @@ def _csv(connection: Any, source: Source, dataset: Dataset) -> list[str]:
         connection, "SELECT min(line) FROM reject_errors WHERE contains(rtrim(csv_line, chr(13) || chr(10)), chr(10))"
     )
     if open_quote is not None:
-        raise Refused(f"a quote opened at line {open_quote} swallows the lines after it; close it, or double it inside a value")
+        raise Refused(f"a quote opened near line {open_quote} swallows the lines after it; close it, or double it inside a value")
     connection.execute(
         "INSERT INTO malformed SELECT line, lower(any_value(error_type::VARCHAR)), any_value(csv_line) FROM reject_errors "
         "GROUP BY line ORDER BY line"

@@ -1,0 +1,309 @@
+"""Validation of one landed file: what is accepted, what is quarantined, what is refused, and that nothing makes it crash."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from driftless.adapters.local import FolderStore
+from driftless.errors import BadProject, NotFound
+from driftless.project import Project, load
+from driftless.records import ValidationRecord, ValidationRequest
+from driftless.validate import Validate
+
+TOML = """
+name = "shop"
+title = "Orders"
+task = "binary"
+
+[datasets.orders]
+event_time = "at"
+key = ["id"]
+null_values = ["", "NA"]
+max_quarantined = 0.5
+
+[datasets.orders.columns]
+id = { type = "integer" }
+at = { type = "timestamp" }
+price = { type = "number", nullable = true, range = [0, 1000] }
+mail = { type = "string", nullable = true, pii = true, pattern = "@" }
+size = { type = "string", allowed = ["S", "M"] }
+paid = { type = "boolean", nullable = true, level = "warn" }
+
+[[datasets.orders.rules]]
+name = "paid_has_price"
+sql = "NOT paid OR price IS NOT NULL"
+level = "LEVEL"
+
+[features]
+base = "orders"
+
+[features.columns]
+size = { type = "category" }
+
+[target]
+name = "is_paid"
+expression = "paid"
+
+[model]
+estimator = "sklearn.linear_model.LogisticRegression"
+
+[gates]
+primary = "log_loss"
+"""
+HEADER = "id,at,price,mail,size,paid\n"
+GOOD = (
+    '1,2026-01-01T10:00:00Z,1.5,a@b.c,S,true\n2,2026-01-01 12:30,,,M,false\n3,2026-01-01T10:00:00+02:00,3,"ä ""x"", @\nz",S,NA\n'
+)
+
+
+def project(folder: Path, toml: str = TOML, level: str = "quarantine") -> Project:
+    (folder / "shop").mkdir(exist_ok=True)
+    (folder / "shop" / "project.toml").write_text(toml.replace("LEVEL", level), encoding="utf-8")
+    (folder / "shop" / "features.sql").write_text('SELECT id, "at", size FROM orders', encoding="utf-8")
+    return load(folder / "shop")
+
+
+class House:
+    def __init__(self, folder: Path, definition: Project) -> None:
+        self.landing, self.lake = FolderStore(folder / "landing"), FolderStore(folder / "lake")
+        self.validate = Validate(landing=self.landing, lake=self.lake, projects={"shop": definition})
+
+    def send(self, content: bytes | str, key: str = "shop/orders/file") -> ValidationRecord:
+        self.landing.put(key, content.encode() if isinstance(content, str) else content)
+        return self.validate(ValidationRequest(bucket="landing", key=key))
+
+    def rows(self, key: str, query: str) -> list[tuple[object, ...]]:
+        with duckdb.connect() as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            return connection.execute(query, [str(self.lake.folder / key)]).fetchall()
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return House(tmp_path, project(tmp_path))
+
+
+STAGED = 'SELECT id, "at"::VARCHAR, price, mail, size, paid, _source_row FROM read_parquet(?) ORDER BY _source_row'
+EXPECTED = [
+    (1, "2026-01-01 10:00:00+00", 1.5, "a@b.c", "S", True, 1),
+    (2, "2026-01-01 12:30:00+00", None, None, "M", False, 2),
+    (3, "2026-01-01 08:00:00+00", 3.0, 'ä "x", @\nz', "S", None, 3),
+]
+
+
+def as_parquet(folder: Path) -> bytes:
+    target = folder / "in.parquet"
+    rows = (
+        "(1, TIMESTAMPTZ '2026-01-01 10:00:00+00', 1.5, 'a@b.c', 'S', true), "
+        "(2, TIMESTAMPTZ '2026-01-01 12:30:00+00', 'nan'::DOUBLE, NULL, 'M', false), "
+        "(3, TIMESTAMPTZ '2026-01-01 08:00:00+00', 3.0, 'ä \"x\", @\nz', 'S', NULL)"
+    )
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        columns = 'id, "at", price::DOUBLE AS price, mail, size, paid'
+        connection.execute(
+            f"COPY (SELECT {columns} FROM (VALUES {rows}) AS v(id, \"at\", price, mail, size, paid)) TO '{target}'"
+        )
+    return target.read_bytes()
+
+
+def as_json() -> str:
+    rows = [
+        {"id": 1, "at": "2026-01-01T10:00:00Z", "price": 1.5, "mail": "a@b.c", "size": "S", "paid": True},
+        {"id": 2, "at": "2026-01-01 12:30", "size": "M", "paid": False},
+        {"size": "S", "id": 3, "at": "2026-01-01T10:00:00+02:00", "price": 3, "mail": 'ä "x", @\nz', "paid": None},
+    ]
+    return "\n".join(json.dumps(row) for row in rows)
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["csv", "csv.gz", "bom", "utf-16", "crlf", "semicolon", "reordered", "no newline at the end", "parquet", "json", "json.gz"],
+)
+def test_the_same_rows_in_any_form_are_staged_alike(house: House, tmp_path: Path, form: str) -> None:
+    text = HEADER + GOOD
+    content: bytes | str = {
+        "csv": text,
+        "csv.gz": gzip.compress(text.encode()),
+        "bom": b"\xef\xbb\xbf" + text.encode(),
+        "utf-16": text.encode("utf-16"),
+        "crlf": text.replace("\n", "\r\n").replace('@\r\nz"', '@\nz"'),
+        "semicolon": text.replace(",", ";").replace("; @", ", @"),
+        "reordered": "size,id,at,paid,mail,price\nS,1,2026-01-01T10:00:00Z,true,a@b.c,1.5\nM,2,2026-01-01 12:30,false,,\n"
+        'S,3,2026-01-01T10:00:00+02:00,NA,"ä ""x"", @\nz",3\n',
+        "no newline at the end": text.rstrip("\n"),
+        "parquet": as_parquet(tmp_path),
+        "json": as_json(),
+        "json.gz": gzip.compress(as_json().encode()),
+    }[form]
+    record = house.send(content)
+    assert record.status == "accepted", record.reasons
+    assert (record.rows, record.accepted_rows, record.quarantined_rows, record.quarantine) == (3, 3, 0, None)
+    assert record.staged is not None
+    assert house.rows(record.staged.key, STAGED) == EXPECTED
+    source = house.rows(record.staged.key, "SELECT DISTINCT _source FROM read_parquet(?)")
+    assert source == [(record.source.sha256,)]
+
+
+def test_a_bad_row_is_quarantined_with_its_reasons_and_the_others_go_on(house: House) -> None:
+    bad = (
+        "x,2026-01-01,1,a@b,S,true\n"  # no integer
+        "11,yesterday,1,a@b,S,true\n"  # no time
+        "12,2026-01-01,1e9,a@b,S,true\n"  # out of range
+        "13,2026-01-01,1,secret.person,S,true\n"  # pattern
+        "14,2026-01-01,1,a@b,XL,true\n"  # not allowed
+        "15,2026-01-01,,a@b,S,true\n"  # rule
+        "1,2026-01-01,1,a@b,S,true\n"  # key of row 1
+        "16.5,2026-01-01,inf,a@b,,maybe\n"  # four things at once
+        "17,2026-01-01,1\n"  # too few fields
+        "18,2026-01-01,1,a@b,S,true,more\n"  # too many
+    )
+    rows = "".join(f"{number},2026-01-02,1,,S,\n" for number in range(20, 30))
+    record = house.send(HEADER + GOOD + bad + rows)
+    assert record.status == "accepted", record.reasons
+    assert (record.rows, record.accepted_rows, record.quarantined_rows) == (23, 13, 10)
+    assert record.staged is not None and record.quarantine is not None
+    assert {rule.rule: rule.failed_rows for rule in record.rules} == {
+        "id.type": 2, "at.type": 1, "price.type": 1, "price.range": 1, "mail.pattern": 1, "size.not_null": 1, "size.allowed": 1,
+        "paid.type": 1, "unique_key": 1, "paid_has_price": 1, "well_formed": 2,
+    }  # fmt: skip
+    kept = house.rows(record.quarantine.key, "SELECT _source_row, _line, _reasons, id, mail FROM read_parquet(?)")
+    assert kept[0] == (4, None, ["id.type"], "x", "a@b")
+    assert kept[7][2] == ["id.type", "price.type", "size.not_null", "paid.type"]
+    assert [(line, reasons) for _, line, reasons, *_ in kept[8:]] == [
+        (13, ["well_formed: missing columns"]),
+        (14, ["well_formed: too many columns"]),
+    ]
+    assert "secret.person" in [row[4] for row in kept]
+
+
+def test_reports_name_rows_but_never_personal_values(house: House) -> None:
+    record = house.send(HEADER + GOOD + "4,2026-01-01,2000,secret.person,S,true\n")
+    report = house.lake.get(record.report.key).decode()
+    rules = {rule.rule: rule for rule in record.rules}
+    assert rules["mail.pattern"].examples == ["row 4"]
+    assert rules["price.range"].examples == ["row 4: '2000'"]
+    assert "secret.person" not in report and "secret.person" not in record.model_dump_json()
+    assert json.loads(report)["rules"] == [rule.model_dump() for rule in record.rules]
+
+
+def test_rule_levels_decide_between_warning_quarantine_and_rejection(tmp_path: Path) -> None:
+    broken = HEADER + GOOD + "4,2026-01-01,,,S,true\n"
+    outcome = {}
+    for level in ("warn", "quarantine", "fail"):
+        record = House(tmp_path / level, project(tmp_path, level=level)).send(broken)
+        outcome[level] = (record.status, record.accepted_rows, record.quarantined_rows)
+    assert outcome == {"warn": ("accepted", 4, 0), "quarantine": ("accepted", 3, 1), "fail": ("rejected", 0, 1)}
+
+
+def test_too_large_a_share_of_bad_rows_rejects_the_file(house: House) -> None:
+    record = house.send(HEADER + "1,2026-01-01,1,,S,\nx,2026-01-01,1,,S,\ny,2026-01-01,1,,S,\n")
+    assert (record.status, record.staged) == ("rejected", None)
+    assert "2 of 3 rows (66.7%) would be quarantined, more than max_quarantined = 50.0%" in record.reasons
+    assert record.quarantine is not None
+    assert house.lake.list("staging/") == []
+
+
+def test_missing_repeated_and_unknown_columns_are_named(house: House) -> None:
+    missing = house.send("id,at,Price,mail,paid\n1,2026-01-01,1,,\n")
+    assert missing.status == "rejected"
+    assert missing.reasons == ["column 'price' is missing (the file has 'Price'); column 'size' is missing"]
+    repeated = house.send("id,id,at,price,mail,size,paid\n1,1,2026-01-01,1,,S,\n")
+    assert repeated.reasons == ["column 'id' appears more than once"]
+    unknown = house.send("extra," + HEADER + "q,1,2026-01-01,1,,S,\n")
+    assert unknown.status == "accepted"
+    assert unknown.reasons == ["column 'extra' is not in the project and was dropped"]
+
+
+HOSTILE: dict[str, tuple[bytes, str]] = {
+    "nothing": (b"", r"empty \(0 bytes\)"),
+    "white space": (b" \n\n \n", "white space"),
+    "byte order mark alone": (b"\xef\xbb\xbf", "white space"),
+    "header only": (HEADER.encode(), "no rows, only a header"),
+    "another header": (b"a,b\n1,2\n", "names no column of the dataset"),
+    "random bytes": (bytes(range(256)) * 50, "is not UTF-8|binary"),
+    "NUL bytes": (HEADER.encode() + b"1\x00,2\n", "NUL byte"),
+    "latin-1": (HEADER.encode() + "1,2026-01-01,1,é@b,S,\n".encode("latin-1"), "byte 0xE9 near line 2 is not UTF-8"),
+    "half a UTF-16 character": (b"\xff\xfea", "is not UTF-16"),
+    "zip": (b"PK\x03\x04....", "zip archive"),
+    "damaged gzip": (gzip.compress(HEADER.encode() * 100)[:60], "gzip file is damaged"),
+    "gzip of nothing": (gzip.compress(b""), "empty"),
+    "gzip twice": (gzip.compress(gzip.compress(b"x")), "packed twice"),
+    "damaged parquet": (b"PAR1" + b"\0" * 100 + b"PAR1", "cannot be read as PARQUET"),
+    "short parquet": (b"PAR1", "cannot be read as PARQUET"),
+    "JSON array": (b'[{"id": 1}]', "one JSON object a line"),
+    "broken JSON": (b'{"id": 1,\n"at"\n', "column 'id' is missing"),
+    "open quote": (
+        (HEADER + GOOD + '4,2026-01-01,1,"a@b,S,\n' + "5,2026-01-01,1,,S,\n" * 9).encode(),
+        "quote opened near line 5 swallows",
+    ),
+    "endless line": (HEADER.encode() + b"1" * 20_000_000, "none of 1 rows is acceptable"),
+    "endless header": (b"id," + b"x" * 2_000_000, "first line is longer"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_files_are_rejected_with_a_reason_and_nothing_is_staged(house: House, name: str) -> None:
+    content, reason = HOSTILE[name]
+    record = house.send(content)
+    assert (record.status, record.staged) == ("rejected", None)
+    assert len(record.reasons) == 1
+    assert re.search(reason, record.reasons[0]), record.reasons
+    assert json.loads(house.lake.get(record.report.key))["reasons"] == record.reasons
+    assert house.lake.list("staging/") == []
+
+
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [
+        ("alone.csv", "not of the form <project>/<dataset>/<file>"),
+        ("shop/orders/", "not of the form"),
+        ("bakery/orders/a.csv", "no project 'bakery'; known: shop"),
+        ("shop/sales/a.csv", "project 'shop' has no dataset 'sales'; known: orders"),
+    ],
+)
+def test_a_file_that_belongs_nowhere_is_rejected(tmp_path: Path, key: str, reason: str) -> None:
+    class Anything(FolderStore):
+        def download(self, key: str, path: Path, *, version_id: str | None = None) -> object:  # type: ignore[override]
+            path.write_bytes(b"x")
+            return self.put("elsewhere", b"x")
+
+    definition = project(tmp_path)
+    lake = FolderStore(tmp_path / "lake")
+    validate = Validate(landing=Anything(tmp_path / "landing"), lake=lake, projects={"shop": definition})
+    record = validate(ValidationRequest(bucket="landing", key=key))
+    assert record.status == "rejected" and reason in record.reasons[0]
+    assert lake.list("reports/unattributed/") == [record.report.key]
+
+
+def test_an_object_that_is_gone_is_not_found(house: House) -> None:
+    with pytest.raises(NotFound):
+        house.validate(ValidationRequest(bucket="landing", key="shop/orders/gone"))
+
+
+def test_a_repeat_writes_the_same_objects_and_answers_the_same_record(house: House) -> None:
+    content = HEADER + GOOD + "x,2026-01-01,1,,S,\n"
+    first = house.send(content)
+    objects = {key: house.lake.get(key) for key in house.lake.list("")}
+    assert house.send(content) == first
+    assert {key: house.lake.get(key) for key in house.lake.list("")} == objects
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        ('sql = "NOT paid', 'sql = "NOT payed', "datasets.orders.rules.0.sql"),
+        ('pattern = "@"', 'pattern = "(?<=a)@"', "datasets.orders.columns.mail.pattern"),
+    ],
+)
+def test_a_rule_or_pattern_that_is_not_sql_is_the_projects_fault(tmp_path: Path, old: str, new: str, key: str) -> None:
+    house = House(tmp_path, project(tmp_path, TOML.replace(old, new)))
+    with pytest.raises(BadProject, match=key) as caught:
+        house.send(HEADER + GOOD)
+    assert caught.value.key == key and caught.value.file == "projects/shop/project.toml"
