@@ -50,7 +50,12 @@ def graph(project: Project, *, bias: float = 0.0) -> tuple[bytes, dict[str, Any]
         helper.make_tensor("one", TensorProto.FLOAT, [1], [1]),
     ]
     constants.append(helper.make_tensor("half", TensorProto.FLOAT, [1], [0.5]))
-    nodes = [helper.make_node("Add", [first, "bias"], ["z"])]
+    constants.append(helper.make_tensor("zero", TensorProto.FLOAT, [1], [0]))
+    nodes = [
+        helper.make_node("IsNaN", [first], ["missing"]),
+        helper.make_node("Where", ["missing", "zero", first], ["x"]),
+        helper.make_node("Add", ["x", "bias"], ["z"]),
+    ]
     outputs = [helper.make_tensor_value_info("scores", TensorProto.FLOAT, [None, None])]
     classes: list[str] | None = None
     if project.task == "regression":
