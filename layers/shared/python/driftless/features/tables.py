@@ -49,10 +49,11 @@ def _load_one(connection: Any, name: str, dataset: Dataset, paths: list[str]) ->
         for column, definition in dataset.columns.items()
     )
     keys = ", ".join(quoted(column) for column in dataset.key)
-    order = ", ".join(f"WHEN {literal(path)} THEN {position}" for position, path in enumerate(paths))
+    order = ", ".join(f"({literal(path)}, {position})" for position, path in enumerate(paths))
     connection.execute(
         f"CREATE TABLE {rows_table(name)} AS SELECT * EXCLUDE (_file, _row) FROM ("
-        f"SELECT {wanted}, CASE filename {order} END AS _file, file_row_number AS _row FROM {reader}) "
+        f"SELECT {wanted}, _file, file_row_number AS _row FROM {reader} "
+        f"JOIN (VALUES {order}) AS files(_path, _file) ON filename = _path) "
         f"QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY _file DESC, _row DESC) = 1 "
         f"ORDER BY {quoted(dataset.event_time)}, {keys}"
     )
