@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import time
 
+from rich.markup import escape
+
 from cli.console import JsonOption, Output, seconds
 from cli.failures import Failure
 from local_cloud import lifecycle
+from local_cloud.deploy import DeployError, Deployment, deploy
+
+LAST_WORDS = 8
 
 
 def up(as_json: JsonOption = False) -> None:
@@ -16,11 +21,11 @@ def up(as_json: JsonOption = False) -> None:
     """
     out = Output(as_json)
     began = time.monotonic()
-    endpoint = start_and_deploy(out)
+    endpoint, deployment = start_and_deploy(out)
     took = time.monotonic() - began
     out.say(f"deployed at {endpoint} in {seconds(took)}; `driftless status` shows every part")
     if as_json:
-        out.document({"endpoint": endpoint, "seconds": round(took, 1)})
+        out.document({"endpoint": endpoint, "synthesised": deployment.synthesised, "seconds": round(took, 1)})
 
 
 def down(as_json: JsonOption = False) -> None:
@@ -29,10 +34,29 @@ def down(as_json: JsonOption = False) -> None:
     Example: [bold]driftless down[/bold]
     """
     out = Output(as_json)
-    try:
-        was_running = lifecycle.down()
-    except lifecycle.CloudError as error:
-        raise Failure("embedded cloud", str(error), "stop that process by hand") from error
+    was_running = lifecycle.down()
     out.say("stopped" if was_running else "it was not running")
     if as_json:
         out.document({"stopped": was_running})
+
+
+def start_and_deploy(out: Output) -> tuple[str, Deployment]:
+    """Make sure that a cloud answers and that it holds what the checkout says; the endpoint, and what deploying it took.
+
+    Raises
+    ------
+    Failure
+        Naming the CDK step that failed and its last words.
+    """
+    with out.progress.status("starting the embedded cloud") as spinner:
+        cloud = lifecycle.up()
+
+        def show(line: str) -> None:
+            spinner.update(f"deploying: {escape(line.strip()[:100])}")
+
+        try:
+            deployment = deploy(endpoint=cloud.endpoint, progress=show)
+        except DeployError as error:
+            last = "\n".join(error.tail.strip().splitlines()[-LAST_WORDS:])
+            raise Failure(f"cdk {error.step}", last, f"read {error.log}, correct the cause, then run it again") from error
+    return cloud.endpoint, deployment

@@ -222,18 +222,15 @@ def ingestion_of(platform: Platform, key: str, version_id: str | None, since: da
     return None
 
 
-_FINISHED: dict[str, dict[str, Any]] = {}
-
-
 def _described(platform: Platform, summary: dict[str, Any]) -> dict[str, Any]:
     """DescribeExecution, remembered once an execution has ended."""
     arn = summary["executionArn"]
-    if arn not in _FINISHED:
+    if arn not in platform.finished_executions:
         facts = executions.described(platform, arn) or summary
         if facts["status"] == executions.RUNNING:
             return facts
-        _FINISHED[arn] = facts
-    return _FINISHED[arn]
+        platform.finished_executions[arn] = facts
+    return platform.finished_executions[arn]
 
 
 def _read(file: Pushed, facts: dict[str, Any]) -> Ingested:

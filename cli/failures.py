@@ -17,6 +17,7 @@ from botocore.exceptions import (
 )
 
 from driftless.errors import BadProject, DriftlessError, RetryableError
+from local_cloud.lifecycle import CloudError
 
 
 class Failure(Exception):
@@ -38,7 +39,7 @@ class Failure(Exception):
 
 
 # Everything explain() has words for; anything else is a programming error and shows its traceback.
-EXPECTED = (Failure, DriftlessError, BotoCoreError, ClientError, httpx.HTTPError, FileNotFoundError, PermissionError)
+EXPECTED = (Failure, CloudError, DriftlessError, BotoCoreError, ClientError, httpx.HTTPError, FileNotFoundError, PermissionError)
 
 NEXT_STEPS = {
     "NotEnoughData": "push more data (`driftless data push`), or lower the minimum in project.toml",
@@ -66,6 +67,8 @@ def explain(error: BaseException) -> Failure:
     """Put an expected error into words."""
     if isinstance(error, Failure):
         return error
+    if isinstance(error, CloudError):
+        return Failure("embedded cloud", str(error), "act on it, then `driftless up`")
     if isinstance(error, BadProject):
         return Failure("project definition", str(error), "correct it; nothing was sent or deployed")
     if isinstance(error, DriftlessError):

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import getpass
 import json
-from collections.abc import Callable
 from typing import Annotated
 
 import typer
 from rich.markdown import Markdown
 
 from cli.console import JsonOption, Output, ProjectArgument, StageOption, coloured, number, table
-from cli.platform import Platform, connect, read_project
-from driftless.errors import IllegalMove
+from cli.platform import connect, read_project
+from driftless import deploy
 from driftless.records import Endpoint
 
 app = typer.Typer(help="Model versions and who serves.", no_args_is_help=True)
@@ -85,8 +84,7 @@ def promote(
     """
     read_project(project)
     platform = connect(stage)
-    platform.registry.version(project, version)
-    _move(platform, Output(as_json), project, lambda endpoint: promoted(endpoint, version), "promote")
+    _tell(Output(as_json), deploy.promote(platform.registry, platform.store("artifacts"), project, version, _actor()))
 
 
 @app.command()
@@ -96,7 +94,8 @@ def rollback(project: ProjectArgument, stage: StageOption = "local", as_json: Js
     Example: [bold]driftless models rollback flights[/bold]
     """
     read_project(project)
-    _move(connect(stage), Output(as_json), project, rolled_back, "rollback")
+    platform = connect(stage)
+    _tell(Output(as_json), deploy.rollback(platform.registry, platform.store("artifacts"), project, _actor()))
 
 
 def role(endpoint: Endpoint, version: int) -> str:
@@ -108,42 +107,15 @@ def role(endpoint: Endpoint, version: int) -> str:
     return "previous" if version == endpoint.previous_champion else ""
 
 
-def promoted(endpoint: Endpoint, version: int) -> Endpoint:
-    """The endpoint with this version as its only champion."""
-    if endpoint.champion == version and endpoint.challenger is None:
-        return endpoint
-    previous = endpoint.previous_champion if endpoint.champion == version else endpoint.champion
-    moved = {"champion": version, "previous_champion": previous, "challenger": None, "challenger_weight": 0.0}
-    return endpoint.model_copy(update=moved)
-
-
-def rolled_back(endpoint: Endpoint) -> Endpoint:
-    """The endpoint with its previous champion back.
-
-    Raises
-    ------
-    IllegalMove
-        When there is none.
-    """
-    if endpoint.previous_champion is None:
-        raise IllegalMove(f"{endpoint.project} has no previous champion to go back to")
-    moved = {
-        "champion": endpoint.previous_champion,
-        "previous_champion": endpoint.champion,
-        "challenger": None,
-        "challenger_weight": 0.0,
-    }
-    return endpoint.model_copy(update=moved)
-
-
-def _move(platform: Platform, out: Output, project: str, decide: Callable[[Endpoint], Endpoint], action: str) -> None:
-    """Move the endpoint in the registry, then publish the copy that serving reads; repeating it publishes again."""
-    after = platform.registry.move_endpoint(project, decide, actor=f"cli/{getpass.getuser()}", action=action)
-    platform.store("artifacts").put(
-        f"serving/{project}/endpoint.json", after.model_dump_json().encode(), content_type="application/json"
-    )
+def _tell(out: Output, after: Endpoint) -> None:
     if out.as_json:
         out.document(after)
     else:
-        refresh = read_project(project).serving.refresh_seconds
-        out.show(f"champion of {project} is version {after.champion} (revision {after.revision}); served within {refresh:g} s")
+        refresh = read_project(after.project).serving.refresh_seconds
+        out.show(
+            f"champion of {after.project} is version {after.champion} (revision {after.revision}); served within {refresh:g} s"
+        )
+
+
+def _actor() -> str:
+    return f"cli/{getpass.getuser()}"

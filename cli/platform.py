@@ -42,6 +42,8 @@ class Platform:
     def __init__(self, stage: str, session: Any, endpoint: str | None) -> None:
         self.stage, self.session, self.endpoint = stage, session, endpoint
         self._clients: dict[str, Any] = {}
+        # What an execution was when it had ended: it never changes again, so it is asked for once.
+        self.finished_executions: dict[str, dict[str, Any]] = {}
 
     def client(self, service: str) -> Any:
         """A boto3 client, opened once."""

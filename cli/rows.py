@@ -12,8 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
 from cli.failures import Failure
 from driftless.project import Project
 
@@ -42,6 +40,9 @@ def read_rows(path: Path) -> tuple[list[str], Iterator[dict[str, Any]]]:
     reader = READERS.get(suffixes[-1] if suffixes else "")
     if reader is None:
         raise Failure("arguments", f"{path.name} is of no known kind", f"use one of {', '.join(READERS)}")
+    # A third of a second that only commands with a file of rows need to spend.
+    import duckdb
+
     connection = duckdb.connect()
     connection.execute("SET preserve_insertion_order = true")
     try:

@@ -1,0 +1,70 @@
+"""``python -m cli.demo``: the whole loop on real flights; exit code 0 only when every step truly happened."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+
+from cli.console import Output, report_failure
+from cli.demo import summary
+from cli.demo.flights import CACHE, Month
+from cli.demo.story import HISTORY, Story
+from cli.failures import EXPECTED, explain
+from local_cloud import lifecycle
+from local_cloud.state import DEFAULT_FOLDER
+
+DEFAULT_MONTHS = "5,6,7,8"
+EXIT_INTERRUPTED = 130
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the demo; its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m cli.demo", description="the whole loop on real flights of 2013")
+    parser.add_argument(
+        "--months", type=parse_months, default=DEFAULT_MONTHS, help=f"months to serve, at most (default: {DEFAULT_MONTHS})"
+    )
+    parser.add_argument("--fresh", action="store_true", help="delete what the embedded cloud holds, then start over")
+    options = parser.parse_args(arguments)
+    out = Output(as_json=False)
+    try:
+        if options.fresh:
+            forget()
+        platform, journal, outcome = Story(out, options.months).tell()
+        summary.show(out, platform, journal, outcome)
+    except EXPECTED as error:
+        report_failure(explain(error), as_json=False)
+        return 1
+    except KeyboardInterrupt:
+        out.say("\nInterrupted. `make demo` goes on from here.")
+        return EXIT_INTERRUPTED
+    return 0
+
+
+def parse_months(text: str) -> tuple[Month, ...]:
+    """``5,6,7`` as months after the history the first model learns from.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        When it is no ascending list of such months.
+    """
+    first = HISTORY[-1].number + 1
+    try:
+        numbers = [int(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if not numbers or numbers != list(range(first, first + len(numbers))) or numbers[-1] > 12:
+        raise argparse.ArgumentTypeError(f"write consecutive months from {first} to 12, for example {DEFAULT_MONTHS}")
+    return tuple(Month(number) for number in numbers)
+
+
+def forget() -> None:
+    """Stop the embedded cloud and delete everything it kept; a cloud of yours (AWS_ENDPOINT_URL) is not touched."""
+    lifecycle.down()
+    for folder in (DEFAULT_FOLDER, CACHE):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,128 @@
+"""The closing table. Every figure is read back from the deployed services, by the names the story hands over."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.table import Table
+
+from cli import executions, health
+from cli.console import Output, coloured, number, seconds, table
+from cli.demo import loop
+from cli.demo.flights import DATASETS
+from cli.demo.journal import Journal
+from cli.demo.story import FIRST_RUN, PROJECT, Outcome, monitor_name
+from cli.executions import Execution
+from cli.monitor import LEVELS, find_record
+from cli.platform import Platform
+from cli.train import section
+
+
+def show(out: Output, platform: Platform, journal: Journal, outcome: Outcome) -> None:
+    """Print the summary."""
+    first = executions.read(platform, executions.execution_arn(platform.machine("train_and_deploy"), FIRST_RUN))
+    retraining = executions.read(platform, outcome.retraining_arn) if outcome.retraining_arn else None
+    out.show("")
+    out.show(what_ran(platform, journal, outcome, first, retraining))
+    out.show("")
+    out.show(months(platform, journal, outcome))
+    if retraining is not None:
+        out.show("")
+        out.show(verdicts(retraining))
+    out.show("")
+    out.show(where(platform))
+    out.show("")
+    out.show(next_steps(platform))
+
+
+def what_ran(platform: Platform, journal: Journal, outcome: Outcome, first: Execution, retraining: Execution | None) -> Table:
+    """Each part of the loop, what came out of it, and how long the service says it took."""
+    found = health.stacks(platform)
+    count = sum(len(health.resources(platform, stack["StackName"])) for stack in found)
+    rows: list[tuple[Any, ...]] = [("deploy", f"{len(found)} stacks, {count} resources", "")]
+    for dataset in DATASETS:
+        ingests = platform.registry.ingests(PROJECT, dataset)
+        kept, aside = sum(i["rows"] for i in ingests), sum(i["quarantined_rows"] for i in ingests)
+        rows.append((f"ingest {dataset}", f"{len(ingests)} files, {kept} rows, {aside} quarantined", ""))
+    rows.append((f"train {first.name}", _verdict(first), seconds(first.seconds)))
+    for month in outcome.months:
+        there = journal.kept(month)
+        if there is not None:
+            took = (there.last - there.first).total_seconds()
+            versions = ", ".join(map(str, there.versions))
+            what = f"{there.predictions} predictions in {there.requests} requests by version {versions}"
+            rows.append((f"serve {month}", f"{what}, median {there.latency_ms:.1f} ms", seconds(took)))
+        judged = executions.read(platform, executions.execution_arn(platform.machine("monitor"), monitor_name(month)))
+        record = find_record(judged.output)
+        levels = f"drift {coloured(*LEVELS[record.drift_level])}, harm {coloured(*LEVELS[record.harm_level])}"
+        rows.append((f"monitor {month}", f"{levels} on {record.labels} labels", seconds(judged.seconds)))
+    alarm = loop.harm_alarm(platform, PROJECT)
+    rows.append(("alarm", f"{alarm.name}: now {alarm.state}", ""))
+    for decision in reversed(platform.registry.retrains(PROJECT)):
+        answer = f"retrain as {decision.run_id}" if decision.retrain else "no retraining: " + "; ".join(decision.reasons)
+        rows.append((f"governor, {decision.reason}", answer, ""))
+    if retraining is not None:
+        rows.append((f"retrain {retraining.name}", _verdict(retraining), seconds(retraining.seconds)))
+    return table("What ran", ("what", "result", "took"), rows)
+
+
+def _verdict(run: Execution) -> str:
+    decision = section(run, "evaluation").get("decision", "unknown")
+    shown = {"promote": "promoted by the gate", "refuse": "refused by the gate"}.get(decision, decision)
+    return f"version {section(run, 'version').get('version')} {coloured(shown, 'ok' if decision == 'promote' else 'warn')}"
+
+
+def months(platform: Platform, journal: Journal, outcome: Outcome) -> Table:
+    """The served metrics month by month, and who served."""
+    rows = []
+    for month in outcome.months:
+        judged = executions.read(platform, executions.execution_arn(platform.machine("monitor"), monitor_name(month)))
+        record = find_record(judged.output)
+        there = journal.kept(month)
+        versions = ", ".join(map(str, there.versions)) if there else "–"
+        cells = [
+            f"{number(value, 3)} ({number(record.reference_metrics.get(name), 3)})"
+            for name, value in sorted(record.metrics.items())
+        ]
+        rows.append((str(month), versions, *cells))
+    names = sorted(record.metrics) if outcome.months else []
+    return table("Served metrics (in brackets: expected from the hold-out)", ("month", "version", *names), rows)
+
+
+def verdicts(run: Execution) -> Table:
+    """Challenger and champion on the hold-out of the retraining."""
+    evaluation = section(run, "evaluation")
+    challenger, champion = evaluation["metrics"], evaluation.get("champion_metrics") or {}
+    rows = [(name, number(value), number(champion.get(name))) for name, value in challenger.items()]
+    rows += [
+        ("gate " + gate["gate"], coloured("passed", "ok") if gate["passed"] else coloured("failed", "warn"), gate["reason"])
+        for gate in evaluation["gates"]
+    ]
+    return table("Retraining: the hold-out's verdict", ("metric", "challenger", "champion"), rows)
+
+
+def where(platform: Platform) -> Table:
+    """Addresses."""
+    url = platform.api_url
+    rows = [
+        ("API", url),
+        ("API description", f"{url}/openapi.json and {url}/docs"),
+        ("endpoint", platform.place),
+        ("lake", f"s3://{platform.parameter('buckets/lake')}"),
+        ("models", f"s3://{platform.parameter('buckets/artifacts')}/models/{PROJECT}/"),
+        ("champion", f"version {platform.registry.endpoint(PROJECT).champion}"),
+    ]
+    return table("Where", ("what", "where"), rows)
+
+
+def next_steps(platform: Platform) -> Table:
+    """What to type now."""
+    champion = platform.registry.endpoint(PROJECT).champion
+    rows = [
+        (".venv/bin/driftless status", "every deployed part and its health"),
+        (f".venv/bin/driftless models show {PROJECT} {champion}", "model card and lineage of the champion"),
+        (f".venv/bin/driftless pipelines show {FIRST_RUN}", "the stages of the first run"),
+        (".venv/bin/driftless logs inference", "what the API's function says"),
+        ("make down", "stop the embedded cloud; `make up` brings it back as it was"),
+    ]
+    return table("Next", ("type", "to see"), rows)
