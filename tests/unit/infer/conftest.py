@@ -52,6 +52,7 @@ class Served:
     written: list[str] = field(default_factory=list)
     reports: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     application: Any = None
+    sink: Callable[[str], object] | None = None
 
     def call(self, method: str, path: str, body: Any = None, **extra: Any) -> tuple[int, Any, dict[str, str]]:
         """Status, parsed body and headers (lower case) of one event; ``body`` may be text or what becomes JSON."""
@@ -64,6 +65,13 @@ class Served:
 
     def predict(self, *records: dict[str, Any]) -> tuple[int, Any, dict[str, str]]:
         return self.call("POST", f"/{self.project.name}/predictions", {"records": list(records)})
+
+    def write(self, text: str) -> None:
+        (self.sink or self.written.append)(text)
+
+    def redirect(self, sink: Callable[[str], object]) -> None:
+        """Send what the journal writes elsewhere from now on."""
+        self.sink = sink
 
     def lines(self, kind: str | None = "prediction") -> list[dict[str, Any]]:
         """Journal lines of one kind (None: metric lines), each write ending in a line break."""
@@ -89,7 +97,7 @@ def serve() -> Serve:
             monotonic=lambda: served.seconds[0],
             report=lambda name, facts: served.reports.append((name, facts)),
         )
-        journal = Journal(project, stage="test", write=served.written.append)
+        journal = Journal(project, stage="test", write=served.write)
         predictor = Predict(project, champions=champions, journal=journal, clock=lambda: NOW)
         numbers = count(1)
         api = Api(predictors={project.name: predictor}, new_request_id=lambda: f"request-{next(numbers)}", version="1")
