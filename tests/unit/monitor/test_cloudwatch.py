@@ -1,0 +1,53 @@
+"""The MetricSink on CloudWatch, against moto."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from driftless.adapters.cloudwatch import CloudWatchMetrics
+
+HERE = {"Stage": "test", "Project": "demo"}
+
+
+@pytest.fixture
+def metrics(monkeypatch: pytest.MonkeyPatch) -> Iterator[CloudWatchMetrics]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    with mock_aws():
+        yield CloudWatchMetrics("Driftless", client=boto3.client("cloudwatch", region_name="eu-west-1"))
+
+
+def total(metrics: CloudWatchMetrics, name: str, dimensions: dict[str, str]) -> float:
+    now = datetime.now(UTC)
+    return metrics.total(name, dimensions, now - timedelta(minutes=5), now + timedelta(minutes=5))
+
+
+def test_what_is_published_adds_up_by_name_and_dimensions(metrics: CloudWatchMetrics) -> None:
+    metrics.publish({"Predictions": 3, "Errors": 1}, HERE)
+    metrics.publish({"Predictions": 4}, HERE)
+    metrics.publish({"Predictions": 100}, {"Stage": "test", "Project": "other"})
+    assert total(metrics, "Predictions", HERE) == 7
+    assert total(metrics, "Errors", HERE) == 1
+
+
+def test_what_was_never_published_is_nothing(metrics: CloudWatchMetrics) -> None:
+    assert total(metrics, "Predictions", HERE) == 0.0
+
+
+def test_only_the_interval_counts(metrics: CloudWatchMetrics) -> None:
+    metrics.publish({"Predictions": 3}, HERE)
+    now = datetime.now(UTC)
+    assert metrics.total("Predictions", HERE, now - timedelta(hours=2), now - timedelta(hours=1)) == 0.0
+
+
+def test_values_that_are_no_numbers_are_left_out(metrics: CloudWatchMetrics) -> None:
+    metrics.publish({"PrimaryMetric": float("nan"), "Predictions": 1}, HERE)
+    metrics.publish({"PrimaryMetric": float("inf")}, HERE)
+    assert total(metrics, "Predictions", HERE) == 1
+    assert total(metrics, "PrimaryMetric", HERE) == 0.0
