@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import logging
 import threading
 import time
 from collections import defaultdict
@@ -19,6 +20,8 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from local_cloud import emulator
+
+_log = logging.getLogger("local_cloud.durability")
 
 _TICK = 0.5  # seconds between two looks at what has changed
 _STACK_TICK = 2.0  # seconds between two snapshots of everything while a stack operation runs
@@ -67,6 +70,8 @@ class Snapshots:
         self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
         self._marked: set[str] = set()
         self._everything = False
+        self._seen_executions: list[tuple[str, str, int]] = []
+        self._saved_all = 0.0
         self._digests: dict[int, tuple[bytes, str]] = {}
 
     def install(self) -> None:
@@ -127,23 +132,28 @@ class Snapshots:
             self._marked.update(_STATE_KEYS.get(signing_name, (signing_name,)))
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
-        last = 0.0
-        executions: list[tuple[str, str, int]] = []
         while True:
             time.sleep(_TICK)
-            if executions != (now := self._executions()):
-                executions = now
-                self._marked.add("stepfunctions")
-            busy = self._stack_under_way()
-            if self._everything and (not busy or time.monotonic() - last > _STACK_TICK):
-                self._everything = busy
-                self._marked.clear()
-                asyncio.run_coroutine_threadsafe(self._save_tables(), loop).result()
-                self.save_everything()
-                last = time.monotonic()
-            marked, self._marked = self._marked, set()
-            for name in marked:
-                self.save(name)
+            try:
+                self._save_what_changed(loop)
+            except (OSError, TypeError, ValueError, RuntimeError, LookupError, AttributeError):
+                _log.exception("the control plane could not be saved; what changed is tried again with the next change")
+
+    def _save_what_changed(self, loop: asyncio.AbstractEventLoop) -> None:
+        executions = self._executions()
+        if executions != self._seen_executions:
+            self._seen_executions = executions
+            self._marked.add("stepfunctions")
+        busy = self._stack_under_way()
+        if self._everything and (not busy or time.monotonic() - self._saved_all > _STACK_TICK):
+            self._everything = busy
+            self._marked.clear()
+            asyncio.run_coroutine_threadsafe(self._save_tables(), loop).result()
+            self.save_everything()
+            self._saved_all = time.monotonic()
+        marked, self._marked = self._marked, set()
+        for name in marked:
+            self.save(name)
 
     async def _save_tables(self) -> None:
         self.save("dynamodb")

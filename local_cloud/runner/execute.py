@@ -59,7 +59,7 @@ class Runner:
             function_arn=config["FunctionArn"],
             trace_id=self._lambda._xray_trace_id_for_invocation(config),
         )
-        sandbox = self._pool.acquire(key, fingerprint, lambda: Sandbox(config, self._code(record, region)))
+        sandbox = self._pool.acquire(key, fingerprint, lambda: Sandbox(config, lambda: self._code(record, region)))
         try:
             began_ms = int(time.time() * 1000)
             outcome = sandbox.invoke(invocation)

@@ -6,6 +6,7 @@ environment, before the caller has its answer: whoever reads the logs after an i
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Mapping
@@ -26,9 +27,17 @@ def compose(config: Mapping[str, Any], sandbox: Sandbox, outcome: Outcome, reque
     if outcome.status == "timeout":
         moment = datetime.fromtimestamp(now / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{now % 1000:03d}Z"
         events.append(LogEvent(now, f"{moment} {request_id} Task timed out after {sandbox.timeout:.2f} seconds"))
+    if outcome.status == "error":
+        events.append(LogEvent(now, _platform_error(outcome)))
     events.append(LogEvent(now, f"END RequestId: {request_id}"))
     events.append(LogEvent(now, _report_line(sandbox, outcome, request_id)))
     return events
+
+
+def _platform_error(outcome: Outcome) -> str:
+    """Say, as the platform does, why the process is gone: the message, then the error's name."""
+    record = json.loads(outcome.answer)
+    return f"{record['errorMessage']}\n{record['errorType']}"
 
 
 def _report_line(sandbox: Sandbox, outcome: Outcome, request_id: str) -> str:

@@ -67,11 +67,11 @@ class Sandbox:
     ----------
     config : mapping
         The function's configuration as Lambda describes it.
-    code : Code
-        Its files and its environment.
+    code : callable
+        Lays out its files when the process is first started, and says where they are.
     """
 
-    def __init__(self, config: Mapping[str, Any], code: Code) -> None:
+    def __init__(self, config: Mapping[str, Any], code: Callable[[], Code]) -> None:
         self.memory_mb = int(config.get("MemorySize", 128))
         self.timeout = float(config.get("Timeout", 3))
         self.log_stream = "{:%Y/%m/%d}/[{}]{}".format(datetime.now(UTC), config.get("Version", "$LATEST"), uuid.uuid4().hex)
@@ -94,6 +94,7 @@ class Sandbox:
         init_ms = None
         if not self.alive:
             self.close()
+            self._code()  # unpacking is not part of the initialisation that is measured
             began = time.monotonic()
             failure = self._initialise()
             init_ms = (time.monotonic() - began) * 1000
@@ -133,8 +134,9 @@ class Sandbox:
 
     def _initialise(self) -> bytes | None:
         """Start the process and wait for its first poll; return the error record if it never gets there."""
+        code = self._code()
         for limit in (_INIT_LIMIT, self.timeout):
-            self._start()
+            self._start(code)
             api, process = self._api, self._process
             assert api is not None and process is not None and self._memory is not None
             deadline = time.monotonic() + limit
@@ -151,18 +153,18 @@ class Sandbox:
             self.close()
         return error_payload("Sandbox.Timedout", f"Error: Task timed out after {self.timeout:.2f} seconds")
 
-    def _start(self) -> None:
+    def _start(self, code: Code) -> None:
         self._api = RuntimeApi()
         self._temporary = Path(tempfile.mkdtemp(prefix="driftless-function-"))
-        environment = self._code.environment(self._api.address, self.log_stream, self._temporary)
+        environment = code.environment(self._api.address, self.log_stream, self._temporary)
         reading, writing = os.pipe()
         environment["_LAMBDA_TELEMETRY_LOG_FD"] = "1"
         command = [_PYTHON, "-S", "-P", "-s", "-X", "utf8", str(_BOOTSTRAP), str(os.getpid())]
         try:
             self._process = _starter.submit(
                 subprocess.Popen,
-                [*command, str(self._code.runtime), str(self._code.opt)],
-                cwd=self._code.task_root,
+                [*command, str(code.runtime), str(code.opt)],
+                cwd=code.task_root,
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=writing,
