@@ -6,9 +6,20 @@ of MiniStack that it replaces, and ``apply`` replaces them; a test of the same n
 
 from __future__ import annotations
 
-from local_cloud.mends import alarms, cloudformation, delivery, emf, patching, state_paths, stepfunctions
+from local_cloud.mends import (
+    alarms,
+    cloudformation,
+    delivery,
+    emf,
+    lambda_aliases,
+    object_encryption,
+    patching,
+    service_metrics,
+    state_paths,
+    stepfunctions,
+)
 
-MENDS = (delivery, alarms, emf, state_paths, stepfunctions, cloudformation)
+MENDS = (delivery, alarms, emf, state_paths, stepfunctions, cloudformation, lambda_aliases, object_encryption, service_metrics)
 
 
 def apply_all() -> None:

@@ -160,17 +160,13 @@ class AsyncInvoker:
             self._give_up(invocation, target, event, "EventAgeExceeded", None)
             return None
 
-        def execute() -> tuple[Any, float]:
+        def execute() -> Any:
             lambda_service._invoke_depth.set(invocation.depth)
-            started = time.time()
-            return lambda_service._execute_function(target.record, event), (time.time() - started) * 1000.0
+            return lambda_service._execute_function(target.record, event)
 
-        result, milliseconds = target.in_scope(execute)
+        result = target.in_scope(execute)
         throttled = bool(result.get("throttle"))
         failed = bool(result.get("error"))
-        target.in_scope(
-            lambda: lambda_service._emit_lambda_metrics(target.name, milliseconds, failed and not throttled, throttled)
-        )
         if throttled:
             return replace(waiting, not_before=time.time() + HOLD_SECONDS)
         attempts = invocation.attempts + 1
@@ -202,8 +198,6 @@ class _Target:
     """The function an event is for, as it is deployed at this moment."""
 
     name: str
-    account: str
-    region: str
     record: dict[str, Any]
     settings: dict[str, Any]
 
@@ -220,9 +214,7 @@ class _Target:
         settings = lambda_service._event_invoke_config(base, qualifier) or {}
         # The context of the handler shows the ARN that was invoked, alias included.
         config = {**config, "FunctionArn": function_arn}
-        # Reserved concurrency belongs to the function, not to the published version that runs.
-        execution = {**record, "config": config, "concurrency": base.get("concurrency")}
-        return cls(name, account, region, execution, settings)
+        return cls(name, {**record, "config": config}, settings)
 
     @property
     def retries(self) -> int:

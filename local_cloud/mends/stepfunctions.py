@@ -12,7 +12,6 @@ import contextvars
 import json
 import random
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -166,10 +165,8 @@ def _call_lambda(function_ref: str, event: Any) -> Any:
     record, config, name = functions._get_func_record_for_ref(function_ref)
     if not record or not config:
         raise _error("Lambda.ResourceNotFoundException", f"Function not found: {name}")
-    started = time.time()
     result = functions._execute_function_with_config_scope(functions._execution_record_for_config(record, config), event)
     throttled, failed = bool(result.get("throttle")), bool(result.get("error"))
-    functions._emit_lambda_metrics(name, (time.time() - started) * 1000.0, failed and not throttled, throttled)
     body = result.get("body")
     if isinstance(body, (bytes, bytearray)):
         body = body.decode()

@@ -1,4 +1,4 @@
-"""Fixtures for the mends' tests: one emulator for all of them, clients for it, and small functions that leave traces."""
+"""What the mends' tests share: clients of the one embedded cloud, functions that leave traces, and queues."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ import sys
 import time
 import uuid
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import boto3
 import pytest
 from botocore.config import Config
+
+from local_cloud import lifecycle
 
 ROLE = "arn:aws:iam::000000000000:role/test"
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -77,32 +79,29 @@ class Emulator:
                 self._process.wait()
 
     def client(self, name: str) -> Any:
-        return boto3.client(
-            name,
-            endpoint_url=self.url,
-            region_name="us-east-1",
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-            config=Config(retries={"max_attempts": 1}),
-        )
+        return connect(self.url, name)
+
+
+def connect(url: str, name: str) -> Any:
+    """Open a client that fails at once instead of retrying."""
+    return boto3.client(
+        name,
+        endpoint_url=url,
+        region_name="us-east-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+        config=Config(retries={"total_max_attempts": 1}),
+    )
 
 
 @pytest.fixture(scope="session")
-def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    running = Emulator(tmp_path_factory.mktemp("emulator"))
-    running.start()
-    yield running
-    running.stop()
-
-
-@pytest.fixture(scope="session")
-def client(emulator: Emulator) -> Callable[[str], Any]:
+def client(cloud: lifecycle.Cloud) -> Callable[[str], Any]:
     """Clients by service name, one of each."""
     made: dict[str, Any] = {}
 
     def get(name: str) -> Any:
         if name not in made:
-            made[name] = emulator.client(name)
+            made[name] = connect(cloud.endpoint, name)
         return made[name]
 
     return get

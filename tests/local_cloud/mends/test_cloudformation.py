@@ -11,8 +11,9 @@ import botocore.exceptions
 import httpx
 import pytest
 
+from local_cloud import lifecycle
 from local_cloud.mends.fidelity import UNKNOWN, Resolver, compare, differences
-from tests.local_cloud.mends.conftest import ROLE, Emulator, eventually
+from tests.local_cloud.mends.conftest import ROLE, eventually
 
 Clients = Callable[[str], Any]
 
@@ -140,15 +141,15 @@ class Stack:
 class Session:
     """What ``compare`` asks of a session."""
 
-    def __init__(self, emulator: Emulator) -> None:
-        self.client = emulator.client
+    def __init__(self, client: Clients) -> None:
+        self.client = client
 
 
-def test_template_properties_are_applied_compared_and_reset(client: Clients, emulator: Emulator) -> None:
+def test_template_properties_are_applied_compared_and_reset(client: Clients) -> None:
     """The AWS documentation pages of the resource types; every value is read through the service's own API."""
     stack = Stack(client)
     stack.deploy(full_template())
-    assert compare(Session(emulator), [stack.name]) == []
+    assert compare(Session(client), [stack.name]) == []
     ids = stack.ids()
 
     rules = client("s3").get_bucket_lifecycle_configuration(Bucket=ids["Bucket"])["Rules"]
@@ -171,7 +172,7 @@ def test_template_properties_are_applied_compared_and_reset(client: Clients, emu
     # What the services are told behind the template's back is noticed.
     client("s3").delete_bucket_lifecycle(Bucket=ids["Bucket"])
     client("lambda").put_function_concurrency(FunctionName=ids["Function"], ReservedConcurrentExecutions=9)
-    found = {(each.logical_id, each.property_path.split(".")[0], each.kind) for each in compare(Session(emulator), [stack.name])}
+    found = {(each.logical_id, each.property_path.split(".")[0], each.kind) for each in compare(Session(client), [stack.name])}
     assert found == {
         ("Bucket", "LifecycleConfiguration", "different"),
         ("Function", "ReservedConcurrentExecutions", "different"),
@@ -201,16 +202,16 @@ def test_a_protected_table_cannot_be_deleted_with_its_stack(client: Clients) -> 
     assert client("dynamodb").describe_table(TableName=name)["Table"]["TableStatus"] == "ACTIVE"
 
 
-def test_a_type_without_a_reader_is_named(client: Clients, emulator: Emulator) -> None:
+def test_a_type_without_a_reader_is_named(client: Clients) -> None:
     """Nothing passes the comparison silently."""
     stack = Stack(client)
     stack.deploy(_template({"Bus": ("Events::EventBus", {"Name": f"bus-{uuid.uuid4().hex[:8]}"})}))
-    (finding,) = compare(Session(emulator), [stack.name])
+    (finding,) = compare(Session(client), [stack.name])
     assert (finding.kind, finding.logical_id) == ("unverified", "Bus")
     assert "no reader for AWS::Events::EventBus" in str(finding)
 
 
-def test_a_request_validator_from_a_template_refuses_bad_bodies(client: Clients, emulator: Emulator) -> None:
+def test_a_request_validator_from_a_template_refuses_bad_bodies(client: Clients, cloud: lifecycle.Cloud) -> None:
     """API Gateway documentation: "Request validation for REST APIs in API Gateway"."""
     schema = {"type": "object", "required": ["rows"], "properties": {"rows": {"type": "array", "minItems": 1}}}
     uri = "arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/"
@@ -252,8 +253,8 @@ def test_a_request_validator_from_a_template_refuses_bad_bodies(client: Clients,
     template["Resources"]["Deployment"]["DependsOn"] = ["Method"]
     stack = Stack(client)
     stack.deploy(template)
-    assert compare(Session(emulator), [stack.name]) == []
-    url = f"{emulator.url}/_aws/execute-api/{stack.ids()['Api']}/live/predictions"
+    assert compare(Session(client), [stack.name]) == []
+    url = f"{cloud.endpoint}/_aws/execute-api/{stack.ids()['Api']}/live/predictions"
     assert httpx.post(url, json={"rows": [1]}).status_code == 200
     refused = httpx.post(url, json={"rows": []})
     assert refused.status_code == 400
