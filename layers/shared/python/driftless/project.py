@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StringConstraints, ValidationError, model_validator
 
 from driftless.errors import BadProject
-from driftless.project_file import describe, line_of
+from driftless.project_file import describe, line_of, located
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")]
@@ -294,22 +294,29 @@ class Project(_Section):
     @model_validator(mode="after")
     def _hangs_together(self) -> Project:
         if self.features.base not in self.datasets:
-            raise ValueError(f"features.base names dataset {self.features.base!r}, which is not defined")
+            known = ", ".join(self.datasets)
+            raise located("features.base", f"names dataset {self.features.base!r}, which is not defined", f"write one of {known}")
         if self.target.name in self.features.columns:
-            raise ValueError(f"target.name {self.target.name!r} is also a feature")
-        named = (self.gates.primary, *(gate.metric for gate in self.gates.absolute))
-        for metric in named:
+            raise located("target.name", f"{self.target.name!r} is also a feature", "give the target another name")
+        named = {"gates.primary": self.gates.primary}
+        named |= {f"gates.absolute.{position}.metric": gate.metric for position, gate in enumerate(self.gates.absolute)}
+        for key, metric in named.items():
             if self.task not in METRICS.get(metric, ()):
                 known = ", ".join(sorted(m for m, tasks in METRICS.items() if self.task in tasks))
-                raise ValueError(f"gates: metric {metric!r} does not exist for task {self.task}; known: {known}")
-        for column in (*self.gates.slices, *self.gates.protected):
-            if column not in self.features.columns:
-                raise ValueError(f"gates: slice or protected column {column!r} is not a feature")
+                raise located(key, f"metric {metric!r} does not exist for task {self.task}", f"write one of {known}")
+        for key, columns in (("gates.slices", self.gates.slices), ("gates.protected", self.gates.protected)):
+            for column in columns:
+                if column not in self.features.columns:
+                    raise located(key, f"column {column!r} is not a feature", "name columns of features.columns only")
         if self.task == "multiclass" and not self.target.classes:
-            raise ValueError("target.classes must list the classes of a multiclass task")
+            raise located("target.classes", "a multiclass task has no classes", 'list them, as in ["a", "b", "c"]')
         for section, schedule in (("monitoring", self.monitoring.schedule), ("retraining", self.retraining.schedule)):
             if not _SCHEDULE.match(schedule):
-                raise ValueError(f'{section}.schedule {schedule!r} is not an EventBridge schedule such as "rate(7 days)"')
+                fix = 'write an EventBridge schedule such as "rate(7 days)"'
+                raise located(f"{section}.schedule", f"{schedule!r} is no schedule", fix)
+        for name in self.datasets:
+            if f"{name}_outcomes" in self.datasets:
+                raise located(f"datasets.{name}_outcomes", "the name is that of a view", "give the dataset another name")
         return self
 
     @property

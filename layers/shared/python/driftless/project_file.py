@@ -10,6 +10,7 @@ import re
 from difflib import get_close_matches
 
 from pydantic import ValidationError
+from pydantic_core import PydanticCustomError
 
 _HEADER = re.compile(r"^\s*\[\[?\s*([^\]]+?)\s*\]\]?\s*(#.*)?$")
 _ASSIGNMENT = re.compile(r"""^\s*((?:[A-Za-z0-9_\-."' ])+?)\s*=""")
@@ -48,12 +49,21 @@ def line_of(text: str, key: str) -> int | None:
     return best[1] if best else None
 
 
+def located(key: str, reason: str, fix: str) -> PydanticCustomError:
+    """A complaint of a whole-project check that knows its own key and fix."""
+    # Braces in a template would be taken for its fields.
+    return PydanticCustomError("located", "{reason}", {"key": key, "reason": reason, "fix": fix})
+
+
 def describe(error: ValidationError) -> tuple[str, str, str]:
     """``(key, reason, fix)`` of the first complaint of a validation error."""
     first = error.errors(include_url=False)[0]
     key = ".".join(str(part) for part in first["loc"])
     kind, given = first["type"], first.get("input")
     message = first["msg"].removeprefix("Value error, ")
+    if kind == "located":
+        context = first["ctx"]
+        return context["key"], context["reason"], context["fix"]
     if kind == "missing":
         return key, "the key is required and missing", f"add {key.rsplit('.', 1)[-1]} = … there"
     if kind == "extra_forbidden":
