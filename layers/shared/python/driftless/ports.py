@@ -65,7 +65,7 @@ class LakeTables(Protocol):
         """Latest version, None when the table does not exist."""
 
     def fetch(self, table: str, version: int, folder: Path) -> list[Path]:
-        """The Parquet files of one version, downloaded into ``folder`` (their row order is not defined)."""
+        """The Parquet files of one version, downloaded into ``folder``, oldest commit first."""
 
     def history(self, table: str) -> Sequence[dict[str, Any]]:
         """Commits, newest first: version, time, and the commit metadata given at append."""
