@@ -1,0 +1,104 @@
+"""What each stage is given, and where each verdict leads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.workflows.machine import Script, run
+from tests.workflows.scripts import LANDED, TRAIN, happy
+
+
+def given(script: Script, name: str) -> list[dict[str, Any]]:
+    return [event for called, event in script.calls if called == name]
+
+
+def test_a_run_hands_each_stage_the_records_it_declares() -> None:
+    script = happy(candidates=3)
+    outcome = run("train_and_deploy", script, TRAIN)
+    assert outcome.status == "SUCCEEDED", outcome
+    (transform,) = given(script, "Transform")
+    assert set(transform) == {"run"}
+    assert transform["run"]["run_id"] == "run-1"
+    assert transform["run"]["execution_arn"].endswith(":run-1")
+    assert (transform["run"]["project"], transform["run"]["reason"]) == ("flights", "manual")
+    assert set(transform["run"]) == {"run_id", "execution_arn", "project", "reason"}
+    declared = {
+        "Tuning": {"run", "dataset", "candidate"},
+        "Training": {"run", "dataset", "tuned"},
+        "Scoring": {"run", "dataset", "model"},
+        "Evaluation": {"run", "dataset", "model", "scores"},
+        "Registration": {"run", "dataset", "model", "scores", "evaluation"},
+    }
+    for name, keys in declared.items():
+        assert all(set(event) == keys for event in given(script, name)), name
+    assert sorted(event["candidate"]["index"] for event in given(script, "Tuning")) == [0, 1, 2]
+    assert [tuned["candidate"]["index"] for tuned in given(script, "Training")[0]["tuned"]] == [0, 1, 2]
+    first, second = given(script, "Deployment")
+    assert set(first) == {"run", "version"}
+    assert set(second) == {"run", "version", "deployment"}
+    assert second["deployment"]["status"] == "baking"
+    assert outcome.output["deployment"]["status"] == "promoted"
+    assert outcome.messages == []
+
+
+@pytest.mark.parametrize(("decision", "messages"), [("refuse", []), ("await_approval", ["Driftless: a model awaits approval"])])
+def test_a_challenger_that_is_not_promoted_is_registered_and_touches_no_champion(decision: str, messages: list[str]) -> None:
+    script = happy()
+    script.answers["Evaluation"] = lambda event: {"decision": decision}
+    outcome = run("train_and_deploy", script, TRAIN)
+    assert outcome.status == "SUCCEEDED"
+    assert script.called()[-1] == "Registration"
+    assert [message["Subject"] for message in outcome.messages] == messages
+
+
+def test_a_rollout_that_rolls_back_is_told_and_is_no_failure() -> None:
+    script = happy()
+    script.answers["Deployment"] = lambda event: {"status": "rolled_back", "bake_seconds": 0, "reasons": ["errors 5 %"]}
+    outcome = run("train_and_deploy", script, TRAIN)
+    assert outcome.status == "SUCCEEDED"
+    assert script.called().count("Deployment") == 1
+    (message,) = outcome.messages
+    assert message["Subject"] == "Driftless: a rollout was rolled back"
+    assert "errors 5 %" in message["Message"]
+
+
+def test_an_accepted_file_is_committed() -> None:
+    script = happy()
+    outcome = run("ingest", script, LANDED)
+    assert outcome.status == "SUCCEEDED"
+    assert given(script, "Validation") == [{"bucket": "landing", "key": "flights/flights/a.csv", "version_id": "v1"}]
+    (ingestion,) = given(script, "Ingestion")
+    assert set(ingestion) == {"validation"}
+    assert outcome.messages == []
+
+
+def test_a_file_of_an_unversioned_bucket_is_taken_as_it_is() -> None:
+    script = happy()
+    event = {"detail": {"bucket": {"name": "landing"}, "object": {"key": "flights/flights/a.csv"}}}
+    assert run("ingest", script, event).status == "SUCCEEDED"
+    assert given(script, "Validation") == [{"bucket": "landing", "key": "flights/flights/a.csv"}]
+
+
+def test_a_rejected_file_is_told_with_reasons_and_never_ingested() -> None:
+    script = happy()
+    accepted = script.answers["Validation"]({})
+    script.answers["Validation"] = lambda event: {**accepted, "status": "rejected", "reasons": ["column dest is missing"]}
+    outcome = run("ingest", script, LANDED)
+    assert outcome.status == "SUCCEEDED"
+    assert script.called() == ["Validation"]
+    (message,) = outcome.messages
+    assert message["Subject"] == "Driftless: a file was rejected"
+    assert "flights/flights/a.csv" in message["Message"]
+    assert "column dest is missing" in message["Message"]
+
+
+@pytest.mark.parametrize("window", [{}, {"window_end": "2013-06-01T00:00:00Z"}])
+def test_monitoring_judges_the_window_it_is_asked_for(window: dict[str, str]) -> None:
+    script = happy()
+    outcome = run("monitor", script, {"project": "flights", **window})
+    assert outcome.status == "SUCCEEDED"
+    (event,) = given(script, "Monitoring")
+    assert event.pop("execution_arn").endswith(":run-1")
+    assert event == {"project": "flights", **window}
