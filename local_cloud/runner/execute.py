@@ -40,6 +40,7 @@ class Runner:
 
     def __init__(self, packages: Path, endpoint: str) -> None:
         self._store = PackageStore(packages)
+        self._packages_of_runtime = self._store.runtime()  # once: finding them costs more than a cold start
         self._endpoint = endpoint
         self._pool = Pool(_IDLE_LIMIT)
         self._lambda = emulator.module("services.lambda_svc")
@@ -91,7 +92,6 @@ class Runner:
             if content:
                 layers.append((self._store.digest(layer["Arn"], content), content))
         task_root = self._store.unpacked(self._store.digest(config["FunctionArn"], archive), archive)
-        runtime = self._store.runtime()
         credentials = self._runtime.execution_credentials(config)
 
         def compose(runtime_api: str, log_stream: str, temporary: Path) -> dict[str, str]:
@@ -103,11 +103,11 @@ class Runner:
                 runtime_api=runtime_api,
                 log_stream=log_stream,
                 task_root=task_root,
-                runtime_dir=runtime,
+                runtime_dir=self._packages_of_runtime,
                 temporary=temporary,
             )
 
-        return Code(task_root, self._store.merged(layers), runtime, compose)
+        return Code(task_root, self._store.merged(layers), self._packages_of_runtime, compose)
 
 
 def install(packages: Path, endpoint: str) -> Runner:

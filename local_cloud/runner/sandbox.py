@@ -94,9 +94,9 @@ class Sandbox:
         init_ms = None
         if not self.alive:
             self.close()
-            self._code()  # unpacking is not part of the initialisation that is measured
+            code = self._code()  # unpacking is not part of the initialisation that is measured
             began = time.monotonic()
-            failure = self._initialise()
+            failure = self._initialise(code)
             init_ms = (time.monotonic() - began) * 1000
             if failure is not None:
                 return self._finish(failure, True, 0.0, init_ms, "error")
@@ -132,9 +132,8 @@ class Sandbox:
             shutil.rmtree(self._temporary, ignore_errors=True)
             self._temporary = None
 
-    def _initialise(self) -> bytes | None:
+    def _initialise(self, code: Code) -> bytes | None:
         """Start the process and wait for its first poll; return the error record if it never gets there."""
-        code = self._code()
         for limit in (_INIT_LIMIT, self.timeout):
             self._start(code)
             api, process = self._api, self._process

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -84,6 +85,16 @@ def test_concurrent_events_run_in_environments_of_their_own_which_are_reused(fun
         first = {answer.payload[0] for answer in pool.map(lambda _: functions.invoke(name, waiting(0.5)), range(4))}
     assert len(first) == 4
     assert functions.invoke(name, waiting()).payload[0] in first
+
+
+def test_a_burst_of_cold_starts_costs_no_more_than_its_processes(functions: Functions) -> None:
+    name = functions.create(WAITS)
+    began = time.monotonic()
+    with ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(lambda _: functions.invoke(name, waiting(0.5)), range(12)))
+    assert all(answer.error is None for answer in answers)
+    assert len({answer.payload[0] for answer in answers}) > 1
+    assert time.monotonic() - began < 8  # Lambda starts over an initialisation that takes ten seconds
 
 
 def test_new_code_serves_the_next_event_while_a_running_one_finishes_on_the_old(functions: Functions, tmp_path: Path) -> None:
