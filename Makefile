@@ -58,7 +58,5 @@ down: ## stop the embedded cloud
 	@if [ -x $(BIN)/driftless ]; then $(BIN)/driftless down; fi
 
 lock: setup ## renew the hashed lock files
-	for layer in base query lake train serve; do \
-		$(UV) pip compile --quiet --no-header --universal --generate-hashes --python-version 3.11 \
-			layers/$$layer/requirements.in --output-file layers/$$layer/requirements.txt || exit 1; done
-	$(UV) pip compile --quiet --no-header --generate-hashes --python-version 3.11 requirements/dev.in --output-file requirements/dev.txt
+	$(UV) pip compile --quiet --no-header --no-annotate --generate-hashes --python-version 3.11 requirements/dev.in --output-file requirements/dev.txt
+	$(BIN)/python -m infra.layers lock

@@ -227,7 +227,9 @@ def main() -> None:
         return
     if arguments.action == "build":
         build(settings)
-    print(size_table(settings), file=sys.stderr)
+    table = size_table(settings)
+    if arguments.action == "sizes":
+        print(table)
 
 
 if __name__ == "__main__":
