@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import HTMLResponse, Response
@@ -77,13 +78,16 @@ def create_app(api: Api) -> ASGIApp:
 
 
 class RequestIds:
-    """ASGI wrapper: gives each request an id of its own, and each answer a header that names it."""
+    """ASGI wrapper: gives each request an id, and each answer a header that names it.
+
+    A client that sends a UUID as ``X-Request-Id`` chooses the id, so that a request sent again is kept once.
+    """
 
     def __init__(self, app: ASGIApp, new_request_id: Callable[[], str]) -> None:
         self._app, self._new_request_id = app, new_request_id
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request_id = self._new_request_id()
+        request_id = _chosen_id(scope) or self._new_request_id()
         scope.setdefault("state", {})["request_id"] = request_id
 
         async def named(message: Message) -> None:
@@ -92,6 +96,16 @@ class RequestIds:
             await send(message)
 
         await self._app(scope, receive, named)
+
+
+def _chosen_id(scope: Scope) -> str | None:
+    for name, value in scope.get("headers", ()):
+        if name == b"x-request-id":
+            try:
+                return str(UUID(value.decode("latin-1")))
+            except ValueError:
+                return None
+    return None
 
 
 def _prediction_route(predict: Predict) -> Endpoint:
