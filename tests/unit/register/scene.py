@@ -24,13 +24,12 @@ from driftless.records import (
 DAY = datetime(2013, 1, 1, tzinfo=UTC)
 REPORT = {
     "primary": "log_loss",
-    "interval": {"confidence": 0.95, "low": 0.50, "high": 0.53},
-    "slices": {
-        "origin": {
-            "JFK": {"rows": 900.0, "challenger": {"log_loss": 0.51, "auc": 0.7}, "champion": {"log_loss": 0.52}},
-            "a|b": {"rows": 3.0, "challenger": {}},
-        }
-    },
+    "confidence": 0.95,
+    "intervals": {"log_loss": [0.50, 0.53]},
+    "slices": [
+        {"slice": "origin = JFK", "rows": 900, "metric": "log_loss", "challenger": 0.51, "champion": 0.52, "naive": 0.6},
+        {"slice": "origin = a|b", "rows": 3, "metric": "log_loss", "challenger": None, "naive": None},
+    ],
     "protected": {},
 }
 

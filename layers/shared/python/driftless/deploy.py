@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Literal
 
 from driftless.errors import BadProject, Conflict, IllegalMove
@@ -228,7 +229,8 @@ class Deploy:
         if endpoint.challenger != number:
             return Observed(0, 0)
         where = {"Stage": self._stage, "Project": endpoint.project, "Version": str(number)}
-        since, until = endpoint.updated_at, self._clock()
+        # CloudWatch reads whole seconds and refuses an empty interval: one that ends within the second it began in.
+        since, until = endpoint.updated_at, self._clock() + timedelta(seconds=1)
         return Observed(
             predictions=self._metrics.total("Predictions", where, since, until),
             errors=self._metrics.total("PredictionErrors", where, since, until),
