@@ -24,6 +24,7 @@ READERS = {
     ".parquet": "read_parquet($file)",
 }
 BATCH = 1000
+_UNZONED = {"TIMESTAMP WITH TIME ZONE": "TIMESTAMP"}
 NULLS = ("", "NA")
 BOOLEANS = {"true": True, "false": False, "1": True, "0": False}
 
@@ -43,13 +44,19 @@ def read_rows(path: Path) -> tuple[list[str], Iterator[dict[str, Any]]]:
     # A third of a second that only commands with a file of rows need to spend.
     import duckdb
 
+    from driftless.sql import quoted
+
     connection = duckdb.connect()
-    connection.execute("SET preserve_insertion_order = true")
+    connection.execute("SET preserve_insertion_order = true; SET TimeZone = 'UTC'")
+    parameters = {"file": str(path)}
     try:
-        cursor = connection.execute(f"SELECT * FROM {reader}", {"file": str(path)})
+        kinds = connection.execute(f"DESCRIBE SELECT * FROM {reader}", parameters).fetchall()
+        # Times with a zone become naive UTC: handing them to Python would need a time zone package.
+        columns = ", ".join(f"CAST({quoted(name)} AS {_UNZONED.get(kind, kind)}) AS {quoted(name)}" for name, kind, *_ in kinds)
+        cursor = connection.execute(f"SELECT {columns} FROM {reader}", parameters)
     except duckdb.Error as error:
         raise Failure(f"file {path.name}", str(error).splitlines()[0], "correct the file") from error
-    names = [column[0] for column in cursor.description or ()]
+    names = [str(name) for name, *_ in kinds]
 
     def rows() -> Iterator[dict[str, Any]]:
         while batch := cursor.fetchmany(BATCH):
