@@ -88,7 +88,11 @@ class InferenceApi(Construct):
             ),
         )
         self.api.deployment_stage.node.add_dependency(self._logging_account(settings))
-        self._validator = self.api.add_request_validator("Body", validate_request_body=True, validate_request_parameters=True)
+        # Bodies are judged by the function alone: API Gateway would answer before it with a text that names no field and may not
+        # even be JSON. The models stay, for the documentation and the SDKs that API Gateway exports.
+        self._validator = self.api.add_request_validator(
+            "Parameters", validate_request_body=False, validate_request_parameters=True
+        )
         self._to_inference = apigw.LambdaIntegration(inference.live, proxy=True, scope_permission_to_method=False)
         self._to_labels = apigw.LambdaIntegration(labels.live, proxy=True, scope_permission_to_method=False)
         for path in ("health", "openapi.json", "docs"):
@@ -128,25 +132,17 @@ class InferenceApi(Construct):
 
     def _problems(self) -> None:
         """Answers of API Gateway itself as problem+json."""
-        invalid = {
-            "type": "about:blank",
-            "title": "Bad Request",
-            "status": 400,
-            "detail": "$context.error.validationErrorString",
-        }
         general = '{"type": "about:blank", "title": $context.error.messageString, "instance": "$context.requestId"}'
         answers = (
-            ("InvalidBody", apigw.ResponseType.BAD_REQUEST_BODY, "400", json.dumps(invalid)),
-            ("ClientError", apigw.ResponseType.DEFAULT_4_XX, None, general),
-            ("ServerError", apigw.ResponseType.DEFAULT_5_XX, None, general),
+            ("ClientError", apigw.ResponseType.DEFAULT_4_XX),
+            ("ServerError", apigw.ResponseType.DEFAULT_5_XX),
         )
-        for identifier, kind, status, template in answers:
+        for identifier, kind in answers:
             self.api.add_gateway_response(
                 identifier,
                 type=kind,
-                status_code=status,
                 response_headers=_PROBLEM_HEADERS,
-                templates={"application/json": template},
+                templates={"application/json": general},
             )
 
     def _logging_account(self, settings: Settings) -> apigw.CfnAccount:

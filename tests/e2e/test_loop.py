@@ -12,7 +12,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -210,29 +210,30 @@ def test_a_thousand_predictions_survive_a_collector_killed_twice(checkout: Check
     answered: list[str] = []
     platform = checkout.platform()
 
-    def call(number: int) -> None:
+    def call(name: str) -> None:
         with Api(platform) as api:
             for index in range(25):
-                reply = api.post("/energy/predictions", {"records": [record]}, request_id=f"kill-{number}-{index}")
+                reply = api.post("/energy/predictions", {"records": [record]}, request_id=f"{name}-{index}")
                 answered.extend(prediction["id"] for prediction in reply["predictions"])
 
-    killed = 0
+    def send(name: str, calls: int) -> list[Future[None]]:
+        return [pool.submit(call, f"{name}-{number}") for number in range(calls)]
+
     with ThreadPoolExecutor(max_workers=8) as pool:
-        waiting = [pool.submit(call, number) for number in range(40)]
-        while killed < 2:
-            victims = eventually(lambda: functions_processes(checkout, "collector"), "a running collector", 60)
+        waiting = send("first", 16)
+        killed: set[int] = set()
+        for name in ("second", "third"):
+            # The next collector starts because records wait for it, so killing it at once interrupts a delivery.
+            victims = eventually(
+                lambda: [p for p in functions_processes(checkout, "collector") if p.pid not in killed], "a collector", 60
+            )
             for victim in victims:
                 victim.kill()
-            killed += 1
-            # The second kill comes once a new collector works, so that both interrupt real deliveries.
-            gone = [process.pid for process in victims]
-            eventually(
-                lambda gone=gone: [p for p in functions_processes(checkout, "collector") if p.pid not in gone],
-                "the next collector",
-                60,
-            )
+            killed.update(victim.pid for victim in victims)
+            waiting += send(name, 12)
         for result in waiting:
             result.result()
+    assert len(killed) >= 2
     assert len(set(answered)) == 1000
     eventually(lambda: set(answered) <= set(parquet_ids(checkout, "energy", tmp_path)), "every answered id in Parquet")
     assert set(parquet_ids(checkout, "energy", tmp_path)) == set(answered)

@@ -90,7 +90,7 @@ class Score:
         if endpoint.champion is None:
             return _Champion()
         model, manifest = self._load_version(project, endpoint.champion, endpoint.manifests[str(endpoint.champion)])
-        train_end = datetime.fromisoformat(manifest["dataset"]["train_end"])
+        train_end = datetime.fromisoformat(manifest["train_end"])
         if not set(model.features) <= set(_columns(database, holdout)):
             return _Champion(version=endpoint.champion, train_end=train_end)
         self._write(database, model, holdout, folder / "champion.parquet")
