@@ -5,9 +5,10 @@ Handwritten because the prediction path spends microseconds; the format is one J
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import datetime
+
+from pydantic_core import to_json
 
 NAMESPACE = "Driftless"
 
@@ -32,4 +33,5 @@ def emf_line(metrics: Mapping[str, tuple[float, str]], dimensions: Mapping[str, 
         "Metrics": [{"Name": name, "Unit": unit} for name, (_, unit) in metrics.items()],
     }
     meta = {"Timestamp": int(time.timestamp() * 1000), "CloudWatchMetrics": [directive]}
-    return json.dumps({"_aws": meta, **dimensions, **{name: value for name, (value, _) in metrics.items()}})
+    values = {name: value for name, (value, _) in metrics.items()}
+    return to_json({"_aws": meta, **dimensions, **values}, ensure_ascii=True).decode("ascii")

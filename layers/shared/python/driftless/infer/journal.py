@@ -7,11 +7,12 @@ Features marked as personal data stay out of the line.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
+
+from pydantic_core import to_json
 
 from driftless.emf import emf_line
 from driftless.project import Project
@@ -67,7 +68,7 @@ class Journal:
                 "output": answer.output,
                 "latency_us": share,
             }
-            lines.append(json.dumps(line, separators=(",", ":"), allow_nan=False))
+            lines.append(to_json(line, ensure_ascii=True).decode("ascii"))
         for version, count in counts.items():
             metrics = {
                 "Predictions": (count, "Count"),

@@ -5,13 +5,12 @@ It knows nothing of HTTP besides the problem it raises, so it is the part to mea
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from time import perf_counter
 from typing import Any
 
-from pydantic_core import ValidationError
+from pydantic_core import ValidationError, to_json
 
 from driftless.errors import StoreUnavailable
 from driftless.infer.champions import Champions, Serving, Variant
@@ -159,7 +158,7 @@ class Predict:
             "variant": "mixed" if mixed else first.variant,
             "predictions": predictions,
         }
-        return json.dumps(content, separators=(",", ":"), allow_nan=False).encode("ascii")
+        return to_json(content)
 
 
 def _finite(value: float) -> float:
