@@ -34,6 +34,8 @@ _FREQUENT = frozenset(
         *("Decrypt", "GenerateDataKey", "AssumeRole"),
     }
 )
+# Acknowledged work: once answered, a run must be there after a crash, if only to be run again.
+_PROMISES = frozenset({"StartExecution"})
 _STATE_KEYS = {
     "states": ("stepfunctions",),
     "events": ("eventbridge",),
@@ -82,6 +84,8 @@ class Snapshots:
             response = await dispatch(method, path, headers, body, *rest)
             if response[0] < 300:
                 self._mark(method, path, headers, body)
+                if _operation(headers, body) in _PROMISES:
+                    await asyncio.to_thread(self.save, "stepfunctions")
             return response
 
         emulator.replace(self._application, "_dispatch_service_request", dispatch_and_mark)

@@ -185,6 +185,14 @@ def test_a_running_execution_becomes_aborted_with_its_input_and_history(survivor
     assert [event["type"] for event in history] == ["ExecutionStarted", "WaitStateEntered", "ExecutionAborted"]
 
 
+def test_a_started_execution_is_on_disk_before_its_start_is_answered(survivor: Survivor) -> None:
+    file = survivor.state / "data" / "services" / "stepfunctions.json"
+    machines = survivor.client("stepfunctions")
+    for number in range(5):
+        machines.start_execution(stateMachineArn=survivor.before["machine"], name=f"promised-{number}", input="{}")
+        assert f"promised-{number}" in file.read_text()
+
+
 def test_functions_and_their_layers_survive(survivor: Survivor) -> None:
     assert Functions(survivor.cloud.endpoint).invoke(survivor.before["function"]).payload == "layer"
 
