@@ -160,3 +160,18 @@ def test_candidate_parameters_are_fitted_and_recorded() -> None:
     assert model.parameters == {"max_iter": 7, "max_depth": 2}
     assert joblib.load(io.BytesIO(store.get(model.joblib.key))).steps[-1][1].n_iter_ == 7
     assert model.dependencies["scikit-learn"]
+
+
+def test_a_feature_nobody_has_measured_yet_is_trained_exported_and_ignored() -> None:
+    store = MemoryStore()
+    rows = {**scene.rows(), "speed": np.full(1200, np.nan)}
+    model = scene.train(store, scene.project(), scene.freeze(store, rows, scene.rows(count=100, start=40)))
+    fresh = scene.features(scene.rows(count=50, seed=5))
+    onnx = scene.load(store, model)
+    ignored = onnx.predict({**fresh, "speed": np.zeros(50)}).scores
+    assert np.array_equal(onnx.predict(fresh).scores, ignored)
+    assert np.allclose(
+        scene.columns(store, model.parity_expected.key)["p_true"][:100],
+        onnx.predict(scene.features(scene.rows(count=100, start=40))).scores[:, 1],
+        atol=1e-5,
+    )

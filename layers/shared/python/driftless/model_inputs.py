@@ -63,6 +63,8 @@ def float_matrix(columns: Mapping[str, Values], names: Sequence[str]) -> NDArray
         matrix = np.array([_plain(columns[name]) for name in names], dtype=np.float64)
     except (TypeError, ValueError, OverflowError) as error:
         raise BadRequest(f"a numeric input holds something else: {error}") from error
+    if names and matrix.ndim != 2:
+        raise BadRequest("a numeric input holds something else: a sequence")
     return np.clip(matrix, -LARGEST, LARGEST).astype(np.float32)
 
 

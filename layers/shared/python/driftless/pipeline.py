@@ -114,8 +114,13 @@ def _preparation(project: Project, preparation: Preparation, frame: pandas.DataF
     categories = [name for name, column in project.features.columns.items() if column.type == "category"]
     numbers = [name for name in project.features.columns if name not in categories]
     steps: list[tuple[str, BaseEstimator | str, list[str]]] = []
-    if numbers:
-        steps.append(("numbers", _numbers(preparation), numbers))
+    # Histogram boosting cannot bin a column without a single value; filled with zeros it is a constant, which no tree splits on.
+    empty = [name for name in numbers if preparation == "trees_with_nulls" and frame[name].isna().all()]
+    present = [name for name in numbers if name not in empty]
+    if present:
+        steps.append(("numbers", _numbers(preparation), present))
+    if empty:
+        steps.append(("empty", _numbers("trees"), empty))
     if categories:
         known = [_known(frame[name].to_numpy()) for name in categories]
         steps.append(("categories", _categories(preparation, known), categories))

@@ -1,0 +1,114 @@
+"""The predictor that serving and scoring share: conventions, shapes, and what it refuses to load."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+from driftless.adapters.memory import MemoryStore
+from driftless.errors import BadRequest, IntegrityError
+from driftless.onnx_model import OnnxModel
+from driftless.pipeline import features_frame
+from tests.unit.train import scene
+
+ONE: dict[str, Any] = {"speed": [55.5], "count": [3], "wet": [True], "colour": ["red"]}
+
+
+def _trained(task: str) -> tuple[bytes, dict[str, Any]]:
+    store = MemoryStore()
+    dataset = scene.freeze(store, scene.rows(task), scene.rows(task, 100, start=40))
+    model = scene.train(store, scene.project(task), dataset)
+    return store.get(model.onnx.key), json.loads(store.get(model.interface.key))
+
+
+@pytest.fixture(scope="module")
+def binary() -> tuple[bytes, dict[str, Any]]:
+    return _trained("binary")
+
+
+def test_binary_labels_are_bools_and_scores_are_by_class(binary: tuple[bytes, dict[str, Any]]) -> None:
+    model = OnnxModel(*binary)
+    found = model.predict({name: values * 3 for name, values in ONE.items()})
+    assert model.classes == ("false", "true") and found.scores.shape == (3, 2)
+    assert all(isinstance(label, bool) for label in found.labels)
+    assert np.allclose(found.scores.sum(axis=1), 1)
+    assert found.labels == (found.scores[:, 1] > 0.5).tolist()
+
+
+def test_multiclass_labels_are_class_names() -> None:
+    model = OnnxModel(*_trained("multiclass"))
+    found = model.predict(scene.features(scene.rows("multiclass", 50, seed=3)))
+    assert found.scores.shape == (50, 3)
+    assert found.labels == [model.classes[index] for index in found.scores.argmax(axis=1)]
+
+
+def test_regression_answers_values() -> None:
+    model = OnnxModel(*_trained("regression"))
+    found = model.predict(ONE)
+    assert model.classes == () and found.scores.shape == (1,) and found.labels == found.scores.tolist()
+    assert 50 < found.labels[0] < 150
+
+
+def test_every_way_to_say_null_means_the_same(binary: tuple[bytes, dict[str, Any]]) -> None:
+    model = OnnxModel(*binary)
+    ways = [
+        {**ONE, "speed": [None], "colour": [None]},
+        {**ONE, "speed": np.array([np.nan]), "colour": [""]},
+        {**ONE, "speed": np.ma.masked_array([9.0], mask=[True]), "colour": np.ma.masked_array(["x"], mask=[True], dtype=object)},
+    ]
+    scores = [model.predict(way).scores.tolist() for way in ways]
+    assert scores[0] == scores[1] == scores[2] != model.predict(ONE).scores.tolist()
+
+
+def test_huge_numbers_are_answered_as_the_pipeline_would(binary: tuple[bytes, dict[str, Any]]) -> None:
+    model = OnnxModel(*binary)
+    huge = model.predict({**ONE, "speed": [1e300]}).scores
+    assert np.isfinite(huge).all() and huge.tolist() == model.predict({**ONE, "speed": [float("inf")]}).scores.tolist()
+    assert np.isfinite(features_frame(scene.project(), {**ONE, "speed": [1e300]})["speed"]).all()
+
+
+@pytest.mark.parametrize(
+    ("columns", "told"),
+    [
+        ({name: values for name, values in ONE.items() if name != "wet"}, "missing: wet"),
+        ({**ONE, "speed": [1.0, 2.0]}, "differ in length"),
+        ({**ONE, "speed": ["fast"]}, "holds something else"),
+        ({**ONE, "count": [10**400]}, "holds something else"),
+        ({**ONE, "speed": [[1.0, 2.0]]}, "holds something else"),
+    ],
+)
+def test_malformed_columns_are_bad_requests(binary: tuple[bytes, dict[str, Any]], columns: dict[str, Any], told: str) -> None:
+    with pytest.raises(BadRequest, match=told):
+        OnnxModel(*binary).predict(columns)
+
+
+def test_no_rows_are_no_predictions(binary: tuple[bytes, dict[str, Any]]) -> None:
+    found = OnnxModel(*binary).predict({name: [] for name in ONE})
+    assert found.labels == [] and found.scores.shape == (0, 2)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a graph", b"\x80\x04N."])
+def test_bytes_that_are_no_graph_are_refused(binary: tuple[bytes, dict[str, Any]], content: bytes) -> None:
+    with pytest.raises(IntegrityError, match="not a loadable ONNX graph"):
+        OnnxModel(content, binary[1])
+
+
+def test_an_interface_of_another_graph_is_refused(binary: tuple[bytes, dict[str, Any]]) -> None:
+    content, interface = binary
+    with pytest.raises(IntegrityError, match="inputs"):
+        OnnxModel(content, {**interface, "inputs": interface["inputs"][1:]})
+    with pytest.raises(IntegrityError, match="outputs"):
+        OnnxModel(content, {**interface, "outputs": {"label": "label", "scores": "elsewhere"}})
+
+
+def test_the_predictor_imports_no_training_library() -> None:
+    heavy = {"sklearn", "pandas", "boto3", "duckdb"}
+    code = f"import sys, driftless.onnx_model; print(sorted({{name.split('.')[0] for name in sys.modules}} & {heavy}))"
+    environment = {"PYTHONPATH": ":".join(sys.path)}
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert found.stdout.strip() == "[]"
