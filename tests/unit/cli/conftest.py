@@ -1,0 +1,63 @@
+"""A stage "dev" on moto, with a scripted Step Functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import boto3
+import pytest
+from moto import mock_aws
+from typer.testing import CliRunner
+
+from cli.platform import Platform
+from tests.unit.cli.fakes import ARNS, StepFunctions
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE", "DRIFTLESS_STAGE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+@pytest.fixture
+def states() -> StepFunctions:
+    return StepFunctions()
+
+
+@pytest.fixture
+def aws(states: StepFunctions, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
+    """A stage ``dev`` with its parameters, buckets and registry table on moto."""
+    with mock_aws():
+        session = boto3.Session(region_name="us-east-1")
+        s3 = session.client("s3")
+        for name in ("landing", "lake", "artifacts"):
+            s3.create_bucket(Bucket=f"{name}-bucket")
+            s3.put_bucket_versioning(Bucket=f"{name}-bucket", VersioningConfiguration={"Status": "Enabled"})
+        session.client("dynamodb").create_table(
+            TableName="registry",
+            BillingMode="PAY_PER_REQUEST",
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+        )
+        published = {
+            "projects": "flights",
+            "commit": "abc",
+            "tables/registry": "registry",
+            "api/url": "https://a1b2.execute-api.us-east-1.amazonaws.com/prod/",
+            **{f"buckets/{name}": f"{name}-bucket" for name in ("landing", "lake", "artifacts")},
+            **{f"machines/{name}": arn for name, arn in ARNS.items()},
+        }
+        for name, value in published.items():
+            session.client("ssm").put_parameter(Name=f"/driftless/dev/{name}", Value=value, Type="String")
+        original = Platform.client
+        monkeypatch.setattr(Platform, "client", lambda self, name: states if name == "stepfunctions" else original(self, name))
+        yield Platform("dev", session, None)
+
+
+@pytest.fixture
+def runner() -> CliRunner:
+    return CliRunner()

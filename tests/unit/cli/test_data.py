@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from cli import data
+from cli.console import Output
+from cli.failures import Failure
+from cli.main import app
+from cli.platform import Platform
+from tests.unit.cli.fakes import StepFunctions
+
+CONTENT = "origin,temp\nEWR,39\n"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "weather.csv"
+    path.write_text(CONTENT)
+    return path
+
+
+def ingested(states: StepFunctions, platform: Platform, status: str = "accepted", **more: Any) -> None:
+    """What the ingest machine would have done about the object that lies in the landing bucket."""
+    head = platform.client("s3").head_object(Bucket="landing-bucket", Key="flights/weather/weather.csv")
+    source = {"key": "flights/weather/weather.csv", "version-id": head["VersionId"]}
+    verdict = {"status": status, "rows": 10, "accepted_rows": 9, "quarantined_rows": 1, "reasons": more.pop("reasons", [])}
+    output = {"validation": verdict} | ({"ingestion": {"version": 4, "duplicate": False}} if status == "accepted" else {})
+    facts = {"input": json.dumps({"detail": {"object": source}}), "output": json.dumps(output), "startDate": datetime.now(UTC)}
+    states.add("ingest", f"event-{len(states.executions)}", **{"status": "SUCCEEDED", **facts, **more})
+
+
+def push(platform: Platform, file: Path) -> tuple[list[data.Pushed], datetime]:
+    return data.upload(platform, Output(as_json=True), "flights", "weather", [file])
+
+
+def test_content_digest_travels_with_the_object(aws: Platform, file: Path) -> None:
+    (pushed,), _ = push(aws, file)
+    head = aws.client("s3").head_object(Bucket="landing-bucket", Key="flights/weather/weather.csv")
+    assert head["Metadata"] == {"sha256": hashlib.sha256(CONTENT.encode()).hexdigest()}
+    assert (pushed.version_id, pushed.sent) == (head["VersionId"], True)
+
+
+def test_pushing_again_sends_nothing_once_it_was_ingested(aws: Platform, states: StepFunctions, file: Path) -> None:
+    push(aws, file)
+    ingested(states, aws)
+    (again,), since = push(aws, file)
+    assert not again.sent
+    (result,) = data.wait(aws, Output(as_json=True), [again], since)
+    assert (result.status, result.accepted_rows, result.quarantined_rows, result.table_version) == ("accepted", 9, 1, 4)
+
+
+def test_what_never_was_ingested_or_has_changed_is_sent_again(aws: Platform, states: StepFunctions, file: Path) -> None:
+    push(aws, file)
+    (again,), _ = push(aws, file)
+    assert again.sent
+    ingested(states, aws)
+    file.write_text(CONTENT + "JFK,40\n")
+    (changed,), _ = push(aws, file)
+    assert changed.sent
+
+
+def test_a_failed_ingest_is_explained_and_mended_by_pushing_again(aws: Platform, states: StepFunctions, file: Path) -> None:
+    pushed, since = push(aws, file)
+    ingested(states, aws, status="accepted", **{"error": "StoreUnavailable", "cause": "503", "output": None})
+    states.executions[next(iter(states.executions))]["status"] = "FAILED"
+    with pytest.raises(Failure, match="StoreUnavailable: 503"):
+        data.wait(aws, Output(as_json=True), pushed, since)
+    (again,), _ = push(aws, file)
+    assert again.sent
+
+
+def test_waiting_has_a_deadline(aws: Platform, file: Path) -> None:
+    pushed, since = push(aws, file)
+    with pytest.raises(Failure, match=r"no finished execution for flights/weather/weather\.csv"):
+        data.wait(aws, Output(as_json=True), pushed, since, deadline=0)
+
+
+def test_a_rejected_file_gives_its_reasons_and_exit_code_1(
+    aws: Platform, states: StepFunctions, file: Path, runner: CliRunner
+) -> None:
+    push(aws, file)
+    ingested(states, aws, status="rejected", reasons=["column dewp is missing"])
+    result = runner.invoke(app, ["data", "push", "flights", "weather", str(file), "--stage", "dev"])
+    assert result.exit_code == 1
+    assert "column dewp is missing" in result.stdout
+    assert "push it again" in result.stderr
+
+
+def test_accepted_rows_are_reported_as_json(aws: Platform, states: StepFunctions, file: Path, runner: CliRunner) -> None:
+    push(aws, file)
+    ingested(states, aws)
+    result = runner.invoke(app, ["data", "push", "flights", "weather", str(file), "--stage", "dev", "--json"])
+    (pushed,) = json.loads(result.stdout)["files"]
+    assert (pushed["status"], pushed["sent"], pushed["quarantined_rows"]) == ("accepted", False, 1)
+
+
+@pytest.mark.parametrize(
+    ("project", "dataset", "said"), [("nope", "weather", "no project 'nope'"), ("flights", "nope", "it has: flights, weather")]
+)
+def test_names_are_checked_before_anything_is_sent(
+    aws: Platform, file: Path, runner: CliRunner, project: str, dataset: str, said: str
+) -> None:
+    result = runner.invoke(app, ["data", "push", project, dataset, str(file), "--stage", "dev"])
+    assert result.exit_code == 1
+    assert said in result.stderr
+    assert "Contents" not in aws.client("s3").list_objects_v2(Bucket="landing-bucket")
