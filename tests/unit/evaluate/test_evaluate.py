@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 from driftless.adapters.memory import MemoryStore
 from driftless.evaluate import Evaluate
+from driftless.evaluate.stage import expected_metrics
 from driftless.onnx_model import OnnxModel
 from driftless.outputs import output_columns
 from driftless.records import (
@@ -251,3 +253,10 @@ def test_other_tasks_are_judged_too(task: str) -> None:
     record = world.judge()
     assert record.decision == "promote" and [gate.gate for gate in record.gates] == ["parity", "naive", "champion"]
     assert world.report(record)["calibration"] is None
+
+
+def test_what_is_expected_of_a_model_is_the_median_of_its_unseen_periods() -> None:
+    project_model = SimpleNamespace(tuning_metric="log_loss", tuning_folds=[0.50, 0.48, 0.51])
+    assert expected_metrics("log_loss", project_model, {"log_loss": 0.66}) == {"log_loss": pytest.approx(0.505)}
+    assert expected_metrics("auc", project_model, {"auc": 0.7}) == {"auc": 0.7}
+    assert expected_metrics("auc", project_model, {}) == {}

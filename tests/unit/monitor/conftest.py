@@ -75,7 +75,8 @@ class Monitored:
             "project": self.project.name,
             "version": version,
             "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
-            "metrics": metrics,
+            "metrics": {name: value + 9.0 for name, value in metrics.items()},
+            "expected": metrics,
         }
         files["manifest.json"] = json.dumps(manifest).encode()
         for name, content in files.items():

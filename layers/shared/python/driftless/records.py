@@ -189,6 +189,7 @@ class ModelRecord(Record):
     parameters: dict[str, Any]
     tuning_metric: str
     tuning_score: float
+    tuning_folds: list[float] = Field(default_factory=list)
     fit_seconds: float
     dependencies: dict[str, str] = Field(default_factory=dict)
 
@@ -236,12 +237,18 @@ class GateResult(Record):
 
 
 class EvaluationRecord(Record):
-    """The gate's verdict with its reasons; ``metrics`` are the challenger's on the hold-out."""
+    """The gate's verdict with its reasons.
+
+    ``metrics`` are the challenger's on the hold-out. ``expected`` is what monitoring holds later windows to: the primary metric's
+    median over every period the model was judged on without having seen it, the tuning folds and the hold-out, so that one
+    unusual fortnight neither hides harm nor invents it.
+    """
 
     decision: Decision
     reasons: list[str]
     gates: list[GateResult]
     metrics: dict[str, float]
+    expected: dict[str, float] = Field(default_factory=dict)
     champion_metrics: dict[str, float] | None
     champion_version: int | None
     report: Ref

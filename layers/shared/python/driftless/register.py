@@ -144,6 +144,7 @@ class Register:
             "dependencies_sha256": dependencies.digest(model.dependencies),
             "parameters": model.parameters,
             "metrics": evaluation.metrics,
+            "expected": evaluation.expected,
             "evaluation": evaluation.report.model_dump(mode="json"),
             "signing_key": signing_key,
         }

@@ -8,6 +8,8 @@ it rests on go to ``evaluation.json`` beside the run; the metrics go to the regi
 from __future__ import annotations
 
 import json
+import math
+import statistics
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,7 +29,7 @@ from driftless.outputs import scored
 from driftless.parquet import Columns, read_columns
 from driftless.ports import ObjectStore, Registry
 from driftless.project import Project
-from driftless.records import Decision, EvaluationRecord, EvaluationRequest, GateResult, Ref
+from driftless.records import Decision, EvaluationRecord, EvaluationRequest, GateResult, ModelRecord, Ref
 from driftless.resampling import day_blocks
 
 
@@ -74,6 +76,7 @@ class Evaluate:
             reasons=reasons,
             gates=gates,
             metrics=metrics,
+            expected=expected_metrics(project.gates.primary, model, metrics),
             champion_metrics=measure_all(case.champion) if case.champion is not None else None,
             champion_version=scores.champion_version,
             report=ref,
@@ -116,6 +119,13 @@ class Evaluate:
     def _content(self, ref: Ref) -> bytes:
         with tempfile.TemporaryDirectory() as scratch:
             return self._artifacts.fetch(ref, Path(scratch) / "file").read_bytes()
+
+
+def expected_metrics(primary: str, model: ModelRecord, metrics: Mapping[str, float]) -> dict[str, float]:
+    """The primary metric's median over the tuning folds and the hold-out; empty where it is undefined."""
+    periods = [*(model.tuning_folds if model.tuning_metric == primary else ()), metrics.get(primary, math.nan)]
+    known = [value for value in periods if math.isfinite(value)]
+    return {primary: statistics.median(known)} if known else {}
 
 
 def decide(project: Project, gates: list[GateResult], case: Case) -> tuple[Decision, list[str]]:

@@ -40,7 +40,7 @@ def judge_performance(project: Project, window: Window, classes: Sequence[str], 
     classes : sequence of str
         The model's classes in order; empty for regression.
     reference : mapping
-        The champion's metrics on its hold-out.
+        What the champion's metrics are expected to be: its hold-out's, the primary one as ``EvaluationRecord.expected`` defines.
     """
     metric, settings = project.gates.primary, project.monitoring
     rows = window.labelled

@@ -93,6 +93,7 @@ class Train:
             parameters={**project.model.parameters, **best.candidate.parameters},
             tuning_metric=best.metric,
             tuning_score=best.score,
+            tuning_folds=best.fold_scores,
             fit_seconds=seconds,
             dependencies=dependencies.installed(),
         )
