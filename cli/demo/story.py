@@ -78,7 +78,7 @@ class Story:
         served: list[Month] = []
         for month in self.months:
             self.chapter(f"Serve {month}")
-            record = self.serve(platform, journal, month)
+            record = self.serve(platform, journal, month, awaits_alarm=harmed is None)
             served.append(month)
             if harmed is not None:
                 break
@@ -146,8 +146,11 @@ class Story:
                 f"  POST …/{PROJECT}/predictions: {flight} late with probability {answer['probability']:.2f}; it {truth}"
             )
 
-    def serve(self, platform: Platform, journal: Journal, month: Month) -> MonitoringRecord:
-        """Predict a month's rows, send their truth and the month's files, and let monitoring judge the month."""
+    def serve(self, platform: Platform, journal: Journal, month: Month, *, awaits_alarm: bool) -> MonitoringRecord:
+        """Predict a month's rows, send their truth and the month's files, and let monitoring judge the month.
+
+        An alarm that is to fire must be calm before: CloudWatch tells of changes of state only, and holds ALARM for minutes.
+        """
         name = monitor_name(month)
         judged = executions.described(platform, executions.execution_arn(platform.machine("monitor"), name))
         if judged is None or judged["status"] != executions.SUCCEEDED:
@@ -156,7 +159,8 @@ class Story:
             journal.wait(self.out, month, sent.ids)
             self.out.say(f"  {len(sent.ids)} predictions answered, every one of them in the lake; {sent.labels} labels accepted")
         self.push(platform, [month])
-        loop.calm(platform, self.out, PROJECT)
+        if awaits_alarm:
+            loop.calm(platform, self.out, PROJECT)
         execution, there = loop.settled(
             platform, self.out, "monitor", name, {"project": PROJECT, "window_end": month.end.isoformat()}
         )
