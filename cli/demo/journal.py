@@ -57,8 +57,7 @@ class Journal:
                    (SELECT median(total) FROM (SELECT sum(latency_us) / 1000 AS total FROM once GROUP BY request_id))
             FROM once
         """
-        row = duckdb.sql(query).fetchone()
-        assert row is not None  # an aggregate has one row
+        (row,) = duckdb.sql(query).fetchall()
         return Kept(row[0], row[1], tuple(row[2]), row[3], row[4], float(row[5] or 0))
 
     def wait(self, out: Output, month: Month, ids: frozenset[str]) -> None:
