@@ -7,6 +7,7 @@ a person still sees progress.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from rich.table import Table
 
 from cli.failures import Failure
 
+PIPE_WIDTH = 140
 COLOURS = {"ok": "green", "warn": "yellow", "bad": "red", "idle": "dim"}
 
 
@@ -54,8 +56,8 @@ class Output:
 
     def __init__(self, as_json: bool) -> None:
         self.as_json = as_json
-        self.console = Console()
-        self.progress = Console(stderr=True)
+        self.console = wide(Console())
+        self.progress = wide(Console(stderr=True))
 
     def say(self, text: str) -> None:
         """A line along the way, to stderr; ``text`` is rich markup."""
@@ -79,6 +81,13 @@ class Output:
         """A spinner on stderr while something takes its time; silent when stderr is no terminal."""
         with self.progress.status(text):
             yield
+
+
+def wide(console: Console) -> Console:
+    """Give a console that is no terminal (a file, a pipe) the room a terminal of today has."""
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = PIPE_WIDTH
+    return console
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:

@@ -132,7 +132,7 @@ def upload(
     since = datetime.now(UTC)
     pushed: list[Pushed] = []
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=out.progress, transient=True) as progress:
+    with Progress(*columns, console=out.progress, transient=True, disable=not out.progress.is_terminal) as progress:
         for path, name in zip(files, names or [path.name for path in files], strict=True):
             key, digest, size = f"{project}/{dataset}/{name}", sha256_of(path), path.stat().st_size
             task = progress.add_task(name, total=size)

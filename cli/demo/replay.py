@@ -49,7 +49,10 @@ def replay(platform: Platform, out: Output, project: str, month: Month, rows: Se
     truth: list[dict[str, Any]] = []
     requests = list(chunks(rows, RECORDS_PER_REQUEST))
     columns = (TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Api(platform) as api, Progress(*columns, console=out.progress, transient=True) as progress:
+    with (
+        Api(platform) as api,
+        Progress(*columns, console=out.progress, transient=True, disable=not out.progress.is_terminal) as progress,
+    ):
         task = progress.add_task(f"requests of {month}", total=len(requests))
         for position, chunk in enumerate(requests):
             body = {"records": [row.record for row in chunk]}

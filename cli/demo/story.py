@@ -24,6 +24,7 @@ from driftless.records import MonitoringRecord
 PROJECT = "flights"
 HISTORY = tuple(Month(number) for number in range(1, 5))
 FIRST_RUN = "demo-first"
+HARMFUL = 2
 ROWS_PER_MONTH = 8000
 GREETING_ROWS = 3
 
@@ -82,7 +83,7 @@ class Story:
             served.append(month)
             if harmed is not None:
                 break
-            if record.harm_level == 2:
+            if record.harm_level == HARMFUL:
                 harmed = month
                 retraining = self.retrain(platform, month)
         if harmed is None:
@@ -171,9 +172,12 @@ class Story:
         seen, expected = number(record.metrics.get(primary)), number(record.reference_metrics.get(primary))
         drift, harm = coloured(*level[record.drift_level]), coloured(*level[record.harm_level])
         self.out.say(f"  monitoring: drift {drift}, harm {harm}; {primary} {seen} against {expected} expected{note}")
+        moved = [signal.name for signal in record.signals if signal.level == HARMFUL and signal.name != "harm"]
+        if moved:
+            self.out.say(f"  [dim]inputs that moved: {', '.join(moved)}[/dim]")
         for signal in record.signals:
-            if signal.level == 2:
-                self.out.say(f"  [dim]{signal.name}: {signal.reason}[/dim]")
+            if signal.level and signal.name == "harm":
+                self.out.say(f"  [dim]{signal.reason}[/dim]")
         return record
 
     def retrain(self, platform: Platform, month: Month) -> Execution | None:

@@ -14,7 +14,7 @@ from cli.demo.journal import Journal
 from cli.demo.story import FIRST_RUN, PROJECT, Outcome, monitor_name
 from cli.executions import Execution
 from cli.monitor import LEVELS, find_record
-from cli.platform import Platform
+from cli.platform import Platform, read_project
 from cli.train import section
 
 
@@ -73,20 +73,18 @@ def _verdict(run: Execution) -> str:
 
 
 def months(platform: Platform, journal: Journal, outcome: Outcome) -> Table:
-    """The served metrics month by month, and who served."""
+    """The metrics that gates judge, month by month, and who served."""
+    policy = read_project(PROJECT).gates
+    names = list(dict.fromkeys([policy.primary, *(gate.metric for gate in policy.absolute)]))
     rows = []
     for month in outcome.months:
         judged = executions.read(platform, executions.execution_arn(platform.machine("monitor"), monitor_name(month)))
         record = find_record(judged.output)
         there = journal.kept(month)
         versions = ", ".join(map(str, there.versions)) if there else "–"
-        cells = [
-            f"{number(value, 3)} ({number(record.reference_metrics.get(name), 3)})"
-            for name, value in sorted(record.metrics.items())
-        ]
+        cells = [f"{number(record.metrics.get(name), 3)} ({number(record.reference_metrics.get(name), 3)})" for name in names]
         rows.append((str(month), versions, *cells))
-    names = sorted(record.metrics) if outcome.months else []
-    return table("Served metrics (in brackets: expected from the hold-out)", ("month", "version", *names), rows)
+    return table("Served (in brackets: expected of unseen periods)", ("month", "version", *names), rows)
 
 
 def verdicts(run: Execution) -> Table:
