@@ -6,9 +6,10 @@ tells its state. Types without a state of their own (roles, permissions, API met
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from botocore.exceptions import ClientError
@@ -18,6 +19,7 @@ from cli.platform import Platform
 
 Health = Literal["ok", "warn", "bad", "idle"]
 WORKERS = 8
+_DIGEST = re.compile(r"[0-9A-F]{8}$")
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Part:
     where: str
     health: Health
     detail: str
+    stack: str = ""
 
 
 @dataclass(frozen=True)
@@ -82,11 +85,18 @@ def parts(platform: Platform, found: list[Resource]) -> list[Part]:
 def _checked(platform: Platform, resource: Resource) -> Part:
     service, check = CHECKS[resource.kind]
     try:
-        return check(platform, platform.client(service), resource)
+        found = check(platform, platform.client(service), resource)
+        return replace(found, name=spoken(resource.logical), stack=resource.stack)
     except ClientError as error:
         kind = resource.kind.rsplit("::", 1)[-1].lower()
         code = error.response.get("Error", {}).get("Code", "")
-        return Part(kind, resource.logical, resource.physical, "bad", f"{error.operation_name}: {code}")
+        name, said = spoken(resource.logical), f"{error.operation_name}: {code}"
+        return Part(kind, name, resource.physical, "bad", said, resource.stack)
+
+
+def spoken(logical: str) -> str:
+    """A logical id without the digest that CDK appends."""
+    return _DIGEST.sub("", logical)
 
 
 def _bucket(_: Platform, client: Any, resource: Resource) -> Part:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
 
+import httpx
 import typer
 
 from cli import executions, health
@@ -17,7 +18,9 @@ from cli.signing import Api
 from driftless.errors import DriftlessError
 
 MARKS = {"ok": "●", "warn": "▲", "bad": "✗", "idle": "○"}
-RELEASED_BY = ("manual", "schedule", "drift", "harm", "new_data", "rerun")
+KINDS = ("stack", "api", "bucket", "table", "function", "state machine", "rule", "queue", "alarm", "topic", "key", "log group")
+ORDER = {kind: position for position, kind in enumerate(KINDS)}
+ILL = (Failure, DriftlessError, httpx.HTTPError)
 
 
 def status(
@@ -51,13 +54,18 @@ def status(
         raise Failure("status", f"{len(ill)} of {len(parts)} parts are ill: {causes}", "run `driftless up` to deploy again")
 
 
+def quiet(part: Part) -> bool:
+    """Whether a part only matters once something is wrong with it."""
+    return part.kind in ("log group", "alarm") and part.health == "ok" and "Level" not in part.detail
+
+
 def api_part(platform: Platform) -> Part:
     """The API as a client meets it: a signed GET /health."""
     url = platform.api_url
     try:
         with Api(platform) as api:
             api.get("/health")
-    except health_errors as error:
+    except ILL as error:
         return Part("api", "rest api", url, "bad", explain(error).cause)
     return Part("api", "rest api", url, "ok", "answers /health")
 
@@ -96,15 +104,26 @@ def show(
     )
     verdict = coloured(f"{healthy} of {len(parts)} parts healthy", "ok" if healthy == len(parts) else "warn")
     out.show(f"{verdict}, {len(found)} resources\n")
-    shown = [part for part in parts if full or part.kind != "log group"]
+    shown = sorted(
+        (part for part in parts if full or not quiet(part)), key=lambda part: (ORDER.get(part.kind, len(ORDER)), part.name)
+    )
+    prefix = f"driftless-{platform.stage}-"
     rows = [
-        (coloured(MARKS[part.health], part.health), part.kind, part.name, part.detail, *((part.where,) if full else ()))
+        (
+            coloured(MARKS[part.health], part.health),
+            part.kind,
+            part.name.removeprefix(prefix),
+            part.stack.removeprefix(prefix),
+            part.detail,
+            *((part.where,) if full else ()),
+        )
         for part in shown
     ]
-    out.show(table("Parts", ("", "kind", "name", "health", *(("where",) if full else ())), rows))
-    if not full:
-        logs = [part for part in parts if part.kind == "log group"]
-        out.show(f"[dim]and {len(logs)} log groups; --full lists them, with ARNs[/dim]")
+    out.show(table("Parts", ("", "kind", "name", "stack", "health", *(("where",) if full else ())), rows))
+    if len(shown) < len(parts):
+        out.show(
+            f"[dim]and {len(parts) - len(shown)} log groups and silent alarms, all well; --full lists them, and where each part is[/dim]"
+        )
     others = ", ".join(f"{count} {kind}" for kind, count in health.counted(list(found)))
     out.show(f"[dim]without a state of their own: {others}[/dim]\n")
     cells = []
@@ -123,6 +142,3 @@ def show(
         )
     out.show(table("Projects", ("project", "champion", "challenger", "last run", "last window"), cells))
     out.show(f"\nAPI {platform.api_url}")
-
-
-health_errors = (Failure, DriftlessError)

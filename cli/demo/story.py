@@ -154,13 +154,14 @@ class Story:
         """
         name = monitor_name(month)
         judged = executions.described(platform, executions.execution_arn(platform.machine("monitor"), name))
-        if judged is None or judged["status"] != executions.SUCCEEDED:
+        fresh = judged is None or judged["status"] != executions.SUCCEEDED
+        if fresh:
             rows = flights.rows(self.definition, month, limit=ROWS_PER_MONTH)
             sent = replay(platform, self.out, PROJECT, month, rows)
             journal.wait(self.out, month, sent.ids)
             self.out.say(f"  {len(sent.ids)} predictions answered, every one of them in the lake; {sent.labels} labels accepted")
         self.push(platform, [month])
-        if awaits_alarm:
+        if awaits_alarm and fresh:
             loop.calm(platform, self.out, PROJECT)
         execution, there = loop.settled(
             platform, self.out, "monitor", name, {"project": PROJECT, "window_end": month.end.isoformat()}
