@@ -194,8 +194,8 @@ class AbsoluteGate(_Section):
 class Gates(_Section):
     """When a challenger may be promoted.
 
-    The challenger must beat the naive predictor by the estimate, keep each absolute bound, and beat the champion: the confidence interval
-    of the primary metric's difference (block bootstrap over ``block``) must lie wholly on the better side of ``margin``.
+    The challenger must beat the naive predictor by the estimate, keep each absolute bound, and beat the champion: the confidence
+    interval of the primary metric's difference (block bootstrap over ``block``) must lie wholly on the better side of ``margin``.
     No slice may be worse than the champion by more than ``slice_margin`` of the primary metric with confidence.
     """
 
