@@ -121,9 +121,8 @@ def show(
     ]
     out.show(table("Parts", ("", "kind", "name", "stack", "health", *(("where",) if full else ())), rows))
     if len(shown) < len(parts):
-        out.show(
-            f"[dim]and {len(parts) - len(shown)} log groups and silent alarms, all well; --full lists them, and where each part is[/dim]"
-        )
+        hidden = len(parts) - len(shown)
+        out.show(f"[dim]and {hidden} log groups and silent alarms, all well; --full lists them, and where each part is[/dim]")
     others = ", ".join(f"{count} {kind}" for kind, count in health.counted(list(found)))
     out.show(f"[dim]without a state of their own: {others}[/dim]\n")
     cells = []
