@@ -134,6 +134,12 @@ def test_routes(local: Synth) -> None:
         assert target in json.dumps(method["Integration"]["Uri"]), (path, verb)
 
 
+def test_bodies_are_left_to_the_function_which_names_the_field(local: Synth) -> None:
+    (validator,) = local.resources("AWS::ApiGateway::RequestValidator").values()
+    assert validator["Properties"]["ValidateRequestBody"] is False
+    assert validator["Properties"]["ValidateRequestParameters"] is True
+
+
 @pytest.mark.parametrize("project", ["flights", EXTRA_PROJECT])
 def test_a_project_has_its_request_model(local: Synth, project: str) -> None:
     model = methods(local)[f"/{project}/predictions", "POST"]["RequestModels"]["application/json"]["Ref"]
@@ -154,7 +160,7 @@ def test_the_api_logs_traces_and_throttles(local: Synth) -> None:
 
 def test_refusals_of_the_gateway_are_problems(local: Synth) -> None:
     answers = local.resources("AWS::ApiGateway::GatewayResponse").values()
-    assert {a["Properties"]["ResponseType"] for a in answers} == {"BAD_REQUEST_BODY", "DEFAULT_4XX", "DEFAULT_5XX"}
+    assert {a["Properties"]["ResponseType"] for a in answers} == {"DEFAULT_4XX", "DEFAULT_5XX"}
     for answer in answers:
         header = answer["Properties"]["ResponseParameters"]["gatewayresponse.header.Content-Type"]
         assert header == "'application/problem+json'"
