@@ -1,0 +1,150 @@
+"""status, logs and monitor: what the services say, as people and programs read it."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import timedelta
+
+import pytest
+from typer.testing import CliRunner
+
+from cli import logs, status
+from cli.failures import Failure
+from cli.health import Part
+from cli.main import app
+from cli.platform import Platform
+from tests.unit.cli.fakes import StepFunctions
+
+TEMPLATE = {
+    "Resources": {
+        "Bucket": {"Type": "AWS::S3::Bucket"},
+        "FailuresQueue1A2B3C4D": {"Type": "AWS::SQS::Queue"},
+        "Table": {
+            "Type": "AWS::DynamoDB::Table",
+            "Properties": {
+                "BillingMode": "PAY_PER_REQUEST",
+                "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+                "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
+            },
+        },
+        "Group": {"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": "/x", "RetentionInDays": 7}},
+        "Role": {
+            "Type": "AWS::IAM::Role",
+            "Properties": {"AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": []}},
+        },
+    }
+}
+
+
+@pytest.fixture
+def stack(aws: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
+    aws.client("cloudformation").create_stack(StackName="driftless-dev-data", TemplateBody=json.dumps(TEMPLATE))
+    aws.client("cloudformation").create_stack(
+        StackName="somebody-elses", TemplateBody=json.dumps({"Resources": {"B": {"Type": "AWS::S3::Bucket"}}})
+    )
+    monkeypatch.setattr(status, "api_part", lambda platform: Part("api", "rest api", platform.api_url, "ok", "answers /health"))
+    return aws
+
+
+def shown(runner: CliRunner) -> dict[str, dict[str, str]]:
+    result = runner.invoke(app, ["status", "--stage", "dev", "--json"])
+    document = json.loads(result.stdout.split('\n{"error"')[0])
+    return {part["name"]: part for part in document["parts"]}
+
+
+def test_status_lists_every_part_of_this_stage_only(stack: Platform, runner: CliRunner) -> None:
+    parts = shown(runner)
+    assert set(parts) == {"driftless-dev-data", "rest api", "Bucket", "FailuresQueue", "Table", "Group"}
+    assert {part["health"] for part in parts.values()} == {"ok"}
+    text = runner.invoke(app, ["status", "--stage", "dev"])
+    assert text.exit_code == 0
+    assert "6 of 6 parts healthy" in text.stdout
+    assert "1 IAM::Role" in text.stdout
+
+
+def test_a_message_in_a_failure_queue_asks_for_a_look(stack: Platform, runner: CliRunner) -> None:
+    sqs = stack.client("sqs")
+    sqs.send_message(QueueUrl=sqs.list_queues()["QueueUrls"][0], MessageBody="lost")
+    queue = shown(runner)["FailuresQueue"]
+    assert (queue["health"], queue["detail"]) == ("warn", "1 waiting, 0 in flight")
+
+
+def test_a_part_that_is_gone_makes_status_fail(stack: Platform, runner: CliRunner) -> None:
+    found = stack.client("cloudformation").describe_stack_resource(StackName="driftless-dev-data", LogicalResourceId="Bucket")
+    stack.client("s3").delete_bucket(Bucket=found["StackResourceDetail"]["PhysicalResourceId"])
+    result = runner.invoke(app, ["status", "--stage", "dev"])
+    assert result.exit_code == 1
+    assert "1 of 6 parts are ill: bucket Bucket: HeadBucket: 404" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"), [("30s", timedelta(seconds=30)), ("2h", timedelta(hours=2)), ("1d", timedelta(days=1))]
+)
+def test_spans(text: str, wanted: timedelta) -> None:
+    assert logs.span(text) == wanted
+
+
+def test_a_wrong_span_is_refused() -> None:
+    with pytest.raises(Failure, match="no duration"):
+        logs.span("soon")
+
+
+def test_powertools_lines_are_shortened_and_others_left() -> None:
+    line = json.dumps({"level": "ERROR", "message": "stage failed", "exception_name": "NotEnoughData"})
+    assert logs.readable(line) == ("ERROR", "ERROR NotEnoughData stage failed")
+    assert logs.readable("START RequestId: 1") == ("", "START RequestId: 1")
+    assert logs.readable("[1, 2]") == ("", "[1, 2]")
+
+
+def test_log_events_are_read_once_and_in_order(aws: Platform) -> None:
+    client, now = aws.client("logs"), int(time.time() * 1000)
+    client.create_log_group(logGroupName="/f")
+    client.create_log_stream(logGroupName="/f", logStreamName="s")
+    events = [{"timestamp": now - 2000, "message": "first"}, {"timestamp": now - 1000, "message": "second"}]
+    client.put_log_events(logGroupName="/f", logStreamName="s", logEvents=events)
+    position, seen = {"/f": now - 60_000, "/missing": 0}, set()
+    read = list(logs.read(aws, {"inference": "/f", "labels": "/missing"}, position, seen))
+    assert [(line["function"], line["message"]) for line in read] == [("inference", "first"), ("inference", "second")]
+    client.put_log_events(logGroupName="/f", logStreamName="s", logEvents=[{"timestamp": now, "message": "third"}])
+    assert [line["message"] for line in logs.read(aws, {"inference": "/f"}, position, seen)] == ["third"]
+
+
+def test_an_unknown_function_is_named_beside_the_known(aws: Platform) -> None:
+    aws.session.client("ssm").put_parameter(Name="/driftless/dev/functions/labels", Value="arn", Type="String")
+    with pytest.raises(Failure, match="no function 'nope'") as caught:
+        logs.log_groups(aws, "nope")
+    assert "labels" in caught.value.next_step
+
+
+SIGNAL = {"name": "harm", "level": 2, "statistic": "log_loss", "value": 0.06, "threshold": 0.02, "reason": "worse beyond doubt"}
+RECORD = {
+    "project": "flights",
+    "version": 2,
+    "window_start": "2013-06-01T00:00:00Z",
+    "window_end": "2013-07-01T00:00:00Z",
+    "predictions": 8000,
+    "labels": 7000,
+    "drift_level": 1,
+    "harm_level": 2,
+    "metrics": {"log_loss": 0.56},
+    "reference_metrics": {"log_loss": 0.5},
+    "signals": [SIGNAL],
+    "report": None,
+}
+
+
+def test_monitor_run_passes_the_window_and_shows_what_was_found(aws: Platform, states: StepFunctions, runner: CliRunner) -> None:
+    states.outcomes = [{"status": "SUCCEEDED", "output": json.dumps({"monitoring": RECORD})} for _ in range(2)]
+    command = ["monitor", "run", "flights", "--stage", "dev", "--window-end", "2013-07-01"]
+    text = runner.invoke(app, command).stdout
+    assert "harm alert" in text
+    assert "worse beyond doubt" in text
+    assert json.loads(runner.invoke(app, [*command, "--json"]).stdout)["harm_level"] == 2
+    (first, _) = states.executions.values()
+    assert json.loads(first["input"]) == {"project": "flights", "window_end": "2013-07-01T00:00:00+00:00"}
+
+
+def test_a_wrong_window_end_is_refused_before_anything_starts(aws: Platform, states: StepFunctions, runner: CliRunner) -> None:
+    result = runner.invoke(app, ["monitor", "run", "flights", "--stage", "dev", "--window-end", "yesterday"])
+    assert (result.exit_code, states.started) == (1, [])

@@ -1,0 +1,110 @@
+"""Documentation is tested: what it names exists, and what exists it names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+from pydantic import BaseModel
+
+from cli.main import app
+from driftless import project
+
+ROOT = Path(__file__).parents[3]
+DOCS = sorted([*ROOT.glob("docs/*.md"), ROOT / "README.md", ROOT / "CHANGELOG.md"])
+READS_ENVIRONMENT = ("cli", "local_cloud", "infra", "layers/shared/python/driftless", "tests/e2e")
+# Set by Lambda or by tools, not by people.
+NOT_OURS = {"_HANDLER", "LAMBDA_TASK_ROOT", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "CDK_CONTEXT_JSON", "COLUMNS", "PATH"}
+
+
+def commands() -> Iterator[tuple[str, Any]]:
+    root: Any = typer.main.get_command(app)
+    for name, command in root.commands.items():
+        if hasattr(command, "commands"):
+            for child, leaf in command.commands.items():
+                yield f"{name} {child}", leaf
+        else:
+            yield name, command
+
+
+def named_in(text: str) -> set[str]:
+    """``driftless …`` commands in a text, two words where the first is a group."""
+    known = {name for name, _ in commands()}
+    groups = {name.split()[0] for name in known if " " in name}
+    found = set()
+    for first, second in re.findall(r"(?:`|bin/|^)driftless ([a-z]+)(?: ([a-z]+))?", text, flags=re.MULTILINE):
+        found.add(f"{first} {second}" if first in groups else first)
+    return found
+
+
+def test_every_command_is_documented() -> None:
+    text = (ROOT / "docs/cli.md").read_text()
+    assert {name for name, _ in commands()} == named_in(text)
+
+
+def test_every_option_is_documented() -> None:
+    text = (ROOT / "docs/cli.md").read_text()
+    options = {
+        option
+        for _, command in commands()
+        for parameter in command.params
+        for option in parameter.opts
+        if option.startswith("--")
+    }
+    assert [option for option in sorted(options) if option not in text] == []
+
+
+@pytest.mark.parametrize(("name", "command"), [pytest.param(name, command, id=name) for name, command in commands()])
+def test_every_command_has_json_and_an_example_of_itself(name: str, command: Any) -> None:
+    assert "--json" in {option for parameter in command.params for option in parameter.opts}
+    assert f"driftless {name}" in (command.help or "").split("Example:", 1)[1]
+
+
+@pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
+def test_named_commands_exist(path: Path) -> None:
+    assert named_in(path.read_text()) - {name for name, _ in commands()} == set()
+
+
+@pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
+def test_named_make_targets_exist(path: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    assert set(re.findall(r"(?:`|^)make ([a-z-]+)", path.read_text(), flags=re.MULTILINE)) - targets == set()
+
+
+@pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
+def test_links_lead_somewhere(path: Path) -> None:
+    links = [link for link in re.findall(r"\]\(([^)#]+)\)", path.read_text()) if not link.startswith("http")]
+    assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+def test_every_environment_variable_is_documented() -> None:
+    text = (ROOT / "docs/environment.md").read_text()
+    read = set()
+    for folder in READS_ENVIRONMENT:
+        for path in (ROOT / folder).rglob("*.py"):
+            read.update(re.findall(r'environ(?:\.get)?[(\[]\s*"([A-Z_]+)"', path.read_text()))
+            read.update(re.findall(r'envvar="([A-Z_]+)"', path.read_text()))
+    assert "AWS_ENDPOINT_URL" in read
+    assert sorted(name for name in read - NOT_OURS if f"`{name}`" not in text) == []
+
+
+def test_every_key_of_a_project_is_documented() -> None:
+    text = (ROOT / "docs/project-definition.md").read_text()
+    sections = [
+        kind
+        for kind in vars(project).values()
+        if isinstance(kind, type) and issubclass(kind, BaseModel) and kind.__module__ == project.__name__
+    ]
+    keys = {key for kind in sections for key in kind.model_fields} - set(project.Project.model_fields)
+    keys |= {key for key, field in project.Project.model_fields.items() if "BaseModel" not in str(field.annotation)}
+    missing = [key for key in sorted(keys) if f"`{key}`" not in text and f"[{key}" not in text]
+    assert missing == []
+
+
+def test_every_metric_is_documented() -> None:
+    text = (ROOT / "docs/project-definition.md").read_text()
+    assert [metric for metric in project.METRICS if f"`{metric}`" not in text] == []
