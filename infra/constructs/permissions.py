@@ -18,10 +18,12 @@ Statements = list[iam.PolicyStatement]
 
 
 def read_objects(bucket: s3.IBucket, *prefixes: str) -> Statements:
-    """Read and list below the prefixes (each ends with ``/``; an empty one means the whole bucket)."""
+    """Read below the prefixes (each ends with ``/``; an empty one means the whole bucket), and list the bucket's keys.
+
+    Listing carries no prefix condition: a GET has no ``s3:prefix``, so with one S3 would answer a missing key with 403 instead of
+    404, and a stage could not tell "not there yet" from "not allowed".
+    """
     listing = iam.PolicyStatement(actions=["s3:ListBucket"], resources=[bucket.bucket_arn])
-    if "" not in prefixes:
-        listing.add_condition("StringLike", {"s3:prefix": [f"{prefix}*" for prefix in prefixes]})
     objects = [bucket.arn_for_objects(f"{prefix}*") for prefix in prefixes]
     return [iam.PolicyStatement(actions=["s3:GetObject", "s3:GetObjectVersion"], resources=objects), listing]
 

@@ -97,6 +97,12 @@ def test_inference_reads_models_and_writes_nothing(synth: Synth) -> None:
     assert "Registry" not in json.dumps(function_statements(synth, "inference"))
 
 
+@pytest.mark.parametrize("folder", ["inference", "scoring", "deployment"])
+def test_a_missing_key_is_told_from_a_forbidden_one(synth: Synth, folder: str) -> None:
+    listing = [s for s in function_statements(synth, folder) if "s3:ListBucket" in listed(s["Action"])]
+    assert listing and all("s3:prefix" not in json.dumps(s.get("Condition", {})) for s in listing)
+
+
 @pytest.mark.parametrize("folder", ["inference", "collector", "labels", "tuning", "training", "scoring", "validation"])
 def test_who_does_not_decide_cannot_touch_the_registry(synth: Synth, folder: str) -> None:
     assert "dynamodb:" not in json.dumps(function_statements(synth, folder))
