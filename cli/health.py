@@ -65,6 +65,18 @@ def resources(platform: Platform, stack: str) -> list[Resource]:
     ]
 
 
+def deploy_seconds(platform: Platform, stack: str) -> float:
+    """How long the stack's last deployment took, by CloudFormation's own events."""
+    pages = platform.client("cloudformation").get_paginator("describe_stack_events").paginate(StackName=stack)
+    own = [event for page in pages for event in page["StackEvents"] if event["LogicalResourceId"] == stack]
+    begun = ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS")
+    ended = next((event for event in own if event["ResourceStatus"] in ("CREATE_COMPLETE", "UPDATE_COMPLETE")), None)
+    if ended is None:
+        return 0.0
+    began = next(event for event in own[own.index(ended) :] if event["ResourceStatus"] in begun)
+    return float((ended["Timestamp"] - began["Timestamp"]).total_seconds())
+
+
 def stack_part(stack: dict[str, Any]) -> Part:
     """A stack's own health."""
     status = str(stack["StackStatus"])

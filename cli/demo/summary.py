@@ -39,7 +39,8 @@ def what_ran(platform: Platform, journal: Journal, outcome: Outcome, first: Exec
     """Each part of the loop, what came out of it, and how long the service says it took."""
     found = health.stacks(platform)
     count = sum(len(health.resources(platform, stack["StackName"])) for stack in found)
-    rows: list[tuple[Any, ...]] = [("deploy", f"{len(found)} stacks, {count} resources", "")]
+    took = sum(health.deploy_seconds(platform, stack["StackName"]) for stack in found)
+    rows: list[tuple[Any, ...]] = [("deploy (CloudFormation)", f"{len(found)} stacks, {count} resources", seconds(took))]
     for dataset in DATASETS:
         ingests = platform.registry.ingests(PROJECT, dataset)
         kept, aside = sum(i["rows"] for i in ingests), sum(i["quarantined_rows"] for i in ingests)
@@ -48,10 +49,10 @@ def what_ran(platform: Platform, journal: Journal, outcome: Outcome, first: Exec
     for month in outcome.months:
         there = journal.kept(month)
         if there is not None:
-            took = (there.last - there.first).total_seconds()
+            served = (there.last - there.first).total_seconds()
             versions = ", ".join(map(str, there.versions))
             what = f"{there.predictions} predictions in {there.requests} requests by version {versions}"
-            rows.append((f"serve {month}", f"{what}, median {there.latency_ms:.1f} ms", seconds(took)))
+            rows.append((f"serve {month}", f"{what}, median {there.latency_ms:.1f} ms", seconds(served)))
         judged = executions.read(platform, executions.execution_arn(platform.machine("monitor"), monitor_name(month)))
         record = find_record(judged.output)
         levels = f"drift {coloured(*LEVELS[record.drift_level])}, harm {coloured(*LEVELS[record.harm_level])}"

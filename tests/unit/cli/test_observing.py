@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from cli import logs, status
 from cli.failures import Failure
-from cli.health import Part
+from cli.health import Part, deploy_seconds
 from cli.main import app
 from cli.platform import Platform
 from tests.unit.cli.fakes import StepFunctions
@@ -61,6 +61,10 @@ def test_status_lists_every_part_of_this_stage_only(stack: Platform, runner: Cli
     assert text.exit_code == 0
     assert "6 of 6 parts healthy" in text.stdout
     assert "1 IAM::Role" in text.stdout
+
+
+def test_a_deployment_takes_as_long_as_its_events_say(stack: Platform) -> None:
+    assert 0 <= deploy_seconds(stack, "driftless-dev-data") < 60
 
 
 def test_a_message_in_a_failure_queue_asks_for_a_look(stack: Platform, runner: CliRunner) -> None:
