@@ -16,6 +16,7 @@ KNOWN = {
     "AwsSolutions-IAM5[Resource::*]": "tracing, metrics and log delivery know no resources",
     "AwsSolutions-IAM5[Resource::<prefix>/*]": "objects below one prefix of one bucket",
     "AwsSolutions-SQS3": "these queues are the dead-letter queues",
+    "AwsSolutions-APIG2": "bodies are judged by the functions, whose answers name the field; parameters by API Gateway",
     "AwsSolutions-COG4": "requests are signed with IAM, not by a Cognito pool",
 }
 
