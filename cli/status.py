@@ -35,13 +35,13 @@ def status(
     out = Output(as_json)
     platform = connect(stage)
     with out.working("asking every part"):
+        names = platform.deployed_projects
         deployed = health.stacks(platform)
         if not deployed:
-            platform.parameter("projects")
             raise Failure("deployment", f"stage {stage!r} has no stack at {platform.place}", "run `driftless up`")
         found = [resource for stack in deployed for resource in health.resources(platform, stack["StackName"])]
         parts = [*map(health.stack_part, deployed), api_part(platform), *health.parts(platform, found)]
-        projects = [project_facts(platform, name) for name in platform.deployed_projects]
+        projects = [project_facts(platform, name) for name in names]
     if as_json:
         others = dict(health.counted(found))
         facts = {"stage": stage, "place": platform.place, "commit": platform.parameters.get("commit")}
