@@ -8,8 +8,9 @@ from rich.markup import escape
 
 from cli.console import JsonOption, Output, seconds
 from cli.failures import Failure
-from local_cloud import lifecycle
+from local_cloud import clients, lifecycle
 from local_cloud.deploy import DeployError, Deployment, deploy
+from local_cloud.mends import fidelity
 
 LAST_WORDS = 8
 
@@ -23,9 +24,22 @@ def up(as_json: JsonOption = False) -> None:
     began = time.monotonic()
     endpoint, deployment = start_and_deploy(out)
     took = time.monotonic() - began
+    findings = unfaithful(endpoint)
+    for finding in findings:
+        out.say(f"  [yellow]not as the template says[/yellow]  {escape(finding)}")
     out.say(f"deployed at {endpoint} in {seconds(took)}; `driftless status` shows every part")
     if as_json:
-        out.document({"endpoint": endpoint, "synthesised": deployment.synthesised, "seconds": round(took, 1)})
+        out.document(
+            {"endpoint": endpoint, "synthesised": deployment.synthesised, "seconds": round(took, 1), "not_emulated": findings}
+        )
+
+
+def unfaithful(endpoint: str) -> list[str]:
+    """What a local cloud did not deploy as the templates say; empty on AWS, which is what the templates are written for."""
+    if not clients.is_local(endpoint):
+        return []
+    session = clients.session(endpoint)
+    return [str(finding) for finding in fidelity.compare(session, fidelity.stage_stacks(session, "local"))]
 
 
 def down(as_json: JsonOption = False) -> None:

@@ -21,6 +21,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local_cloud import clients as local_clients
+from local_cloud import lifecycle
 from local_cloud.mends.describe import READERS
 
 #: Properties no AWS service returns as they were given: uploads, and tags, which every service tells differently.
@@ -274,23 +275,26 @@ def _substituted(properties: dict[str, Any]) -> dict[str, Any]:
     return {**remaining, "DefinitionString": definition}
 
 
+def stage_stacks(session: Any, stage: str) -> list[str]:
+    """Names of the stacks that a stage has deployed, sorted."""
+    pages = session.client("cloudformation").get_paginator("list_stacks").paginate()
+    found = (each for page in pages for each in page["StackSummaries"] if each["StackStatus"] != "DELETE_COMPLETE")
+    return sorted({each["StackName"] for each in found if each["StackName"].startswith(f"driftless-{stage}-")})
+
+
 def main() -> None:
     """Print the findings of a stage's stacks; exit with 1 when there is any."""
     parser = argparse.ArgumentParser(prog="python -m local_cloud.mends.fidelity", description=__doc__.splitlines()[0])
     parser.add_argument("--stage", default="local")
     stage = parser.parse_args().stage
-    session = local_clients.session()
-    names = []
-    for page in session.client("cloudformation").get_paginator("list_stacks").paginate():
-        for each in page["StackSummaries"]:
-            if each["StackName"].startswith(f"driftless-{stage}-") and each["StackStatus"] != "DELETE_COMPLETE":
-                names.append(each["StackName"])
+    session = local_clients.session(lifecycle.status().endpoint)
+    names = stage_stacks(session, stage)
     if not names:
         sys.exit(f"no stack named driftless-{stage}-* is deployed")
-    findings = compare(session, sorted(set(names)))
+    findings = compare(session, names)
     for finding in findings:
         print(finding)
-    print(f"{len(findings)} findings in {len(set(names))} stacks; not compared: {', '.join(sorted(NOT_COMPARED))}")
+    print(f"{len(findings)} findings in {len(names)} stacks; not compared: {', '.join(sorted(NOT_COMPARED))}")
     sys.exit(1 if findings else 0)
 
 
