@@ -120,3 +120,11 @@ def test_every_folder_is_a_project_and_the_built_in_one_loads(tmp_path: Path) ->
     assert [*load_all(tmp_path)] == ["shop"]
     flights = load_all(PROJECTS)["flights"]
     assert flights.task == "binary" and set(flights.datasets) == {"flights", "weather"}
+
+
+@pytest.mark.parametrize("name", ["health", "docs"])
+def test_a_name_that_is_a_route_of_the_api_is_refused(tmp_path: Path, name: str) -> None:
+    folder = write(tmp_path, TOML.replace('name = "shop"', f'name = "{name}"', 1).encode()).rename(tmp_path / name)
+    with pytest.raises(BadProject, match="is a route of the API itself") as caught:
+        load(folder)
+    assert caught.value.key == "name" and caught.value.line == line_of(TOML, "name")

@@ -38,6 +38,7 @@ METRICS: dict[str, tuple[Task, ...]] = {
     "rmse": ("regression",),
     "r2": ("regression",),
 }
+RESERVED_NAMES = frozenset({"docs", "health"})
 HIGHER_IS_BETTER = frozenset({"auc", "average_precision", "accuracy", "f1_macro", "r2"})
 
 
@@ -361,6 +362,10 @@ def load(folder: Path) -> Project:
     except ValidationError as error:
         key, reason, fix = describe(error)
         raise BadProject(shown, key, reason, fix, line_of(text, key)) from error
+    if project.name in RESERVED_NAMES:
+        raise BadProject(
+            shown, "name", f"{project.name!r} is a route of the API itself", "choose another name", line_of(text, "name")
+        )
     if project.name != folder.name:
         fix = f'write name = "{folder.name}" or rename the folder'
         raise BadProject(shown, "name", f"{project.name!r} differs from its folder", fix, line_of(text, "name"))
