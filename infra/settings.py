@@ -31,7 +31,8 @@ class Settings:
 
     ``retain_data`` keeps buckets, tables and keys when their stack is deleted. ``code_canary`` shifts a tenth of the API
     functions' traffic to new code for five minutes and rolls back on errors. ``native_packages`` installs layers for the
-    interpreter at hand instead of Lambda's platform. ``monthly_budget`` is in US dollars.
+    interpreter at hand instead of Lambda's platform. ``open_pages`` lets a browser read the API's description and health without a
+    signature. ``monthly_budget`` is in US dollars.
     """
 
     stage: StageName
@@ -50,6 +51,7 @@ class Settings:
     snap_start: bool
     web_firewall: bool
     access_logs: bool
+    open_pages: bool
     monthly_budget: float | None
     api_rate: float
     api_burst: int
@@ -86,6 +88,7 @@ def for_stage(stage: str, *, commit: str = "unknown", alarm_email: str | None = 
             snap_start=False,
             web_firewall=False,
             access_logs=False,
+            open_pages=True,
             monthly_budget=None,
             api_rate=5000,
             api_burst=5000,
@@ -108,6 +111,7 @@ def for_stage(stage: str, *, commit: str = "unknown", alarm_email: str | None = 
             snap_start=True,
             web_firewall=False,
             access_logs=True,
+            open_pages=False,
             monthly_budget=None,
             api_rate=200,
             api_burst=400,
@@ -130,6 +134,7 @@ def for_stage(stage: str, *, commit: str = "unknown", alarm_email: str | None = 
             snap_start=True,
             web_firewall=True,
             access_logs=True,
+            open_pages=False,
             monthly_budget=200,
             api_rate=1000,
             api_burst=2000,

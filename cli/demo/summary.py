@@ -85,7 +85,9 @@ def months(platform: Platform, journal: Journal, outcome: Outcome) -> Table:
         versions = ", ".join(map(str, there.versions)) if there else "–"
         cells = [f"{number(record.metrics.get(name), 3)} ({number(record.reference_metrics.get(name), 3)})" for name in names]
         rows.append((str(month), versions, *cells))
-    return table("Served (in brackets: expected of unseen periods)", ("month", "version", *names), rows)
+    others = ", ".join(names[1:])
+    beside = f"in brackets: {names[0]} expected of unseen periods" + (f", {others} on the model's hold-out" if others else "")
+    return table(f"Served ({beside})", ("month", "version", *names), rows)
 
 
 def verdicts(run: Execution) -> Table:
@@ -105,7 +107,7 @@ def where(platform: Platform) -> Table:
     url = platform.api_url
     rows = [
         ("API", url),
-        ("API description", f"{url}/openapi.json and {url}/docs"),
+        ("API description", f"{url}/docs (for machines {url}/openapi.json)"),
         ("endpoint", platform.place),
         ("lake", f"s3://{platform.parameter('buckets/lake')}"),
         ("models", f"s3://{platform.parameter('buckets/artifacts')}/models/{PROJECT}/"),

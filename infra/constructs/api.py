@@ -1,8 +1,8 @@
 """The REST API in front of inference and labels.
 
 Each project gets literal paths of its own, because a request model and a throttle belong to a method. Below them the same
-routes with ``{project}`` answer for names nobody deployed. Every method asks for an IAM signature. What API Gateway
-itself refuses looks like what the functions refuse: problem+json.
+routes with ``{project}`` answer for names nobody deployed. Every method asks for an IAM signature, but for the pages that describe
+the API where a stage opens them. What API Gateway itself refuses looks like what the functions refuse: problem+json.
 """
 
 from __future__ import annotations
@@ -95,8 +95,11 @@ class InferenceApi(Construct):
         )
         self._to_inference = apigw.LambdaIntegration(inference.live, proxy=True, scope_permission_to_method=False)
         self._to_labels = apigw.LambdaIntegration(labels.live, proxy=True, scope_permission_to_method=False)
+        pages = apigw.AuthorizationType.NONE if settings.open_pages else apigw.AuthorizationType.IAM
         for path in ("health", "openapi.json", "docs"):
-            self.api.root.add_resource(path).add_method("GET", self._to_inference, request_validator=self._validator)
+            self.api.root.add_resource(path).add_method(
+                "GET", self._to_inference, authorization_type=pages, request_validator=self._validator
+            )
         self._add_routes("{project}", None)
         for name, project in projects.items():
             self._add_routes(name, self._request_model(name, project))

@@ -128,10 +128,17 @@ def test_routes(local: Synth) -> None:
     found = methods(local)
     assert set(found) == expected
     for (path, verb), method in found.items():
-        assert method["AuthorizationType"] == "AWS_IAM", path
         assert "RequestValidatorId" in method, path
         target = "LabelsLive" if path.endswith("/labels") else "InferenceLive"
         assert target in json.dumps(method["Integration"]["Uri"]), (path, verb)
+
+
+def test_every_method_is_signed_but_for_the_pages_a_stage_opens(local: Synth, prod: Synth) -> None:
+    pages = {("/health", "GET"), ("/openapi.json", "GET"), ("/docs", "GET")}
+    for synth, unsigned in ((local, pages), (prod, set())):
+        found = {route: method["AuthorizationType"] for route, method in methods(synth).items()}
+        assert {route for route, kind in found.items() if kind == "NONE"} == unsigned
+        assert {route for route, kind in found.items() if kind == "AWS_IAM"} == set(found) - unsigned
 
 
 def test_bodies_are_left_to_the_function_which_names_the_field(local: Synth) -> None:

@@ -36,6 +36,7 @@ def test_settings_of_prod() -> None:
         snap_start=True,
         web_firewall=True,
         access_logs=True,
+        open_pages=False,
         monthly_budget=200,
         api_rate=1000,
         api_burst=2000,
