@@ -1,7 +1,7 @@
 """The REST API in front of inference and labels.
 
 Each project gets literal paths of its own, because a request model and a throttle belong to a method. Below them the same
-routes with ``{project}`` answer for names nobody deployed. Every method asks for an IAM signature, but for the pages that describe
+routes with ``{project}`` answer for names nobody deployed. Every method asks for an IAM signature, but the pages that describe
 the API where a stage opens them. What API Gateway itself refuses looks like what the functions refuse: problem+json.
 """
 
