@@ -31,7 +31,7 @@ class Settings:
 
     ``retain_data`` keeps buckets, tables and keys when their stack is deleted. ``code_canary`` shifts a tenth of the API
     functions' traffic to new code for five minutes and rolls back on errors. ``native_packages`` installs layers for the
-    interpreter at hand instead of Lambda's platform. ``open_pages`` lets a browser read the API's description and health unsigned.
+    interpreter at hand instead of Lambda's platform. ``open_pages`` lets a browser read the API's pages without a signature.
     ``monthly_budget`` is in US dollars.
     """
 
