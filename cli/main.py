@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from cli import cloud, data, labels, logs, models, monitor, pipelines, predict, status, train
+from cli import cloud, data, destroy, labels, logs, models, monitor, pipelines, predict, status, train
 from cli.console import report_failure
 from cli.failures import EXPECTED, explain
 
@@ -41,6 +41,7 @@ app = typer.Typer(
 )
 app.command("up")(cloud.up)
 app.command("down")(cloud.down)
+app.command("destroy")(destroy.destroy)
 app.command("status")(status.status)
 app.add_typer(data.app, name="data")
 app.command("train")(train.train)
