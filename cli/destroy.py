@@ -1,7 +1,7 @@
 """``driftless destroy``: a stage leaves, and what its retention protects stays.
 
-CloudFormation deletes no bucket that still holds objects, and a bucket policy keeps everybody from touching ``trust/``. So what is
-to go by its template is emptied here, between the stacks that write into it and the stack that owns it. Nothing else is touched:
+CloudFormation deletes no bucket that still holds objects, and a bucket policy keeps everybody from touching ``trust/``. So what
+is to go by its template is emptied here, between the stacks that write into it and the one that owns it. Nothing else is touched:
 whatever a template retains is listed, and left as it is.
 """
 
