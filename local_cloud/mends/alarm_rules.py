@@ -71,6 +71,11 @@ def window(rule: AlarmRule, now: float, has_data: Callable[[int], bool]) -> list
     return [newest - back * rule.period for back in range(rule.evaluation_periods + EXTRA_PERIODS)]
 
 
+def oldest(rule: AlarmRule, now: float) -> float:
+    """Return the time before which no datapoint can count: the start of the oldest period that :func:`window` may name."""
+    return math.floor(now / rule.period) * rule.period - (rule.evaluation_periods + EXTRA_PERIODS) * float(rule.period)
+
+
 def decide(rule: AlarmRule, periods: Sequence[int], values: Mapping[int, float]) -> Decision | None:
     """Decide the state of an alarm.
 

@@ -16,11 +16,11 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from local_cloud.mends.alarm_rules import AlarmRule, Decision, decide, window
+from local_cloud.mends import ticking
+from local_cloud.mends.alarm_rules import AlarmRule, Decision, decide, oldest, window
 from local_cloud.mends.patching import core, replace, require, service
 
 logger = logging.getLogger("local_cloud.alarms")
@@ -33,6 +33,8 @@ TARGETS = (
 )
 
 TICK_SECONDS = 1.0
+_LATE_POINTS = 5000
+"""Old datapoints in a row after which no newer one is expected before them: five full calls of PutMetricData."""
 
 _lock = threading.RLock()
 #: By alarm ARN: the state last announced, as EventBridge shows it under ``previousState``.
@@ -51,16 +53,27 @@ def _rule(alarm: dict[str, Any]) -> AlarmRule:
     )
 
 
-def _points_by_period(alarm: dict[str, Any], period: int) -> dict[int, list[dict[str, Any]]]:
-    """The alarm's own datapoints — namespace, name, exact dimensions, unit — grouped by aligned period."""
+def _points_by_period(alarm: dict[str, Any], period: int, since: float) -> dict[int, list[dict[str, Any]]]:
+    """The alarm's own datapoints since a time — namespace, name, exact dimensions, unit — grouped by aligned period.
+
+    Datapoints lie in the order of their arrival. They are read from the newest back, until more old ones lie in a row than a few
+    calls with late ones may have brought: an alarm costs what its range holds, not what two weeks hold.
+    """
     cloudwatch = service("cloudwatch")
     dimensions = cloudwatch._dims_from_list(alarm.get("Dimensions") or [])
     points = cloudwatch._metrics.get((alarm["Namespace"], alarm["MetricName"], cloudwatch._dims_key(dimensions))) or []
     grouped: dict[int, list[dict[str, Any]]] = {}
-    for point in list(points):
+    too_old = 0
+    for point in reversed(points):
+        if point["Timestamp"] < since:
+            too_old += 1
+            if too_old > _LATE_POINTS:
+                break
+            continue
+        too_old = 0
         if not alarm.get("Unit") or point.get("Unit") == alarm["Unit"]:
             grouped.setdefault(int(point["Timestamp"] // period) * period, []).append(point)
-    return grouped
+    return {start: found[::-1] for start, found in grouped.items()}
 
 
 def _evaluate_alarm(alarm: dict[str, Any]) -> None:
@@ -70,8 +83,9 @@ def _evaluate_alarm(alarm: dict[str, Any]) -> None:
     cloudwatch = service("cloudwatch")
     rule = _rule(alarm)
     with _lock:
-        grouped = _points_by_period(alarm, rule.period)
-        periods = window(rule, time.time(), grouped.__contains__)
+        now = time.time()
+        grouped = _points_by_period(alarm, rule.period, oldest(rule, now))
+        periods = window(rule, now, grouped.__contains__)
         statistic = alarm.get("ExtendedStatistic") or alarm.get("Statistic") or "Average"
         values: dict[int, float] = {}
         for start in periods:
@@ -260,14 +274,12 @@ def _evict_old_metrics() -> None:
             del cloudwatch._metrics[key]
 
 
-def _tick(every: float, evaluate: Callable[[], None]) -> None:
+def _tick() -> None:
+    """Evaluate every alarm there is."""
     cloudwatch, responses = service("cloudwatch"), core("responses")
-    while True:
-        time.sleep(every)
-        scopes = {(account, region) for account, region, _ in list(cloudwatch._alarms._data)}
-        for account, region in scopes:
-            with responses.request_scope(account, region):
-                evaluate()
+    for account, region in {(account, region) for account, region, _ in list(cloudwatch._alarms._data)}:
+        with responses.request_scope(account, region):
+            _evaluate_all_alarms()
 
 
 def apply() -> None:
@@ -278,4 +290,4 @@ def apply() -> None:
     replace(f"{name}._evaluate_all_alarms", _evaluate_all_alarms)
     replace(f"{name}._dispatch_alarm_actions", _announce)
     replace(f"{name}._evict_old_metrics", _evict_old_metrics)
-    threading.Thread(target=_tick, args=(TICK_SECONDS, _evaluate_all_alarms), name="alarms", daemon=True).start()
+    ticking.every(TICK_SECONDS, _tick, name="alarms")

@@ -67,7 +67,9 @@ def extract(message: str) -> list[tuple[str, str, dict[str, str], float, str, li
                     if values:
                         unit = metric.get("Unit", "None")
                         found.append((directive["Namespace"], metric["Name"], dimensions, timestamp, unit, values))
-    except (KeyError, TypeError, AttributeError) as error:
+    except InvalidEmbeddedMetrics:
+        raise
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise InvalidEmbeddedMetrics(f"malformed directive: {error!r}") from error
     return found
 

@@ -8,11 +8,11 @@ alias, so an alarm on a function's errors or on a dead-letter queue could not fi
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
+from local_cloud.mends import ticking
 from local_cloud.mends.patching import core, replace, require, service
 
 _LAMBDA = "ministack.services.lambda_svc"
@@ -85,15 +85,14 @@ def _execution_status(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _watch_queues() -> None:
+    """Tell how many messages wait in each queue."""
     queues, responses = service("sqs")._queues, core("responses")
-    while True:
-        time.sleep(QUEUE_SECONDS)
-        now = time.time()
-        for (account, region, _), queue in list(queues._data.items()):
-            visible = sum(message.get("visible_at", 0) <= now for message in list(queue["messages"]))
-            name = queue["attributes"]["QueueArn"].rsplit(":", 1)[-1]
-            with responses.request_scope(account, region):
-                _record("AWS/SQS", "ApproximateNumberOfMessagesVisible", visible, "Count", {"QueueName": name})
+    now = time.time()
+    for (account, region, _), queue in list(queues._data.items()):
+        visible = sum(message.get("visible_at", 0) <= now for message in list(queue["messages"]))
+        name = queue["attributes"]["QueueArn"].rsplit(":", 1)[-1]
+        with responses.request_scope(account, region):
+            _record("AWS/SQS", "ApproximateNumberOfMessagesVisible", visible, "Count", {"QueueName": name})
 
 
 def apply() -> None:
@@ -104,4 +103,4 @@ def apply() -> None:
     replace(f"{_LAMBDA}._execute_function_dispatch", _execute(functions._execute_function_dispatch))
     announce = "ministack.services.stepfunctions._emit_execution_status_event"
     replace(announce, _execution_status(machines._emit_execution_status_event))
-    threading.Thread(target=_watch_queues, name="queue-metrics", daemon=True).start()
+    ticking.every(QUEUE_SECONDS, _watch_queues, name="queue metrics")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from local_cloud.mends.alarm_rules import AlarmRule, decide
+from local_cloud.mends import alarms
+from local_cloud.mends.alarm_rules import AlarmRule, decide, oldest, window
 from tests.local_cloud.mends.conftest import Queue, Recorder, eventually
 
 Clients = Callable[[str], Any]
@@ -212,3 +214,35 @@ def test_disabled_actions_stay_quiet(client: Clients, recorder: Callable[..., Re
     assert alarm.state() == "ALARM"
     eventually(evented.receive)
     assert function.events() == []
+
+
+class Counted(list[dict[str, Any]]):
+    """Datapoints that know how many of them were looked at from the newest back."""
+
+    looked_at = 0
+
+    def __reversed__(self) -> Iterator[dict[str, Any]]:
+        for point in super().__reversed__():
+            self.looked_at += 1
+            yield point
+
+
+def test_an_alarm_costs_what_its_range_holds_and_sees_late_points_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.time()
+    points = Counted({"Timestamp": now - 86_400, "Unit": "None"} for _ in range(200_000))
+    points += [{"Timestamp": now, "Unit": "None"}, *({"Timestamp": now - 86_400, "Unit": "None"} for _ in range(1000))]
+    cloudwatch = SimpleNamespace(
+        _metrics={("n", "m", ()): points}, _dims_from_list=lambda given: {}, _dims_key=lambda dimensions: ()
+    )
+    monkeypatch.setattr(alarms, "service", lambda name: cloudwatch)
+    rule = AlarmRule("GreaterThanThreshold", 1.0, 60, 3, 3, "missing")
+    grouped = alarms._points_by_period({"Namespace": "n", "MetricName": "m"}, rule.period, oldest(rule, now))
+    assert [len(found) for found in grouped.values()] == [1]
+    assert points.looked_at < 10_000
+
+
+@pytest.mark.parametrize("has_data", [True, False])
+def test_no_period_of_the_range_lies_before_its_oldest_point(has_data: bool) -> None:
+    rule = AlarmRule("GreaterThanThreshold", 1.0, 300, 4, 2, "missing")
+    for now in (1_000_000.0, 1_000_199.9, 1_000_200.0):
+        assert min(window(rule, now, lambda start: has_data)) >= oldest(rule, now)

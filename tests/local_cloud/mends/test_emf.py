@@ -107,7 +107,9 @@ def test_other_lines_are_left_alone(text: str) -> None:
 
 
 def test_a_document_that_breaks_the_specification_is_refused() -> None:
-    for broken in (line("n", Latency="fast"), line("n", Stage=1, Latency=1), line("n", Latency=[1] * 101)):
+    untimed = line("n", Latency=1)
+    untimed["_aws"]["Timestamp"] = "yesterday"
+    for broken in (line("n", Latency="fast"), line("n", Stage=1, Latency=1), line("n", Latency=[1] * 101), untimed):
         with pytest.raises(InvalidEmbeddedMetrics):
             extract(json.dumps(broken))
 
