@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from local_cloud import emulator
+from local_cloud.durability.executions import Executions
 from local_cloud.durability.objects import Objects
 from local_cloud.durability.snapshots import Snapshots
 from local_cloud.durability.tables import Tables
@@ -38,14 +39,17 @@ def install(data: Path) -> None:
     snapshots = Snapshots(data / "services")
     objects = Objects(data / "intents", snapshots)
     tables = Tables(data / "journal", snapshots)
+    executions = Executions(data / "executions", snapshots)
     objects.install()
     tables.install()
+    executions.install()
     snapshots.install()
     load = emulator.original(application, "_load_persisted_state")
 
     def restore() -> None:
         load()
         tables.replay()
+        executions.replay()
         for name, settle in _UNFINISHED.items():
             service = emulator.loaded(name)
             if service is not None:

@@ -34,8 +34,6 @@ _FREQUENT = frozenset(
         *("Decrypt", "GenerateDataKey", "AssumeRole"),
     }
 )
-# Acknowledged work: once answered, a run must be there after a crash, if only to be run again.
-_PROMISES = frozenset({"StartExecution"})
 _STATE_KEYS = {
     "states": ("stepfunctions",),
     "events": ("eventbridge",),
@@ -75,6 +73,7 @@ class Snapshots:
         self._seen_executions: list[tuple[str, str, int]] = []
         self._saved_all = 0.0
         self._digests: dict[int, tuple[bytes, str]] = {}
+        self._when_saved: dict[str, Callable[[], None]] = {}
 
     def install(self) -> None:
         """Watch requests, and make layers part of the state as references rather than bytes."""
@@ -84,8 +83,6 @@ class Snapshots:
             response = await dispatch(method, path, headers, body, *rest)
             if response[0] < 300:
                 self._mark(method, path, headers, body)
-                if _operation(headers, body) in _PROMISES:
-                    await asyncio.to_thread(self.save, "stepfunctions")
             return response
 
         emulator.replace(self._application, "_dispatch_service_request", dispatch_and_mark)
@@ -116,6 +113,12 @@ class Snapshots:
             unfinished = self._folder / f"{name}.unfinished"
             unfinished.write_text(json.dumps(wrapped, default=self._encode))
             unfinished.replace(path)
+            if name in self._when_saved:
+                self._when_saved[name]()
+
+    def when_saved(self, name: str, call: Callable[[], None]) -> None:
+        """Have something called after each time that a service's state is in its place."""
+        self._when_saved[name] = call
 
     def save_everything(self) -> None:
         """Write the state of every service but DynamoDB, which is saved on the server's loop; stacks last."""

@@ -65,6 +65,7 @@ class Tables:
             load(data)
 
         emulator.replace(self._service, "load_persisted_state", restore)
+        self._snapshots.when_saved("dynamodb", lambda: self._journal.forget(self._first))
 
     def replay(self) -> int:
         """Apply what the snapshot lacks, take a new one, and return how many writes there were."""
@@ -79,7 +80,7 @@ class Tables:
             count += 1
         self._responses.set_request_account_id(account)
         self._responses.set_request_region(region)
-        self._save()
+        self._snapshots.save("dynamodb")
         return count
 
     async def handle(self, method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any]) -> Any:
@@ -93,7 +94,7 @@ class Tables:
             entry = {"account": account, "region": region, "operation": operation}
             self._journal.append(json.dumps(entry).encode() + b"\n" + body)
         else:
-            self._save()
+            self._snapshots.save("dynamodb")
         return response
 
     def state(self) -> dict[str, Any]:
@@ -101,10 +102,6 @@ class Tables:
         self._first = self._journal.rotate()
         self._known = self._tables()
         return {**self._get_state(), "journal": self._first}
-
-    def _save(self) -> None:
-        self._snapshots.save("dynamodb")
-        self._journal.forget(self._first)
 
     def _tables(self) -> set[str]:
         return {table["TableId"] for table in self._service._tables.all_values()}

@@ -80,11 +80,6 @@ class AsyncInvoker:
             self._queues[invocation.function_arn].append(_Waiting(invocation, 0.0))
             self._condition.notify()
 
-    def outstanding(self) -> int:
-        """Return how many invocations wait or run."""
-        with self._condition:
-            return sum(map(len, self._queues.values())) + sum(self._running.values())
-
     def _dispatch(self) -> None:
         limit = concurrency_per_function()
         while True:

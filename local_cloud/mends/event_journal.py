@@ -39,6 +39,10 @@ CREATE TABLE IF NOT EXISTS log_events (
     timestamp INTEGER NOT NULL,
     message TEXT NOT NULL
 );
+CREATE TABLE IF NOT EXISTS deliveries (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    document TEXT NOT NULL
+);
 CREATE INDEX IF NOT EXISTS log_events_by_stream ON log_events (log_group, filter_name, log_stream, id);
 """
 
@@ -93,7 +97,7 @@ class LogEvent:
 
 
 class EventJournal:
-    """Durable queue of owed invocations and of log events waiting to be batched.
+    """Durable queue of owed invocations, of events owed to rules' targets, and of log events waiting to be batched.
 
     Parameters
     ----------
@@ -146,6 +150,22 @@ class EventJournal:
         """Forget an invocation that was delivered, sent to its destination, or given up."""
         with self._lock:
             self._connection.execute("DELETE FROM invocations WHERE id = ?", (invocation_id,))
+
+    def accept_delivery(self, document: str) -> int:
+        """Store what is owed to a rule's target, a JSON text, and return its position."""
+        with self._lock:
+            cursor = self._connection.execute("INSERT INTO deliveries (document) VALUES (?)", (document,))
+        return int(cursor.lastrowid or 0)
+
+    def owed_deliveries(self) -> list[tuple[int, str]]:
+        """Return position and document of every stored delivery, oldest first."""
+        with self._lock:
+            return self._connection.execute("SELECT id, document FROM deliveries ORDER BY id").fetchall()
+
+    def settle_delivery(self, delivery_id: int) -> None:
+        """Forget a delivery that was made or given up."""
+        with self._lock:
+            self._connection.execute("DELETE FROM deliveries WHERE id = ?", (delivery_id,))
 
     def append_log_events(self, key: LogStreamKey, events: Sequence[LogEvent]) -> None:
         """Store matched log events in the order given."""
@@ -227,13 +247,3 @@ class EventJournal:
             row_id = self._insert_invocation(key.destination, payload, order_key, 0, now)
             self._connection.execute("COMMIT")
         return Invocation(row_id, key.destination, order_key, 0, 0, now)
-
-    def clear(self) -> None:
-        """Forget everything."""
-        with self._lock:
-            self._connection.executescript("DELETE FROM invocations; DELETE FROM log_events;")
-
-    def close(self) -> None:
-        """Close the file."""
-        with self._lock:
-            self._connection.close()

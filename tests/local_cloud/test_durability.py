@@ -186,11 +186,36 @@ def test_a_running_execution_becomes_aborted_with_its_input_and_history(survivor
 
 
 def test_a_started_execution_is_on_disk_before_its_start_is_answered(survivor: Survivor) -> None:
-    file = survivor.state / "data" / "services" / "stepfunctions.json"
+    machines, machine = survivor.client("stepfunctions"), survivor.before["machine"]
+    names = [f"promised-{number}" for number in range(5)]
+    for name in names:
+        machines.start_execution(stateMachineArn=machine, name=name, input="{}")
+    survivor.kill_and_start()
     machines = survivor.client("stepfunctions")
-    for number in range(5):
-        machines.start_execution(stateMachineArn=survivor.before["machine"], name=f"promised-{number}", input="{}")
-        assert f"promised-{number}" in file.read_text()
+    found = machines.list_executions(stateMachineArn=machine, statusFilter="ABORTED")["executions"]
+    assert {each["name"] for each in found} >= set(names)
+
+
+def test_a_machine_made_a_moment_ago_is_on_disk_with_its_first_execution(survivor: Survivor) -> None:
+    machines = survivor.client("stepfunctions")
+    definition = json.dumps({"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 300, "End": True}}})
+    machine = machines.create_state_machine(name="new", definition=definition, roleArn=ROLE)["stateMachineArn"]
+    machines.start_execution(stateMachineArn=machine, name="first", input="{}")
+    survivor.kill_and_start()
+    machines = survivor.client("stepfunctions")
+    assert [each["name"] for each in machines.list_executions(stateMachineArn=machine)["executions"]] == ["first"]
+
+
+def test_journals_are_forgotten_when_a_snapshot_contains_them(survivor: Survivor) -> None:
+    """Every operation on a stack saves everything, and each save begins a new file."""
+    formation = survivor.client("cloudformation")
+    for number in range(3):
+        template = {"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}
+        formation.create_stack(StackName=f"passing-{number}", TemplateBody=json.dumps(template))
+        formation.get_waiter("stack_create_complete").wait(StackName=f"passing-{number}", WaiterConfig={"Delay": 1})
+    saved(survivor, "cloudformation", "passing-2")
+    for folder in ("journal", "executions"):
+        assert len(list((survivor.state / "data" / folder).iterdir())) == 1
 
 
 def test_functions_and_their_layers_survive(survivor: Survivor) -> None:

@@ -38,6 +38,17 @@ def eventually(read: Callable[[], T], *, deadline: float = 20.0) -> T:
         time.sleep(0.05)
 
 
+_WITH_A_HOOK = """
+from local_cloud import mends, server
+apply_all = mends.apply_all
+def apply_all_and_hook():
+    apply_all()
+    exec({first!r}, globals())
+mends.apply_all = apply_all_and_hook
+server.main()
+"""
+
+
 class Emulator:
     """One embedded cloud in a process of its own, which a test may kill and start again on the same state."""
 
@@ -49,9 +60,11 @@ class Emulator:
         self.url = f"http://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
+    def start(self, first: str = "") -> None:
+        """Start it; with a program text, that runs in its process once the mends are applied."""
         log = (self.state / "server.log").open("ab")
-        command = [sys.executable, "-m", "local_cloud.server", str(self.state / "s"), str(self.port)]
+        program = ["-c", _WITH_A_HOOK.format(first=first)] if first else ["-m", "local_cloud.server"]
+        command = [sys.executable, *program, str(self.state / "s"), str(self.port)]
         self._process = subprocess.Popen(command, cwd=REPOSITORY, stdout=log, stderr=log, start_new_session=True)
         log.close()
         eventually(self._listens, deadline=60)
