@@ -83,23 +83,36 @@ class Sandbox:
         self._output: OutputReader | None = None
         self._memory: watchdog.Memory | None = None
         self._temporary: Path | None = None
+        self._init_ms: float | None = None  # until the first event's REPORT line has told it
+        self._failure: bytes | None = None
 
     @property
     def alive(self) -> bool:
         """Whether the process can take another event."""
         return self._process is not None and self._process.poll() is None
 
+    def start(self) -> bool:
+        """Start the process and wait until it asks for its first event; False if it never does.
+
+        Then :meth:`invoke` answers its event with the reason.
+
+        Raises
+        ------
+        OSError
+            If the function's files cannot be laid out or the process cannot be started.
+        """
+        code = self._code()  # unpacking is not part of the initialisation that is measured
+        began = time.monotonic()
+        self._failure = self._initialise(code)
+        self._init_ms = (time.monotonic() - began) * 1000
+        self.last_used = time.monotonic()
+        return self._failure is None
+
     def invoke(self, invocation: Invocation) -> Outcome:
-        """Run one event, starting the process first if there is none."""
-        init_ms = None
-        if not self.alive:
-            self.close()
-            code = self._code()  # unpacking is not part of the initialisation that is measured
-            began = time.monotonic()
-            failure = self._initialise(code)
-            init_ms = (time.monotonic() - began) * 1000
-            if failure is not None:
-                return self._finish(failure, True, 0.0, init_ms, "error")
+        """Run one event on the started process."""
+        init_ms, self._init_ms = self._init_ms, None
+        if self._failure is not None:
+            return self._finish(self._failure, True, 0.0, init_ms, "error")
         api, process = self._api, self._process
         assert api is not None and process is not None and self._memory is not None
         invocation.deadline_ms = int((time.time() + self.timeout) * 1000)

@@ -1,0 +1,277 @@
+"""Which environment an event gets, and when a new one is started; the environments here are told when they are ready."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, cast
+
+import pytest
+
+from local_cloud.runner import pool as pools
+from local_cloud.runner.pool import Pool
+from local_cloud.runner.sandbox import Sandbox
+from tests.local_cloud.conftest import Functions, eventually
+
+KEY = ("function", "1")
+WAITS = """
+import os, time
+def handler(event, context):
+    time.sleep(event)
+    return os.getpid()
+"""
+CALLS_ITSELF = """
+import boto3, json, os
+def handler(event, context):
+    if not event: return [os.getpid()]
+    answer = boto3.client("lambda").invoke(FunctionName=context.function_name, Payload=json.dumps(event - 1))
+    return [os.getpid(), *json.loads(answer["Payload"].read())]
+"""
+
+
+class Environment:
+    """Stands for a process; ``ready`` lets its start end, with an exception if one is given."""
+
+    def __init__(self) -> None:
+        self.alive, self.retired, self.closed, self.last_used = False, False, False, time.monotonic()
+        self.ready: Future[bool] = Future()
+
+    def start(self) -> bool:
+        self.alive = self.ready.result(20)
+        return self.alive
+
+    def close(self) -> None:
+        self.alive, self.closed = False, True
+
+
+class Bench:
+    """A pool, what it made, and events on threads of their own."""
+
+    def __init__(self, pool: Pool, threads: ThreadPoolExecutor) -> None:
+        self.pool, self._threads = pool, threads
+        self.made: list[Environment] = []
+
+    def create(self) -> Sandbox:
+        self.made.append(Environment())
+        return cast(Sandbox, self.made[-1])
+
+    def arrive(self, fingerprint: str = "a") -> Future[Any]:
+        """Let an event come, and return when it is in line or served."""
+        before = self.waiting()
+        event = self._threads.submit(self.pool.acquire, KEY, fingerprint, self.create)
+        eventually(lambda: event.done() or self.waiting() > before)
+        return event
+
+    def waiting(self) -> int:
+        return sum(len(line.waiting) for lines in self.pool._lines.values() for line in lines.values())
+
+    def served(self, event: Future[Any]) -> Environment:
+        return cast(Environment, event.result(20))
+
+    def done(self, environment: Environment, fingerprint: str = "a") -> None:
+        self.pool.release(KEY, fingerprint, cast(Sandbox, environment))
+
+    def warm(self) -> Environment:
+        """Start one environment for one short event, so that the pool knows both durations."""
+        event = self.arrive()
+        self.made[-1].ready.set_result(True)
+        environment = self.served(event)
+        self.done(environment)
+        return environment
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    monkeypatch.setattr(pools, "STARTS_AT_ONCE", 2)
+    with ThreadPoolExecutor(32) as threads:
+        bench = Bench(Pool(300.0), threads)
+        try:
+            yield bench
+        finally:
+            bench.pool.close()
+            for environment in bench.made:
+                if not environment.ready.done():
+                    environment.ready.set_result(False)
+
+
+def test_no_more_environments_start_at_once_than_the_machine_has_processors(bench: Bench) -> None:
+    events = [bench.arrive() for _ in range(6)]
+    assert len(bench.made) == 2
+    bench.made[0].ready.set_result(True)
+    assert bench.served(events[0]) is bench.made[0]
+    eventually(lambda: len(bench.made) == 3)
+
+
+def test_an_event_is_served_by_what_is_free_first_in_the_order_of_arrival(bench: Bench) -> None:
+    events = [bench.arrive() for _ in range(3)]
+    first, second = bench.made
+    second.ready.set_result(True)
+    assert bench.served(events[0]) is second
+    bench.done(second)
+    assert bench.served(events[1]) is second
+    bench.done(second)
+    assert bench.served(events[2]) is second
+    first.ready.set_result(True)
+    bench.done(second)
+    eventually(lambda: len(bench.pool._lines[KEY]["a"].idle) == 2)
+
+
+def test_short_events_wait_for_the_environment_that_is_there(bench: Bench) -> None:
+    environment = bench.warm()
+    line = bench.pool._lines[KEY]["a"]
+    line.served, line.start = 0.001, 60.0
+    held = bench.arrive()
+    events = [bench.arrive() for _ in range(20)]
+    for event in (held, *events):
+        assert bench.served(event) is environment
+        bench.done(environment)
+    assert bench.made == [environment]
+
+
+def test_long_events_get_environments_of_their_own_at_once(bench: Bench) -> None:
+    environment = bench.warm()
+    line = bench.pool._lines[KEY]["a"]
+    line.served, line.start = 60.0, 30.0
+    assert bench.served(bench.arrive()) is environment
+    bench.arrive()
+    assert len(bench.made) == 2
+
+
+def test_an_event_that_has_waited_as_long_as_a_start_takes_causes_one(bench: Bench) -> None:
+    """Nothing else happens: the environment's event may be the caller of the one that waits."""
+    environment = bench.warm()
+    line = bench.pool._lines[KEY]["a"]
+    line.served, line.start = 0.001, 0.05
+    assert bench.served(bench.arrive()) is environment
+    waiting = bench.arrive()
+    eventually(lambda: len(bench.made) == 2)
+    bench.made[1].ready.set_result(True)
+    assert bench.served(waiting) is bench.made[1]
+
+
+def fails(environment: Environment) -> None:
+    environment.ready.set_result(False)
+
+
+def raises(environment: Environment) -> None:
+    environment.ready.set_exception(OSError("no space left"))
+
+
+@pytest.mark.parametrize("end", [fails, raises])
+def test_a_start_that_fails_answers_one_event_and_the_others_are_served(bench: Bench, end: Callable[[Environment], None]) -> None:
+    events = [bench.arrive() for _ in range(4)]
+    end(bench.made[0])
+    if end is raises:
+        with pytest.raises(OSError, match="no space left"):
+            events[0].result(20)
+        eventually(lambda: bench.made[0].closed)
+    else:
+        assert bench.served(events[0]) is bench.made[0]  # it will say why it could not start
+        bench.done(bench.made[0])
+    bench.made[1].ready.set_result(True)
+    assert bench.served(events[1]) is bench.made[1]
+    eventually(lambda: len(bench.made) == 4)
+    for environment, event in zip(bench.made[2:], events[2:], strict=True):
+        environment.ready.set_result(True)
+        assert bench.served(event) is environment
+
+
+def test_an_environment_that_dies_with_its_event_leaves_nobody_waiting(bench: Bench) -> None:
+    environment = bench.warm()
+    line = bench.pool._lines[KEY]["a"]
+    line.served, line.start = 0.001, 60.0
+    held, waiting = bench.arrive(), bench.arrive()
+    assert bench.served(held) is environment
+    environment.alive = False
+    bench.done(environment)
+    eventually(lambda: len(bench.made) == 2)
+    bench.made[1].ready.set_result(True)
+    assert bench.served(waiting) is bench.made[1]
+    assert environment.closed
+
+
+def test_what_was_retired_while_it_started_serves_who_waits_and_no_more(bench: Bench) -> None:
+    event = bench.arrive()
+    bench.pool.retire(lambda key: key == KEY)
+    bench.made[0].ready.set_result(True)
+    assert bench.served(event) is bench.made[0]
+    bench.done(bench.made[0])
+    assert bench.made[0].closed
+
+
+def test_new_code_is_not_served_by_an_old_environment(bench: Bench) -> None:
+    old = bench.warm()
+    event = bench.arrive("b")
+    assert old.closed
+    bench.made[1].ready.set_result(True)
+    assert bench.served(event) is bench.made[1]
+
+
+def test_who_waits_when_the_cloud_stops_is_told(bench: Bench) -> None:
+    event = bench.arrive()
+    bench.pool.close()
+    with pytest.raises(RuntimeError, match="stopping"):
+        event.result(20)
+    assert bench.made[0].closed
+
+
+def test_every_event_of_a_crowd_is_answered_while_environments_die(bench: Bench) -> None:
+    """Sixty-four threads, each environment gone after its third event: nobody waits for ever."""
+    stop = threading.Event()
+
+    def make_ready() -> None:
+        while not stop.is_set():
+            for environment in list(bench.made):
+                if not environment.ready.done():
+                    environment.ready.set_result(len(bench.made) % 5 != 0)
+            stop.wait(0.001)
+
+    served: dict[int, int] = {}
+
+    def event(_: int) -> bool:
+        environment = cast(Environment, bench.pool.acquire(KEY, "a", bench.create))
+        served[id(environment)] = served.get(id(environment), 0) + 1
+        if served[id(environment)] == 3:
+            environment.alive = False
+        bench.done(environment)
+        return True
+
+    helper = threading.Thread(target=make_ready)
+    helper.start()
+    try:
+        with ThreadPoolExecutor(64) as crowd:
+            assert sum(crowd.map(event, range(640), timeout=60)) == 640
+    finally:
+        stop.set()
+        helper.join()
+    assert bench.waiting() == 0
+
+
+def test_a_function_that_calls_itself_gets_an_environment_for_each_call(functions: Functions) -> None:
+    name = functions.create(CALLS_ITSELF, Timeout=60)
+    for _ in range(3):  # short events: the pool has learnt that waiting is cheaper, and here it is not
+        functions.invoke(name, 0)
+    answer = functions.invoke(name, 4)
+    assert answer.error is None
+    assert len(set(answer.payload)) == 5
+
+
+def test_a_reserve_refuses_what_waiting_would_serve(functions: Functions) -> None:
+    """Lambda documentation, "Configuring reserved concurrency for a function": at the reserve a request is throttled."""
+    name = functions.create(WAITS)
+    functions.invoke(name, 0)
+    functions.client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=1)
+    with ThreadPoolExecutor(4) as threads:
+
+        def invoke(_: int) -> str:
+            try:
+                functions.client.invoke(FunctionName=name, Payload=b"2")
+            except functions.client.exceptions.TooManyRequestsException as refusal:
+                return str(refusal.response["Reason"])
+            return "served"
+
+        found = list(threads.map(invoke, range(4)))
+    assert "served" in found
+    assert "ReservedFunctionConcurrentInvocationLimitExceeded" in found
