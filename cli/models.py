@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import json
 from typing import Annotated
 
 import typer
@@ -12,6 +11,7 @@ from rich.markdown import Markdown
 from cli.console import JsonOption, Output, ProjectArgument, StageOption, coloured, number, table
 from cli.platform import connect, read_project
 from driftless import deploy
+from driftless.model_files import read_manifest
 from driftless.records import Endpoint
 
 app = typer.Typer(help="Model versions and who serves.", no_args_is_help=True)
@@ -58,7 +58,7 @@ def show(project: ProjectArgument, version: VersionArgument, stage: StageOption 
     store = platform.store("artifacts")
     card = store.get(f"models/{project}/{version}/card.md").decode()
     if as_json:
-        manifest = json.loads(store.get(f"models/{project}/{version}/manifest.json"))
+        manifest, _ = read_manifest(store, project, version, found.manifest_sha256)
         out.document({"version": found, "manifest": manifest, "card": card})
         return
     out.show(f"[bold]{project} version {version}[/bold]: {role(platform.registry.endpoint(project), version) or 'not serving'}")

@@ -9,6 +9,7 @@ from cli.main import app
 from cli.models import role
 from cli.platform import Platform
 from driftless.records import Endpoint, ModelVersion
+from tests.unit.model_store.models import manifest
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -17,7 +18,7 @@ def endpoint(**more: object) -> Endpoint:
     return Endpoint.model_validate({"project": "flights", "updated_at": NOW, **more})
 
 
-def registered(platform: Platform, *numbers: int) -> None:
+def registered(platform: Platform, *numbers: int, sealed: str = "") -> None:
     for number in numbers:
         run_id = f"run-{number}"
         assert platform.registry.reserve_version("flights", run_id) == number
@@ -28,7 +29,7 @@ def registered(platform: Platform, *numbers: int) -> None:
                 run_id=run_id,
                 created_at=NOW,
                 source=f"models/flights/{number}/",
-                manifest_sha256=str(number) * 64,
+                manifest_sha256=sealed or str(number) * 64,
                 signing_key="f" * 64,
                 decision="promote",
                 metrics={"log_loss": 0.5, "auc": 0.7},
@@ -65,14 +66,15 @@ def test_promoting_a_version_that_does_not_exist_moves_nothing(aws: Platform, ru
 
 
 def test_list_and_show(aws: Platform, runner: CliRunner) -> None:
-    registered(aws, 1)
     store = aws.store("artifacts")
     store.put("models/flights/1/card.md", b"# Late arrivals\n")
-    store.put("models/flights/1/manifest.json", b'{"version": 1}')
+    sealed = store.put("models/flights/1/manifest.json", manifest("flights", 1, {}, later="kept").model_dump_json().encode())
+    registered(aws, 1, sealed=sealed.sha256)
     listed = json.loads(runner.invoke(app, ["models", "list", "flights", "--stage", "dev", "--json"]).stdout)
     assert [version["version"] for version in listed["versions"]] == [1]
     assert "0.5000" in runner.invoke(app, ["models", "list", "flights", "--stage", "dev"]).stdout
     shown = json.loads(runner.invoke(app, ["models", "show", "flights", "1", "--stage", "dev", "--json"]).stdout)
-    assert shown["manifest"] == {"version": 1}
+    assert shown["manifest"] == json.loads(store.get("models/flights/1/manifest.json"))
+    assert (shown["manifest"]["schema"], shown["manifest"]["later"]) == (1, "kept")
     assert shown["card"].startswith("# Late arrivals")
     assert "Late arrivals" in runner.invoke(app, ["models", "show", "flights", "1", "--stage", "dev"]).stdout

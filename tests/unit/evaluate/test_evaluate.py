@@ -13,6 +13,7 @@ import pytest
 from driftless.adapters.memory import MemoryStore
 from driftless.evaluate import Evaluate
 from driftless.evaluate.stage import expected_metrics
+from driftless.manifest import Manifest
 from driftless.onnx_model import OnnxModel
 from driftless.outputs import output_columns
 from driftless.records import (
@@ -26,6 +27,7 @@ from driftless.records import (
     ScoringRequest,
 )
 from driftless.score import Score
+from tests.unit.model_store.models import manifest
 from tests.unit.train import scene
 
 
@@ -56,9 +58,9 @@ class World:
             endpoint = Endpoint(project="demo", champion=1, manifests={"1": "digest"}, updated_at=scene.START)
             self.store.put("serving/demo/endpoint.json", endpoint.model_dump_json().encode())
 
-    def load(self, *_: object) -> tuple[OnnxModel, dict[str, Any]]:
+    def load(self, *_: object) -> tuple[OnnxModel, Manifest]:
         assert self.champion is not None
-        return self.champion, {"train_end": self.champion_end.isoformat()}
+        return self.champion, manifest("demo", 1, {}, train_end=self.champion_end)
 
     def scores(self) -> ScoresRecord:
         request = ScoringRequest(run=scene.run(), dataset=self.dataset, model=self.model)

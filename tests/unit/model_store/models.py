@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,9 +13,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from onnx import TensorProto, helper
 
+from driftless.manifest import Manifest
 from driftless.ports import ObjectStore
 from driftless.project import Project
-from driftless.records import Endpoint
+from driftless.records import Endpoint, Ref
 
 
 class Key:
@@ -98,18 +100,46 @@ def graph(project: Project, *, bias: float = 0.0) -> tuple[bytes, dict[str, Any]
     return model.SerializeToString(), interface
 
 
+DAY = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def manifest(project: str, version: int, files: Mapping[str, bytes], **fields: Any) -> Manifest:
+    """The manifest of a version that holds these files; fields that do not matter to a test are made up."""
+    nowhere = Ref(key="runs/nowhere", sha256="0" * 64, size=1)
+    made_up: dict[str, Any] = {
+        "run_id": f"run-{version}",
+        "execution_arn": "",
+        "created_at": DAY,
+        "decision": "promote",
+        "compared_with": None,
+        "tables": [],
+        "train": nowhere,
+        "holdout": nowhere,
+        "train_rows": 200,
+        "holdout_rows": 100,
+        "train_start": DAY,
+        "train_end": DAY,
+        "holdout_end": DAY,
+        "features_digest": "",
+        "git_commit": "abc123",
+        "dependencies": {},
+        "dependencies_sha256": "",
+        "parameters": {},
+        "metrics": {},
+        "expected": {},
+        "evaluation": nowhere,
+        "signing_key": "",
+    }
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    return Manifest(project=project, version=version, files=digests, **(made_up | fields))
+
+
 def publish(store: ObjectStore, project: Project, version: int, key: Key, *, bias: float = 0.0) -> str:
     """Write one signed version with its key under trust/; the digest of its manifest."""
     content, interface = graph(project, bias=bias)
     files = {"model.onnx": content, "interface.json": json.dumps(interface).encode()}
-    manifest = {
-        "project": project.name,
-        "version": version,
-        "signing_key": key.fingerprint,
-        "files": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
-        "metrics": {project.gates.primary: 0.5},
-    }
-    files["manifest.json"] = json.dumps(manifest).encode()
+    made = manifest(project.name, version, files, signing_key=key.fingerprint, metrics={project.gates.primary: 0.5})
+    files["manifest.json"] = made.model_dump_json().encode()
     files["manifest.sig"] = key.sign(files["manifest.json"])
     for name, data in files.items():
         store.put(f"models/{project.name}/{version}/{name}", data)
@@ -122,7 +152,7 @@ def point(store: ObjectStore, project: Project, manifests: dict[int, str], **fie
     endpoint = Endpoint(
         project=project.name,
         manifests={str(version): digest for version, digest in manifests.items()},
-        updated_at=datetime(2026, 1, 1, tzinfo=UTC),
+        updated_at=DAY,
         **fields,
     )
     store.put(f"serving/{project.name}/endpoint.json", endpoint.model_dump_json().encode())

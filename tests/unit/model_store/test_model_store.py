@@ -12,7 +12,8 @@ import pytest
 from driftless.adapters.ecdsa import EcdsaVerifier
 from driftless.adapters.memory import MemoryStore
 from driftless.errors import DriftlessError, IntegrityError, NotFound, SignatureInvalid
-from driftless.model_files import read_file, read_manifest
+from driftless.manifest import Manifest
+from driftless.model_files import parse_manifest, read_file, read_manifest
 from driftless.model_store import load_version
 from driftless.onnx_model import OnnxModel
 from tests.unit.model_store.models import Key, publish
@@ -27,13 +28,13 @@ def store() -> MemoryStore:
     return MemoryStore()
 
 
-def load(store: MemoryStore, digest: str, version: int = 3) -> tuple[OnnxModel, dict[str, Any]]:
+def load(store: MemoryStore, digest: str, version: int = 3) -> tuple[OnnxModel, Manifest]:
     return load_version(store, "demo", version, digest, EcdsaVerifier())
 
 
 def test_a_good_version_loads_and_predicts(store: MemoryStore) -> None:
     model, manifest = load(store, publish(store, PROJECT, 3, Key()))
-    assert manifest["version"] == 3
+    assert manifest.version == 3
     assert model.classes == ("false", "true")
     assert model.predict({name: [value] for name, value in RECORD.items()}).labels == [True]
 
@@ -154,8 +155,42 @@ def test_a_version_that_is_not_there_is_not_found(store: MemoryStore) -> None:
 
 def test_files_are_read_against_their_digests_without_a_signature(store: MemoryStore) -> None:
     manifest, content = read_manifest(store, "demo", 3, publish(store, PROJECT, 3, Key()))
-    assert json.loads(content) == manifest
+    assert json.loads(content) == manifest.model_dump(mode="json")
     assert json.loads(read_file(store, manifest, "interface.json"))["project"] == "demo"
     store.put(f"{FOLDER}/interface.json", b"{}")
     with pytest.raises(IntegrityError, match="sha256"):
         read_file(store, manifest, "interface.json")
+
+
+def test_a_version_sealed_by_an_earlier_or_a_later_release_still_verifies(store: MemoryStore) -> None:
+    """Digest and signature are over the bytes: no spelling of a time, and no key this release does not know, breaks them."""
+    key = Key()
+    publish(store, PROJECT, 3, key)
+    digest = _edit_manifest(store, key, created_at="2026-01-01T00:00:00+00:00", approved_by="a later release")
+    _resign(store, key)
+    _, manifest = load(store, digest)
+    assert manifest.created_at.isoformat() == "2026-01-01T00:00:00+00:00"
+    assert manifest.model_dump(mode="json")["approved_by"] == "a later release"
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"files": {"model.onnx": 7}}, "files.model.onnx"),
+        ({"schema": 2}, "schema"),
+        ({"train_end": "spring"}, "train_end"),
+    ],
+)
+def test_what_is_no_manifest_names_its_key(store: MemoryStore, changes: dict[str, Any], named: str) -> None:
+    publish(store, PROJECT, 3, Key())
+    with pytest.raises(IntegrityError, match=f"models/demo/3/manifest.json .*: {named}: "):
+        read_manifest(store, "demo", 3, _edit_manifest(store, Key(), **changes))
+
+
+def test_a_manifest_without_a_key_its_readers_need_names_it(store: MemoryStore) -> None:
+    publish(store, PROJECT, 3, Key())
+    whole = json.loads(store.get(f"{FOLDER}/manifest.json"))
+    for key in sorted(set(whole) - {"schema"}):
+        store.put(f"{FOLDER}/manifest.json", json.dumps({name: value for name, value in whole.items() if name != key}).encode())
+        with pytest.raises(IntegrityError, match=rf": {key}: "):
+            parse_manifest(f"{FOLDER}/manifest.json", store.get(f"{FOLDER}/manifest.json"))

@@ -21,6 +21,7 @@ from driftless.monitor import Monitor
 from driftless.profile import Baseline, HiddenProfile, Profile, profile_categories, profile_numbers
 from driftless.project import Project
 from driftless.records import Label, ModelVersion, MonitoringRecord, MonitoringRequest
+from tests.unit.model_store.models import manifest
 from tests.unit.model_store.projects import definition
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -71,14 +72,9 @@ class Monitored:
         interface = {"classes": CLASSES[self.project.task]}
         files = {"baseline.json": baseline.model_dump_json().encode(), "interface.json": json.dumps(interface).encode()}
         metrics = {self.project.gates.primary: reference}
-        manifest = {
-            "project": self.project.name,
-            "version": version,
-            "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
-            "metrics": {name: value + 9.0 for name, value in metrics.items()},
-            "expected": metrics,
-        }
-        files["manifest.json"] = json.dumps(manifest).encode()
+        measured = {name: value + 9.0 for name, value in metrics.items()}
+        made = manifest(self.project.name, version, files, metrics=measured, expected=metrics)
+        files["manifest.json"] = made.model_dump_json().encode()
         for name, content in files.items():
             self.artifacts.put(f"models/{self.project.name}/{version}/{name}", content)
         digest = hashlib.sha256(files["manifest.json"]).hexdigest()

@@ -7,11 +7,13 @@ import json
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from driftless.adapters.ecdsa import EcdsaVerifier
 from driftless.adapters.memory import MemoryStore
 from driftless.adapters.memory_registry import MemoryRegistry, MemorySigner
 from driftless.errors import BadProject, Conflict, IntegrityError
+from driftless.model_files import read_manifest
 from driftless.records import Decision, Ref
 from driftless.register import Register
 from tests.unit.register.scene import Clock, flights, request
@@ -62,6 +64,31 @@ def test_a_version_is_a_folder_whose_manifest_names_every_file(scene: Scene) -> 
     assert manifest["metrics"] == {"log_loss": 0.513, "auc": 0.69}
     assert manifest["parameters"] == {"learning_rate": 0.05}
     assert manifest["train_end"] == "2013-04-01T00:00:00Z"
+
+
+KEYS = """
+compared_with created_at decision dependencies dependencies_sha256 evaluation execution_arn expected
+features_digest files git_commit holdout holdout_end holdout_rows metrics parameters project run_id schema
+signing_key tables train train_end train_rows train_start version
+"""
+
+
+def test_the_manifest_keeps_its_keys_and_its_canonical_form(scene: Scene) -> None:
+    """Versions of earlier releases are read by later ones, and the other way round while functions are rolled out."""
+    record = scene.register()(request(scene.store, expected={"log_loss": 0.5}))
+    sealed = scene.store.get("models/flights/1/manifest.json")
+    manifest = json.loads(sealed)
+    assert sorted(manifest) == KEYS.split()
+    assert manifest["schema"] == 1 and manifest["expected"] == {"log_loss": 0.5}
+    assert sealed.decode() == json.dumps(manifest, sort_keys=True, indent=2, ensure_ascii=False) + "\n"
+    assert manifest["run_id"] == "run-1" and manifest["execution_arn"] == "arn:run-1"
+    assert read_manifest(scene.store, "flights", 1, record.manifest_sha256)[0].files == manifest["files"]
+
+
+def test_a_metric_that_json_cannot_hold_is_refused_before_anything_is_sealed(scene: Scene) -> None:
+    with pytest.raises(ValidationError, match=r"metrics\.auc"):
+        scene.register()(request(scene.store, metrics={"log_loss": 0.5, "auc": float("nan")}))
+    assert scene.store.list("models/flights/1/manifest") == []
 
 
 def test_the_manifest_verifies_offline_with_the_key_under_trust(scene: Scene) -> None:

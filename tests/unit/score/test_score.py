@@ -12,9 +12,11 @@ import pytest
 from driftless import score as module
 from driftless.adapters.memory import MemoryStore
 from driftless.errors import IntegrityError, SignatureInvalid
+from driftless.manifest import Manifest
 from driftless.onnx_model import OnnxModel
 from driftless.records import DatasetRecord, Endpoint, ModelRecord, ScoringRequest
 from driftless.score import Score
+from tests.unit.model_store.models import manifest
 from tests.unit.train import scene
 
 TRAIN_END = datetime(2024, 2, 1, tzinfo=UTC)
@@ -31,9 +33,9 @@ class World:
         self.asked: list[tuple[str, int, str]] = []
         self.champion = scene.load(self.store, self.model)
 
-    def load(self, project: str, version: int, manifest: str) -> tuple[OnnxModel, dict[str, Any]]:
-        self.asked.append((project, version, manifest))
-        return self.champion, {"train_end": TRAIN_END.isoformat()}
+    def load(self, project: str, version: int, digest: str) -> tuple[OnnxModel, Manifest]:
+        self.asked.append((project, version, digest))
+        return self.champion, manifest(project, version, {}, train_end=TRAIN_END)
 
     def serve(self, champion: int | None) -> None:
         manifests = {str(champion): "digest"} if champion else {}

@@ -7,10 +7,11 @@ each file: nothing of a version is believed that does not match. :mod:`driftless
 from __future__ import annotations
 
 import hashlib
-import json
-from typing import Any
+
+from pydantic import ValidationError
 
 from driftless.errors import IntegrityError
+from driftless.manifest import Manifest
 from driftless.ports import ObjectReader
 
 
@@ -19,27 +20,37 @@ def model_prefix(project: str, version: int) -> str:
     return f"models/{project}/{version}"
 
 
-def read_manifest(store: ObjectReader, project: str, version: int, manifest_sha256: str) -> tuple[dict[str, Any], bytes]:
+def read_manifest(store: ObjectReader, project: str, version: int, manifest_sha256: str) -> tuple[Manifest, bytes]:
     """The manifest of one version, and its bytes as they were signed.
 
     Raises
     ------
     IntegrityError
-        When the manifest is not the recorded one, or speaks of another project or version.
+        When the manifest is not the recorded one, lacks what a manifest holds, or speaks of another project or version.
     """
     key = f"{model_prefix(project, version)}/manifest.json"
     content = store.get(key)
     _check(key, content, manifest_sha256)
-    manifest: dict[str, Any] = json.loads(content)
-    if manifest.get("project") != project or manifest.get("version") != version:
-        raise IntegrityError(f"{key} is that of {manifest.get('project')} version {manifest.get('version')}")
+    manifest = parse_manifest(key, content)
+    if (manifest.project, manifest.version) != (project, version):
+        raise IntegrityError(f"{key} is that of {manifest.project} version {manifest.version}")
     return manifest, content
 
 
-def read_file(store: ObjectReader, manifest: dict[str, Any], name: str) -> bytes:
+def parse_manifest(key: str, content: bytes) -> Manifest:
+    """What a manifest says; IntegrityError, naming the first key that is missing or wrong, when it is none."""
+    try:
+        return Manifest.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise IntegrityError(f"{key} is no manifest this release reads: {where}: {first['msg']}") from error
+
+
+def read_file(store: ObjectReader, manifest: Manifest, name: str) -> bytes:
     """One file of a version; IntegrityError when its digest is not the manifest's."""
-    key = f"{model_prefix(manifest['project'], manifest['version'])}/{name}"
-    recorded = manifest["files"].get(name)
+    key = f"{model_prefix(manifest.project, manifest.version)}/{name}"
+    recorded = manifest.files.get(name)
     if recorded is None:
         raise IntegrityError(f"{key} is not in the manifest")
     content = store.get(key)

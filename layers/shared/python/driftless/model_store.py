@@ -11,9 +11,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from typing import Any
 
 from driftless.errors import NotFound, SignatureInvalid
+from driftless.manifest import Manifest
 from driftless.model_files import model_prefix, read_file, read_manifest
 from driftless.onnx_model import OnnxModel
 from driftless.ports import ObjectReader, Verifier
@@ -21,9 +21,7 @@ from driftless.ports import ObjectReader, Verifier
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 
 
-def verified_manifest(
-    store: ObjectReader, project: str, version: int, manifest_sha256: str, verifier: Verifier
-) -> dict[str, Any]:
+def verified_manifest(store: ObjectReader, project: str, version: int, manifest_sha256: str, verifier: Verifier) -> Manifest:
     """Read one version's manifest and check that registration signed it.
 
     Parameters
@@ -36,13 +34,13 @@ def verified_manifest(
     Raises
     ------
     IntegrityError
-        When the manifest is not the recorded one, or speaks of another project or version.
+        When the manifest is not the recorded one, lacks what a manifest holds, or speaks of another project or version.
     SignatureInvalid
         When it is unsigned, or signed by a key that is not under ``trust/``.
     """
     manifest, content = read_manifest(store, project, version, manifest_sha256)
     prefix = model_prefix(project, version)
-    fingerprint = str(manifest.get("signing_key", ""))
+    fingerprint = manifest.signing_key
     if not _FINGERPRINT.fullmatch(fingerprint):
         raise SignatureInvalid(f"{prefix}/manifest.json names no signing key")
     try:
@@ -57,7 +55,7 @@ def verified_manifest(
 
 def load_version(
     store: ObjectReader, project: str, version: int, manifest_sha256: str, verifier: Verifier
-) -> tuple[OnnxModel, dict[str, Any]]:
+) -> tuple[OnnxModel, Manifest]:
     """The model of one version and its manifest, both verified.
 
     Raises

@@ -19,7 +19,8 @@ Decision = Literal["promote", "refuse", "await_approval"]
 class Record(BaseModel):
     """Frozen, strict about unknown keys, JSON round-trippable."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
+    # A function uses a handful of these records; building the validators of all at import would be paid by every cold start.
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null", defer_build=True)
 
 
 class Ref(Record):
@@ -87,9 +88,10 @@ class ValidationRecord(Record):
 
 
 class IngestionRequest(Record):
-    """An accepted file to commit."""
+    """An accepted file to commit; ``execution_arn`` is the ingest execution that asks."""
 
     validation: ValidationRecord
+    execution_arn: str = ""
 
 
 class IngestionRecord(Record):

@@ -18,6 +18,8 @@ from driftless import dependencies
 from driftless.audit import canonical
 from driftless.card import model_card, render
 from driftless.errors import BadProject, Conflict, IntegrityError
+from driftless.manifest import Manifest
+from driftless.model_files import parse_manifest
 from driftless.ports import Clock, ObjectStore, Registry, Signer
 from driftless.project import Project
 from driftless.records import ModelVersion, Ref, RegistrationRequest, VersionRecord
@@ -73,11 +75,11 @@ class Register:
             sealed = self._artifacts.get(f"{prefix}/manifest.json")
         else:
             sealed = self._seal(request, version, prefix, there)
-        manifest = json.loads(sealed)
-        if manifest["run_id"] != run.run_id:
-            raise IntegrityError(f"{prefix} is sealed for run {manifest['run_id']}, not for {run.run_id}")
+        manifest = parse_manifest(f"{prefix}/manifest.json", sealed)
+        if manifest.run_id != run.run_id:
+            raise IntegrityError(f"{prefix} is sealed for run {manifest.run_id}, not for {run.run_id}")
         if f"{prefix}/manifest.sig" not in there:
-            self._sign(prefix, sealed, manifest["signing_key"])
+            self._sign(prefix, sealed, manifest.signing_key)
         registered = self._registry.create_version(_model_version(manifest, prefix, hashlib.sha256(sealed).hexdigest()))
         facts = {"version": version, "decision": registered.decision, "manifest_sha256": registered.manifest_sha256}
         self._registry.record_run(run, facts)
@@ -124,30 +126,35 @@ class Register:
 
     def _manifest(
         self, request: RegistrationRequest, version: int, files: dict[str, str], created_at: str, signing_key: str
-    ) -> dict[str, Any]:
+    ) -> Manifest:
         run, dataset, model, evaluation = request.run, request.dataset, request.model, request.evaluation
-        return {
-            "schema": 1,
-            "project": run.project,
-            "version": version,
-            "run_id": run.run_id,
-            "execution_arn": run.execution_arn,
-            "created_at": created_at,
-            "decision": evaluation.decision,
-            "compared_with": evaluation.champion_version,
-            "files": files,
-            "tables": [table.model_dump(mode="json") for table in dataset.tables],
-            **dataset.model_dump(mode="json", exclude={"tables", "candidates", "features_digest", "git_commit"}),
-            "features_digest": dataset.features_digest,
-            "git_commit": dataset.git_commit,
-            "dependencies": model.dependencies,
-            "dependencies_sha256": dependencies.digest(model.dependencies),
-            "parameters": model.parameters,
-            "metrics": evaluation.metrics,
-            "expected": evaluation.expected,
-            "evaluation": evaluation.report.model_dump(mode="json"),
-            "signing_key": signing_key,
-        }
+        return Manifest(
+            project=run.project,
+            version=version,
+            run_id=run.run_id,
+            execution_arn=run.execution_arn,
+            created_at=datetime.fromisoformat(created_at),
+            decision=evaluation.decision,
+            compared_with=evaluation.champion_version,
+            files=files,
+            tables=dataset.tables,
+            train=dataset.train,
+            holdout=dataset.holdout,
+            train_rows=dataset.train_rows,
+            holdout_rows=dataset.holdout_rows,
+            train_start=dataset.train_start,
+            train_end=dataset.train_end,
+            holdout_end=dataset.holdout_end,
+            features_digest=dataset.features_digest,
+            git_commit=dataset.git_commit,
+            dependencies=model.dependencies,
+            dependencies_sha256=dependencies.digest(model.dependencies),
+            parameters=model.parameters,
+            metrics=evaluation.metrics,
+            expected=evaluation.expected,
+            evaluation=evaluation.report,
+            signing_key=signing_key,
+        )
 
     def _publish_key(self) -> str:
         """Make sure that the public key is trusted; its fingerprint."""
@@ -179,22 +186,22 @@ class Register:
             self._artifacts.put(key, content)
 
 
-def _model_version(manifest: dict[str, Any], prefix: str, manifest_sha256: str) -> ModelVersion:
-    compared = manifest["compared_with"]
+def _model_version(manifest: Manifest, prefix: str, manifest_sha256: str) -> ModelVersion:
+    compared = manifest.compared_with
     return ModelVersion(
-        project=manifest["project"],
-        version=manifest["version"],
-        run_id=manifest["run_id"],
-        created_at=manifest["created_at"],
+        project=manifest.project,
+        version=manifest.version,
+        run_id=manifest.run_id,
+        created_at=manifest.created_at,
         source=prefix,
         manifest_sha256=manifest_sha256,
-        signing_key=manifest["signing_key"],
-        decision=manifest["decision"],
-        metrics=manifest["metrics"],
-        tags={"git_commit": manifest["git_commit"], "compared_with": "" if compared is None else str(compared)},
+        signing_key=manifest.signing_key,
+        decision=manifest.decision,
+        metrics=manifest.metrics,
+        tags={"git_commit": manifest.git_commit, "compared_with": "" if compared is None else str(compared)},
     )
 
 
-def _encoded(value: Mapping[str, Any]) -> bytes:
+def _encoded(value: Mapping[str, Any] | Manifest) -> bytes:
     """JSON for people and digests alike: sorted, indented, null for numbers that JSON does not know."""
     return (json.dumps(json.loads(canonical(value)), sort_keys=True, indent=2, ensure_ascii=False) + "\n").encode()

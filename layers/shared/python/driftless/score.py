@@ -19,13 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftless.errors import NotFound
+from driftless.manifest import Manifest
 from driftless.onnx_model import OnnxModel
 from driftless.outputs import output_columns
 from driftless.ports import ObjectStore
 from driftless.records import Endpoint, Record, Ref, ScoresRecord, ScoringRequest
 
 CHUNK = 50_000
-LoadVersion = Callable[[str, int, str], tuple[OnnxModel, dict[str, Any]]]
+LoadVersion = Callable[[str, int, str], tuple[OnnxModel, Manifest]]
 """``(project, version, manifest_sha256)`` to the verified model and its manifest."""
 
 
@@ -90,12 +91,11 @@ class Score:
         if endpoint.champion is None:
             return _Champion()
         model, manifest = self._load_version(project, endpoint.champion, endpoint.manifests[str(endpoint.champion)])
-        train_end = datetime.fromisoformat(manifest["train_end"])
         if not set(model.features) <= set(_columns(database, holdout)):
-            return _Champion(version=endpoint.champion, train_end=train_end)
+            return _Champion(version=endpoint.champion, train_end=manifest.train_end)
         self._write(database, model, holdout, folder / "champion.parquet")
         scores = self._artifacts.upload(folder / "champion.parquet", f"{prefix}/champion.parquet")
-        return _Champion(version=endpoint.champion, train_end=train_end, scores=scores)
+        return _Champion(version=endpoint.champion, train_end=manifest.train_end, scores=scores)
 
     def _write(self, database: duckdb.DuckDBPyConnection, model: OnnxModel, source: Path, target: Path) -> int:
         labels: list[Any] = []

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from driftless.adapters.aws import client
 from driftless.adapters.ecdsa import EcdsaVerifier
 from driftless.adapters.s3 import S3Store
 from driftless.entrypoint.common import Settings, read_settings
+from driftless.manifest import Manifest
 from driftless.model_store import load_version
 from driftless.onnx_model import OnnxModel
 from driftless.score import Score
@@ -24,7 +23,7 @@ def compose() -> Score:
     settings = read_settings(ScoringSettings)
     artifacts, verifier = S3Store(settings.artifacts_bucket, client=client("s3")), EcdsaVerifier()
 
-    def load(project: str, version: int, manifest_sha256: str) -> tuple[OnnxModel, dict[str, Any]]:
+    def load(project: str, version: int, manifest_sha256: str) -> tuple[OnnxModel, Manifest]:
         return load_version(artifacts, project, version, manifest_sha256, verifier)
 
     return Score(artifacts=artifacts, load_version=load)

@@ -136,7 +136,8 @@ def _model_route(predict: Predict) -> Callable[[], Awaitable[dict[str, Any]]]:
 
 
 def _facts(variant: Variant) -> dict[str, Any]:
-    return {"version": variant.version, "classes": list(variant.model.classes) or None, "manifest": variant.manifest}
+    manifest = variant.manifest.model_dump(mode="json")
+    return {"version": variant.version, "classes": list(variant.model.classes) or None, "manifest": manifest}
 
 
 def _health(predict: Predict) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from driftless.errors import DriftlessError, IntegrityError, NotFound, RetryableError
+from driftless.manifest import Manifest
 from driftless.model_store import load_version
 from driftless.onnx_model import OnnxModel
 from driftless.ports import ObjectReader, Verifier
@@ -32,7 +33,7 @@ class Variant:
     name: Literal["champion", "challenger"]
     version: int
     model: OnnxModel
-    manifest: dict[str, Any]
+    manifest: Manifest
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Champions:
         self.project = project
         self._store, self._verifier, self._monotonic, self._report = store, verifier, monotonic, report
         self._serving: Serving | None = None
-        self._loaded: dict[tuple[int, str], tuple[OnnxModel, dict[str, Any]]] = {}
+        self._loaded: dict[tuple[int, str], tuple[OnnxModel, Manifest]] = {}
         self._etag: str | None = None
         self._next_check = float("-inf")
         self._forget_etag_at = float("inf")

@@ -106,7 +106,7 @@ class Monitor:
         manifest, _ = read_manifest(self._artifacts, project.name, version, digest)
         interface = json.loads(read_file(self._artifacts, manifest, "interface.json"))
         baseline = Baseline.model_validate_json(read_file(self._artifacts, manifest, "baseline.json"))
-        return _Champion(version, tuple(interface["classes"] or ()), baseline, manifest["metrics"] | manifest["expected"])
+        return _Champion(version, tuple(interface["classes"] or ()), baseline, manifest.metrics | manifest.expected)
 
     def _judged(self, project: Project, champion: _Champion, window: Window, request: MonitoringRequest) -> MonitoringRecord:
         settings = project.monitoring
