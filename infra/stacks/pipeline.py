@@ -98,7 +98,8 @@ class PipelineStack(Stack):
             read_objects(buckets.landing, "") + write_objects(buckets.lake, "staging/", "quarantine/", "reports/"),
         )
         tables = read_objects(buckets.lake, "tables/", "staging/") + write_objects(buckets.lake, "tables/", "staging/")
-        self._add("ingestion", {**lake, "REGISTRY_TABLE": registry.table_name}, tables + use_table(registry))
+        committing = tables + use_table(registry) + read_parameter(data.commit)
+        self._add("ingestion", {**lake, "REGISTRY_TABLE": registry.table_name}, committing)
         self._add(
             "transform",
             {**lake, "ARTIFACTS_BUCKET": buckets.artifacts.bucket_name, "REGISTRY_TABLE": registry.table_name},

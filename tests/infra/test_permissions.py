@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -112,6 +113,11 @@ def test_nobody_deletes_from_the_registry(synth: Synth) -> None:
     for name, statement in statements(synth):
         if "dynamodb:DeleteItem" in listed(statement["Action"]):
             assert "Idempotency" in json.dumps(statement["Resource"]), name
+
+
+def test_only_what_records_lineage_reads_the_commit(synth: Synth) -> None:
+    readers = {name.rsplit("/", 1)[-1] for name, s in statements(synth) if "ssm:GetParameter" in listed(s["Action"])}
+    assert {re.sub(r"Policy.*", "", name) for name in readers} == {"Ingestion", "Transform"}
 
 
 def test_only_registration_writes_trust(synth: Synth) -> None:

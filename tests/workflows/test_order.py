@@ -70,7 +70,8 @@ def test_an_accepted_file_is_committed() -> None:
     assert outcome.status == "SUCCEEDED"
     assert given(script, "Validation") == [{"bucket": "landing", "key": "flights/flights/a.csv", "version_id": "v1"}]
     (ingestion,) = given(script, "Ingestion")
-    assert set(ingestion) == {"validation"}
+    assert set(ingestion) == {"validation", "execution_arn"}
+    assert ingestion["execution_arn"].startswith("arn:aws:states:")
     assert outcome.messages == []
 
 

@@ -27,6 +27,7 @@ class House:
         self.landing, self.lake = FolderStore(folder / "landing"), FolderStore(folder / "lake")
         self.tables: DeltaTables = folder_tables(folder / "lake")
         self.registry = MemoryRegistry()
+        self.commit = "abc123"
 
     def validated(self, key: str = "shop/orders/a.csv", content: str = CSV) -> ValidationRecord:
         self.landing.put(key, content.encode())
@@ -34,7 +35,13 @@ class House:
         return stage(ValidationRequest(bucket="landing", key=key))
 
     def ingest(self, registry: Any = None) -> Ingest:
-        return Ingest(lake=self.lake, tables=self.tables, registry=registry or self.registry, projects={"shop": self.project})
+        return Ingest(
+            lake=self.lake,
+            tables=self.tables,
+            registry=registry or self.registry,
+            projects={"shop": self.project},
+            git_commit=lambda: self.commit,
+        )
 
     def ids(self) -> list[int]:
         latest = self.tables.latest("tables/shop/orders")
@@ -51,13 +58,23 @@ def house(tmp_path: Path) -> House:
 
 def test_an_accepted_file_becomes_a_version_with_its_origin(house: House) -> None:
     verdict = house.validated()
-    record = house.ingest()(IngestionRequest(validation=verdict))
+    record = house.ingest()(IngestionRequest(validation=verdict, execution_arn="arn:one"))
     assert (record.table, record.version, record.rows, record.duplicate) == ("tables/shop/orders", 1, 2, False)
     assert house.ids() == [1, 2]
     newest, _ = house.tables.history(record.table)
     assert newest["sha256"] == newest["transaction"] == verdict.source.sha256
     assert (newest["key"], newest["rows"], newest["quarantined_rows"]) == ("shop/orders/a.csv", "2", "1")
+    assert (newest["git_commit"], newest["execution_arn"]) == ("abc123", "arn:one")
     assert house.registry.ingests("shop", "orders")[0]["version"] == 1
+
+
+def test_another_execution_of_another_commit_is_still_the_same_delivery(house: House) -> None:
+    first = house.ingest()(IngestionRequest(validation=house.validated(), execution_arn="arn:one"))
+    house.commit = "def456"
+    again = house.ingest()(IngestionRequest(validation=house.validated(), execution_arn="arn:two"))
+    assert (again.version, again.duplicate) == (first.version, True)
+    newest, *_ = house.tables.history(first.table)
+    assert (newest["version"], newest["git_commit"], newest["execution_arn"]) == (first.version, "abc123", "arn:one")
 
 
 def test_repeated_events_and_renamed_copies_commit_once(house: House) -> None:

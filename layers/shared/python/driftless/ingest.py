@@ -6,7 +6,7 @@ are sent again, and wherever an earlier attempt died, the table takes the rows o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -30,13 +30,24 @@ class Ingest:
         Remembers what was ingested.
     projects : mapping of str to Project
         Every project definition, by name.
+    git_commit : callable
+        The deployed commit, as in :class:`~driftless.transform.Transform`.
     """
 
-    def __init__(self, *, lake: ObjectStore, tables: LakeTables, registry: Registry, projects: Mapping[str, Project]) -> None:
+    def __init__(
+        self,
+        *,
+        lake: ObjectStore,
+        tables: LakeTables,
+        registry: Registry,
+        projects: Mapping[str, Project],
+        git_commit: Callable[[], str],
+    ) -> None:
         self._lake = lake
         self._tables = tables
         self._registry = registry
         self._projects = projects
+        self._git_commit = git_commit
 
     def __call__(self, request: IngestionRequest) -> IngestionRecord:
         verdict = request.validation
@@ -62,6 +73,8 @@ class Ingest:
                     "rows": str(verdict.accepted_rows),
                     "quarantined_rows": str(verdict.quarantined_rows),
                     "report": verdict.report.key,
+                    "git_commit": self._git_commit(),
+                    "execution_arn": request.execution_arn,
                 },
             )
         # Written by every delivery, so that one that died right after its commit is made good by the next.

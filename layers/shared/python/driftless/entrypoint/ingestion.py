@@ -6,6 +6,7 @@ from driftless.adapters.aws import client
 from driftless.adapters.delta import s3_tables
 from driftless.adapters.dynamodb import DynamoRegistry
 from driftless.adapters.s3 import S3Store
+from driftless.adapters.ssm import parameter
 from driftless.entrypoint.common import Settings, read_settings
 from driftless.ingest import Ingest
 from driftless.project import load_all
@@ -14,12 +15,13 @@ from driftless.project import load_all
 class IngestionSettings(Settings):
     """Environment of the function."""
 
+    stage: str
     lake_bucket: str
     registry_table: str
 
 
 def compose() -> Ingest:
-    """The stage with its adapters."""
+    """The stage with its adapters; the deployed commit is read when a file is committed."""
     settings = read_settings(IngestionSettings)
     lake = S3Store(settings.lake_bucket, client=client("s3"))
     return Ingest(
@@ -27,4 +29,5 @@ def compose() -> Ingest:
         tables=s3_tables(settings.lake_bucket, lake),
         registry=DynamoRegistry(settings.registry_table, client=client("dynamodb")),
         projects=load_all(),
+        git_commit=lambda: parameter(f"/driftless/{settings.stage}/commit", client=client("ssm")),
     )
