@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,38 @@ def test_get_if_changed_answers_only_news(store: ObjectStore) -> None:
     store.put("endpoint.json", b"two")
     second = store.get_if_changed("endpoint.json", first[1])
     assert second is not None and second[0] == b"two" and second[1] != first[1]
+
+
+def test_put_if_unchanged_loses_to_whoever_was_first(store: ObjectStore) -> None:
+    for stale in ('"0"', "0"):
+        with pytest.raises(Conflict):
+            store.put_if_unchanged("endpoint.json", b"early", stale)
+    assert store.put_if_unchanged("endpoint.json", b"one", None) == Ref(key="endpoint.json", sha256=sha256(b"one"), size=3)
+    with pytest.raises(Conflict):
+        store.put_if_unchanged("endpoint.json", b"late", None)
+    read = store.get_if_changed("endpoint.json", None)
+    assert read is not None and read[0] == b"one"
+    store.put_if_unchanged("endpoint.json", b"two", read[1])
+    with pytest.raises(Conflict):
+        store.put_if_unchanged("endpoint.json", b"late", read[1])
+    assert store.get("endpoint.json") == b"two" and store.list("") == ["endpoint.json"]
+
+
+def test_of_many_writers_who_read_the_same_one_wins(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    store.put("endpoint.json", b"start")
+    read = store.get_if_changed("endpoint.json", None)
+    assert read is not None
+
+    def write(number: int) -> bool:
+        try:
+            store.put_if_unchanged("endpoint.json", b"%d" % number, read[1])
+        except Conflict:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(write, range(40))) == 1
 
 
 def test_files_travel_both_ways_with_their_digest(store: ObjectStore, tmp_path: Path) -> None:

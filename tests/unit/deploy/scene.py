@@ -77,6 +77,14 @@ class Scene:
     def copy(self) -> Endpoint:
         return Endpoint.model_validate_json(self.store.get("serving/flights/endpoint.json"))
 
+    def copied_revisions(self, scratch: Path) -> list[int]:
+        """Revisions that the copy has held, oldest first."""
+        key = "serving/flights/endpoint.json"
+        for version in self.store.version_ids(key):
+            self.store.download(key, scratch / version, version_id=version)
+        held = [(scratch / version).read_bytes() for version in self.store.version_ids(key)]
+        return [Endpoint.model_validate_json(content).revision for content in held]
+
     def actions(self) -> list[str]:
         return [event.action for event in self.registry.audit("flights") if event.action != "register"]
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 
+from driftless.deploy import promote
 from driftless.errors import BadProject, IllegalMove, NotFound, StoreUnavailable
-from driftless.records import ModelVersion
+from driftless.records import Endpoint, ModelVersion
 from tests.unit.deploy.scene import Scene, asked, model_version
 
 
@@ -241,10 +243,9 @@ def test_what_is_unknown_is_named(scene: Scene) -> None:
 
 def test_a_crash_before_the_copy_is_mended_by_the_retry(scene: Scene) -> None:
     class Down:
-        list = scene.store.list
-        get = scene.store.get
+        get_if_changed = scene.store.get_if_changed
 
-        def put(self, *about: Any, **named: Any) -> None:
+        def put_if_unchanged(self, *about: Any, **named: Any) -> None:
             raise StoreUnavailable("no")
 
     scene.first_champion()
@@ -256,30 +257,24 @@ def test_a_crash_before_the_copy_is_mended_by_the_retry(scene: Scene) -> None:
     assert scene.actions() == ["promote", "canary"]
 
 
-def test_the_copy_does_not_stay_behind_when_a_slower_writer_overwrites_it(scene: Scene) -> None:
+def test_a_slower_writer_never_overwrites_a_newer_copy(scene: Scene, tmp_path: Path) -> None:
     scene.first_champion()
 
     class Slow:
         """Stalls before its first write while a person promotes version 2 and renews the copy."""
 
-        list = scene.store.list
-        get = scene.store.get
+        get_if_changed = scene.store.get_if_changed
+        revisions: ClassVar[list[int]] = []
 
-        def __init__(self) -> None:
-            self.revisions: list[int] = []
-
-        def put(self, key: str, content: bytes, **named: Any) -> Any:
-            from driftless.deploy import promote
-            from driftless.records import Endpoint
-
+        def put_if_unchanged(self, key: str, content: bytes, etag: str | None, **named: Any) -> Any:
             if not self.revisions:
                 promote(scene.registry, scene.store, "flights", 2, "ann")
             self.revisions.append(Endpoint.model_validate_json(content).revision)
-            return scene.store.put(key, content, **named)
+            return scene.store.put_if_unchanged(key, content, etag, **named)
 
-    slow = Slow()
-    scene.deploy(artifacts=slow)(asked(2))
-    assert slow.revisions == [2, 3]
+    scene.deploy(artifacts=Slow())(asked(2))
+    assert Slow.revisions == [2], "the stale write was refused, and nothing was left to write"
+    assert scene.copied_revisions(tmp_path) == [1, 3]
     assert scene.copy() == scene.registry.endpoint("flights")
     assert scene.copy().champion == 2
 

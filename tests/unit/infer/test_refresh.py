@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from driftless.adapters.memory import MemoryStore
 from driftless.errors import AccessDenied, DriftlessError, StoreUnavailable
 from tests.unit.infer.conftest import Serve, Served
-from tests.unit.model_store.models import Key, point, publish
+from tests.unit.model_store.models import DAY, Key, point, publish
 from tests.unit.model_store.projects import FEATURES, RECORD, definition
 
 
@@ -163,6 +164,36 @@ def test_an_endpoint_that_cannot_be_read_as_one_changes_nothing(served: Served) 
     served.seconds[0] = 2.0
     assert version(served) == 1
     assert served.reports[0][0] == "EndpointRefreshFailed"
+
+
+def served_revision(served: Served) -> int:
+    return int(served.call("GET", "/demo/model")[1]["revision"])
+
+
+def test_a_late_writer_does_not_roll_serving_back(served: Served) -> None:
+    promote(served, 2, revision=5, updated_at=DAY + timedelta(seconds=5))
+    served.seconds[0] = 2.0
+    assert (version(served), served_revision(served)) == (2, 5)
+    promote(served, 1, revision=4, updated_at=DAY + timedelta(seconds=4))
+    served.seconds[0] = 4.0
+    assert (version(served), served_revision(served)) == (2, 5)
+    ((name, facts),) = served.reports
+    assert (name, facts["reason"]) == ("EndpointRefreshFailed", "the copy is of revision 4, revision 5 serves already")
+    served.seconds[0] = 6.0
+    assert version(served) == 2
+    assert len(served.reports) == 1, "a stale copy that stays is told once"
+    promote(served, 1, revision=6, updated_at=DAY + timedelta(seconds=6))
+    served.seconds[0] = 8.0
+    assert version(served) == 1
+
+
+def test_a_registry_restored_from_a_backup_is_followed(served: Served) -> None:
+    promote(served, 2, revision=5, updated_at=DAY + timedelta(seconds=5))
+    served.seconds[0] = 2.0
+    assert version(served) == 2
+    promote(served, 1, revision=4, updated_at=DAY + timedelta(seconds=60))
+    served.seconds[0] = 4.0
+    assert (version(served), served_revision(served)) == (1, 4)
 
 
 def test_without_an_endpoint_the_answer_is_come_back(serve: Serve) -> None:

@@ -152,8 +152,7 @@ def point(store: ObjectStore, project: Project, manifests: dict[int, str], **fie
     endpoint = Endpoint(
         project=project.name,
         manifests={str(version): digest for version, digest in manifests.items()},
-        updated_at=DAY,
-        **fields,
+        **{"updated_at": DAY, **fields},
     )
     store.put(f"serving/{project.name}/endpoint.json", endpoint.model_dump_json().encode())
     return endpoint

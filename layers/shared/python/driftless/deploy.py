@@ -9,11 +9,12 @@ work done and answers the same. The registry is the truth; the copy follows it a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
-from driftless.errors import BadProject, Conflict, IllegalMove
+from driftless.errors import BadProject, Conflict, IllegalMove, NotFound
 from driftless.ports import Clock, MetricSink, ObjectStore, Registry
 from driftless.project import Project, Serving
 from driftless.records import DeploymentRecord, DeploymentRequest, Endpoint, ModelVersion
@@ -298,18 +299,28 @@ def rollback(registry: Registry, artifacts: ObjectStore, project: str, actor: st
 def publish_endpoint(registry: Registry, artifacts: ObjectStore, project: str) -> Endpoint:
     """Bring the copy that serving reads up to the registry's endpoint; the endpoint it now holds.
 
-    The copy is read before the registry, so it can only be behind, and is read again after each write: who overwrote a newer
-    copy with an older one finds it out and mends it before returning.
+    The copy is read before the registry, so it can only be behind, and is replaced only while it is still what was read: whoever
+    is overtaken between the two finds out and looks again, so no revision is ever written over a newer one. It is read again
+    after a write, because the registry may have moved meanwhile.
     """
     key = f"serving/{project}/endpoint.json"
     for _ in range(_ATTEMPTS):
-        copied = artifacts.get(key) if artifacts.list(key) else None
+        copied, etag = _read(artifacts, key)
         endpoint = registry.endpoint(project)
         content = endpoint.model_dump_json(indent=2).encode()
         if endpoint.revision == 0 or copied == content:
             return endpoint
-        artifacts.put(key, content, content_type="application/json")
+        with suppress(Conflict):
+            artifacts.put_if_unchanged(key, content, etag, content_type="application/json")
     raise Conflict(f"{key} could not keep up with the moves of its endpoint")
+
+
+def _read(store: ObjectStore, key: str) -> tuple[bytes | None, str | None]:
+    """Content and ETag, of which neither is when there is no object."""
+    try:
+        return store.get_if_changed(key, None) or (None, None)
+    except NotFound:
+        return None, None
 
 
 def _settle(registry: Registry, project: str, choose: Callable[[Endpoint], Decision], actor: str) -> Decision:

@@ -30,6 +30,14 @@ def same_state(one: Endpoint, other: Endpoint) -> bool:
     return one.model_dump(exclude=ignored) == other.model_dump(exclude=ignored)
 
 
+def outdated(endpoint: Endpoint, than: Endpoint) -> bool:
+    """Whether an endpoint is an earlier state than another: of a lower revision, and not decided later.
+
+    A lower revision that was decided later is that of a registry restored from a backup, which counts on from there.
+    """
+    return endpoint.revision < than.revision and endpoint.updated_at <= than.updated_at
+
+
 def check_move(before: Endpoint, after: Endpoint) -> None:
     """Refuse an endpoint that must not be.
 

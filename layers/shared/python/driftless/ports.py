@@ -36,6 +36,11 @@ class ObjectStore(Protocol):
     def put(self, key: str, content: bytes, *, content_type: str = "application/octet-stream", if_absent: bool = False) -> Ref:
         """Write; with ``if_absent`` an existing object of equal content is returned, of other content is a Conflict."""
 
+    def put_if_unchanged(
+        self, key: str, content: bytes, etag: str | None, *, content_type: str = "application/octet-stream"
+    ) -> Ref:
+        """Write over the very content that ``etag`` names, None meaning nothing; Conflict when somebody else was first."""
+
     def download(self, key: str, path: Path, *, version_id: str | None = None) -> Ref:
         """Stream to a local file, measuring its digest."""
 

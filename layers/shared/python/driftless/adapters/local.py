@@ -6,6 +6,7 @@ Writes go to a neighbouring file first and are renamed into place, so a reader s
 from __future__ import annotations
 
 import builtins
+import fcntl
 import hashlib
 import os
 import shutil
@@ -36,7 +37,7 @@ class FolderStore:
 
     def get_if_changed(self, key: str, etag: str | None) -> tuple[bytes, str] | None:
         content = self.get(key)
-        current = f'"{hashlib.sha256(content).hexdigest()}"'
+        current = _etag(content)
         return None if current == etag else (content, current)
 
     def put(self, key: str, content: bytes, *, content_type: str = "application/octet-stream", if_absent: bool = False) -> Ref:
@@ -54,6 +55,17 @@ class FolderStore:
         finally:
             part.unlink()
         return ref
+
+    def put_if_unchanged(
+        self, key: str, content: bytes, etag: str | None, *, content_type: str = "application/octet-stream"
+    ) -> Ref:
+        path = self._path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.with_name(f".{path.name}.lock.part").open("wb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if (_etag(path.read_bytes()) if path.exists() else None) != etag:
+                raise Conflict(f"write {self.folder}/{key}: somebody else was first")
+            return self.put(key, content)
 
     def download(self, key: str, path: Path, *, version_id: str | None = None) -> Ref:
         if version_id is not None:
@@ -93,6 +105,10 @@ class FolderStore:
         path = self._path(key)
         path.parent.mkdir(parents=True, exist_ok=True)
         return path.with_name(f".{uuid4().hex}.part")
+
+
+def _etag(content: bytes) -> str:
+    return f'"{hashlib.sha256(content).hexdigest()}"'
 
 
 def _describe(path: Path, key: str) -> Ref:

@@ -23,7 +23,7 @@ class MemoryStore:
 
     def get_if_changed(self, key: str, etag: str | None) -> tuple[bytes, str] | None:
         content = self.get(key)
-        current = f'"{hashlib.md5(content, usedforsecurity=False).hexdigest()}"'
+        current = _etag(content)
         return None if current == etag else (content, current)
 
     def put(self, key: str, content: bytes, *, content_type: str = "application/octet-stream", if_absent: bool = False) -> Ref:
@@ -31,6 +31,13 @@ class MemoryStore:
             raise Conflict(f"write {self.bucket}/{key}: an object of other content exists")
         self._objects.setdefault(key, {})[uuid4().hex] = bytes(content)
         return _ref(key, content)
+
+    def put_if_unchanged(
+        self, key: str, content: bytes, etag: str | None, *, content_type: str = "application/octet-stream"
+    ) -> Ref:
+        if (_etag(self.get(key)) if key in self._objects else None) != etag:
+            raise Conflict(f"write {self.bucket}/{key}: somebody else was first")
+        return self.put(key, content)
 
     def download(self, key: str, path: Path, *, version_id: str | None = None) -> Ref:
         content = self._version(key, version_id)
@@ -59,6 +66,10 @@ class MemoryStore:
         if not versions or (version_id is not None and version_id not in versions):
             raise NotFound(f"read {self.bucket}/{key}: no such object or version")
         return versions[version_id] if version_id is not None else [*versions.values()][-1]
+
+
+def _etag(content: bytes) -> str:
+    return f'"{hashlib.md5(content, usedforsecurity=False).hexdigest()}"'
 
 
 def _ref(key: str, content: bytes) -> Ref:

@@ -66,6 +66,17 @@ class S3Store:
                 raise
         return ref
 
+    def put_if_unchanged(
+        self, key: str, content: bytes, etag: str | None, *, content_type: str = "application/octet-stream"
+    ) -> Ref:
+        condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
+        try:
+            with translated(self._doing("write", key)):
+                self._client.put_object(Bucket=self.bucket, Key=key, Body=content, ContentType=content_type, **condition)
+        except NotFound as error:
+            raise Conflict(f"{self._doing('write', key)}: what was to be replaced is gone") from error
+        return Ref(key=key, sha256=hashlib.sha256(content).hexdigest(), size=len(content))
+
     def download(self, key: str, path: Path, *, version_id: str | None = None) -> Ref:
         version = {"VersionId": version_id} if version_id else {}
         digest, size = hashlib.sha256(), 0

@@ -1,9 +1,9 @@
 """The models that serve one project, kept in step with the endpoint without ever going backwards.
 
 The endpoint's copy in S3 is read again with If-None-Match once ``refresh_seconds`` have passed. A new champion or challenger is
-loaded and verified before it takes over, whole or not at all: when the store does not answer, or a version is broken, what
-served before goes on serving, and the failure is reported. A version that was refused for good is tried again when the endpoint
-moves, or after a minute.
+loaded and verified before it takes over, whole or not at all: when the store does not answer, a version is broken, or the copy is
+older than what serves (a late writer), what served before goes on serving, and the failure is reported. A version that was
+refused for good is tried again when the endpoint moves, or after a minute.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from driftless.endpoints import outdated
 from driftless.errors import DriftlessError, IntegrityError, NotFound, RetryableError
 from driftless.manifest import Manifest
 from driftless.model_store import load_version
@@ -100,6 +101,10 @@ class Champions:
             self._report("EndpointRefreshFailed", {"project": name, "error": "IntegrityError", "reason": str(error)})
             return
         self._etag, self._forget_etag_at = answer[1], float("inf")
+        if self._serving is not None and outdated(endpoint, self._serving.endpoint):
+            reason = f"the copy is of revision {endpoint.revision}, revision {self._serving.endpoint.revision} serves already"
+            self._report("EndpointRefreshFailed", {"project": name, "error": "IntegrityError", "reason": reason})
+            return
         self._take_over(endpoint, now)
 
     def _take_over(self, endpoint: Endpoint, now: float) -> None:
