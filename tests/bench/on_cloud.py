@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import statistics
 import time
 import zipfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from botocore.config import Config
 
 from cli import executions
 from cli.platform import Platform
-from cli.signing import Api
 from driftless.infer.pages import example_request
 from driftless.project import load_all
 from infra.functions import FUNCTIONS
+from tests.bench.load import measure
 from tests.bench.report import Row
 
 WARM_TARGET_MS = 15.0
@@ -74,42 +74,17 @@ def invocations(platform: Platform) -> Iterator[Row]:
 
 
 def api(platform: Platform, project: str = "flights", seconds: float = 6.0) -> Iterator[Row]:
-    """One-record predictions through API Gateway at 1, 8 and 32 clients, each for a few seconds."""
-    body = example_request(load_all()[project])
-    with Api(platform) as client:
-        for _ in range(20):
-            client.post(f"/{project}/predictions", body)
+    """One-record predictions through API Gateway at 1, 8 and 32 clients, each for a few seconds after a warm-up."""
+    body = json.dumps(example_request(load_all()[project])).encode()
     for clients in (1, 8, 32):
-        until = time.perf_counter() + seconds
-
-        def work(number: int, until: float = until) -> tuple[list[float], int]:
-            times, errors = [], 0
-            with Api(platform) as client:
-                while time.perf_counter() < until:
-                    began = time.perf_counter()
-                    try:
-                        client.post(f"/{project}/predictions", body)
-                    except Exception:  # noqa: BLE001 - whatever went wrong is what is counted
-                        errors += 1
-                    times.append(time.perf_counter() - began)
-            return times, errors
-
-        with ThreadPoolExecutor(clients) as pool:
-            results = list(pool.map(work, range(clients)))
-        times = sorted(value for result in results for value in result[0])
-        errors = sum(result[1] for result in results)
+        found = measure(platform, f"/{project}/predictions", body, clients=clients, warm_up=seconds / 2, seconds=seconds)
         target = API_TARGET_MS if clients == 1 else None
-        yield Row("API", f"p50 at {clients} clients", times[len(times) // 2] * 1e3, "ms", "target" if target else "", target)
-        yield Row("API", f"p95 at {clients} clients", times[int(len(times) * 0.95)] * 1e3, "ms")
-        yield Row(
-            "API",
-            f"throughput at {clients} clients",
-            len(times) / seconds,
-            "requests/s",
-            "plain HTTP, no gateway",
-            EARLIER_PLAIN_HTTP[clients],
-        )
-        yield Row("API", f"errors at {clients} clients", errors, "requests", f"of {len(times)}")
+        yield Row("API", f"p50 at {clients} clients", found.quantile(0.5) * 1e3, "ms", "target" if target else "", target)
+        yield Row("API", f"p95 at {clients} clients", found.quantile(0.95) * 1e3, "ms")
+        earlier = EARLIER_PLAIN_HTTP[clients]
+        yield Row("API", f"throughput at {clients} clients", found.per_second, "requests/s", "plain HTTP, no gateway", earlier)
+        yield Row("API", f"errors at {clients} clients", found.errors, "requests", f"of {len(found.times)}")
+        yield Row("API", f"the client's own CPU at {clients} clients", found.cpu_seconds / len(found.times) * 1e3, "ms/request")
 
 
 def stages(platform: Platform) -> Iterator[Row]:
