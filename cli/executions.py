@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any
 
 from cli.console import Output, coloured, seconds
@@ -21,7 +22,7 @@ POLL_SECONDS = 0.5
 FOLLOW_DEADLINE_SECONDS = 3600.0
 RUNNING = "RUNNING"
 SUCCEEDED = "SUCCEEDED"
-MAX_RERUNS = 50
+MAX_ATTEMPTS = 50
 FAILURE_PATH = ("RollBack", "NotifyFailure")
 # Choice, Pass, Succeed and Fail take no time and do no work: they are no stages.
 STAGE_TYPES = ("Task", "Map", "Parallel", "Wait")
@@ -125,8 +126,8 @@ def described(platform: Platform, arn: str) -> dict[str, Any] | None:
         return None
 
 
-def find(platform: Platform, name: str) -> str:
-    """ARN of the execution called ``name`` in any of the machines.
+def find(platform: Platform, name: str) -> tuple[str, str]:
+    """Machine and ARN of the execution called ``name`` in any of the machines.
 
     Raises
     ------
@@ -136,7 +137,7 @@ def find(platform: Platform, name: str) -> str:
     for machine in MACHINES:
         arn = execution_arn(platform.machine(machine), name)
         if described(platform, arn) is not None:
-            return arn
+            return machine, arn
     raise Failure("arguments", f"there is no execution {name!r}", "`driftless pipelines list` names them")
 
 
@@ -264,26 +265,63 @@ def require_success(execution: Execution) -> Execution:
     raise Failure(where, f"{error}: {execution.cause or 'no cause given'}", next_step_for(error, rerun=run_id(execution.name)))
 
 
-def rerun(platform: Platform, name: str) -> tuple[str, bool]:
+def attempt_of(name: str) -> int:
+    """Which attempt of its run an execution is: 1 for ``X``, 3 for ``X.r3``."""
+    return int(name.rsplit(".r", 1)[1]) if "." in name else 1
+
+
+def latest(platform: Platform, machine: str, name: str) -> dict[str, Any] | None:
+    """DescribeExecution of a run's latest attempt, the one that counts; None when the run never began.
+
+    An earlier attempt was aborted, has failed, or judged what the latest judges anew.
+    """
+    base, machine_arn = run_id(name), platform.machine(machine)
+    found = described(platform, execution_arn(machine_arn, base))
+    if found is None:
+        return None
+    for attempt in count(2):
+        later = described(platform, execution_arn(machine_arn, f"{base}.r{attempt}"))
+        if later is None:
+            break
+        found = later
+    return found
+
+
+def read_latest(platform: Platform, machine: str, name: str) -> Execution:
+    """A run's latest attempt with its stages.
+
+    Raises
+    ------
+    Failure
+        When the run never began.
+    """
+    found = latest(platform, machine, name)
+    return read(platform, found["executionArn"] if found else execution_arn(platform.machine(machine), run_id(name)))
+
+
+def rerun(platform: Platform, machine: str, name: str, *, anew: bool = False) -> tuple[str, bool]:
     """Start an execution again under the same run; ``(ARN, started)``.
 
     Answers the latest attempt itself, not started, when it runs or has succeeded.
+
+    Parameters
+    ----------
+    anew : bool
+        Start also what has succeeded.
+
+    Raises
+    ------
+    Failure
+        When the run never began, or was started too often.
     """
-    latest = find(platform, run_id(name))
-    facts = described(platform, latest)
-    assert facts is not None  # find() has just seen it
-    base, machine_arn = run_id(name), facts["stateMachineArn"]
-    for attempt in range(2, MAX_RERUNS):
-        again = execution_arn(machine_arn, f"{base}.r{attempt}")
-        later = described(platform, again)
-        if later is None:
-            break
-        latest, facts = again, later
-    else:
-        raise Failure(base, f"{MAX_RERUNS} attempts already", "start a new run: `driftless train PROJECT`")
-    if facts["status"] in (RUNNING, SUCCEEDED):
-        return latest, False
-    machine = next(m for m in MACHINES if platform.machine(m) == machine_arn)
+    base, facts = run_id(name), latest(platform, machine, name)
+    if facts is None:
+        raise Failure("arguments", f"there is no execution {base!r} of {machine}", "`driftless pipelines list` names them")
+    if facts["status"] == RUNNING or (facts["status"] == SUCCEEDED and not anew):
+        return str(facts["executionArn"]), False
+    attempt = attempt_of(facts["name"]) + 1
+    if attempt > MAX_ATTEMPTS:
+        raise Failure(base, f"{MAX_ATTEMPTS} attempts already", "start a new run: `driftless train PROJECT`")
     return start(platform, machine, f"{base}.r{attempt}", json.loads(facts["input"])), True
 
 

@@ -69,7 +69,7 @@ def show(name: ExecutionArgument, stage: StageOption = "local", as_json: JsonOpt
     """
     out = Output(as_json)
     platform = connect(stage)
-    execution = executions.read(platform, executions.find(platform, name))
+    execution = executions.read(platform, executions.find(platform, name)[1])
     if as_json:
         out.document(execution.document())
         return
@@ -103,7 +103,8 @@ def rerun(
     """
     out = Output(as_json)
     platform = connect(stage)
-    arn, started = executions.rerun(platform, name)
+    machine, _ = executions.find(platform, executions.run_id(name))
+    arn, started = executions.rerun(platform, machine, name)
     shown = arn.rsplit(":", 1)[-1]
     out.say(f"started again as {shown}" if started else f"{shown} is already there; nothing was started")
     if no_wait:

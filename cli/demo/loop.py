@@ -66,17 +66,16 @@ def settled(
     Failure
         When it fails now.
     """
-    arn = executions.execution_arn(platform.machine(machine), name)
-    found = executions.described(platform, arn)
+    found = executions.latest(platform, machine, name)
     if found is None and payload is None:
         raise Failure(f"{machine} {name}", "it was said to be started but does not exist", "`driftless pipelines list`")
     if found is None:
         arn, started = executions.start(platform, machine, name, payload or {}), True
     elif found["status"] in (executions.SUCCEEDED, executions.RUNNING):
-        started = found["status"] == executions.RUNNING
+        arn, started = found["executionArn"], found["status"] == executions.RUNNING
     else:
-        out.say(f"  {name} {found['status'].lower()} earlier; running it again")
-        arn, started = executions.rerun(platform, name)
+        out.say(f"  {found['name']} {found['status'].lower()} earlier; running it again")
+        arn, started = executions.rerun(platform, machine, name)
     execution = executions.follow(platform, arn, out) if started else executions.read(platform, arn)
     return executions.require_success(execution), not started
 

@@ -153,8 +153,8 @@ class Story:
         An alarm that is to fire must be calm before: CloudWatch tells of changes of state only, and holds ALARM for minutes.
         """
         name = monitor_name(month)
-        judged = executions.described(platform, executions.execution_arn(platform.machine("monitor"), name))
-        fresh = judged is None or judged["status"] != executions.SUCCEEDED
+        judged = executions.latest(platform, "monitor", name)
+        fresh = judged is None or judged["status"] not in (executions.SUCCEEDED, executions.RUNNING)
         if fresh:
             rows = flights.rows(self.definition, month, limit=ROWS_PER_MONTH)
             sent = replay(platform, self.out, PROJECT, month, rows)
@@ -184,7 +184,7 @@ class Story:
     def retrain(self, platform: Platform, month: Month) -> Execution | None:
         """From harm to the gate's verdict: alarm, governor, execution; None when the governor declined."""
         self.chapter("Harm found: alarm, governor, retraining")
-        judged = executions.read(platform, executions.execution_arn(platform.machine("monitor"), monitor_name(month)))
+        judged = executions.read_latest(platform, "monitor", monitor_name(month))
         since = judged.started - timedelta(seconds=1)
         alarm = loop.fired(platform, self.out, PROJECT, since)
         self.out.say(f"  alarm {coloured(alarm.name, 'bad')} went to ALARM at {alarm.since:%H:%M:%S}")

@@ -20,7 +20,7 @@ from cli.train import section
 
 def show(out: Output, platform: Platform, journal: Journal, outcome: Outcome) -> None:
     """Print the summary."""
-    first = executions.read(platform, executions.execution_arn(platform.machine("train_and_deploy"), FIRST_RUN))
+    first = executions.read_latest(platform, "train_and_deploy", FIRST_RUN)
     retraining = executions.read(platform, outcome.retraining_arn) if outcome.retraining_arn else None
     out.show("")
     out.show(what_ran(platform, journal, outcome, first, retraining))
@@ -53,7 +53,7 @@ def what_ran(platform: Platform, journal: Journal, outcome: Outcome, first: Exec
             versions = ", ".join(map(str, there.versions))
             what = f"{there.predictions} predictions in {there.requests} requests by version {versions}"
             rows.append((f"serve {month}", f"{what}, median {there.latency_ms:.1f} ms", seconds(served)))
-        judged = executions.read(platform, executions.execution_arn(platform.machine("monitor"), monitor_name(month)))
+        judged = executions.read_latest(platform, "monitor", monitor_name(month))
         record = find_record(judged.output)
         levels = f"drift {coloured(*LEVELS[record.drift_level])}, harm {coloured(*LEVELS[record.harm_level])}"
         rows.append((f"monitor {month}", f"{levels} on {record.labels} labels", seconds(judged.seconds)))
@@ -79,7 +79,7 @@ def months(platform: Platform, journal: Journal, outcome: Outcome) -> Table:
     names = list(dict.fromkeys([policy.primary, *(gate.metric for gate in policy.absolute)]))
     rows = []
     for month in outcome.months:
-        judged = executions.read(platform, executions.execution_arn(platform.machine("monitor"), monitor_name(month)))
+        judged = executions.read_latest(platform, "monitor", monitor_name(month))
         record = find_record(judged.output)
         there = journal.kept(month)
         versions = ", ".join(map(str, there.versions)) if there else "–"

@@ -104,6 +104,13 @@ def test_what_failed_or_was_aborted_is_run_again(aws: Platform, states: StepFunc
     assert (run.name, there) == ("june.r2", False)
 
 
+def test_a_rerun_that_succeeded_is_what_counts(aws: Platform, states: StepFunctions) -> None:
+    states.add("monitor", "june", "ABORTED")
+    states.add("monitor", "june.r2", "SUCCEEDED", output="{}")
+    run, there = loop.settled(aws, Output(as_json=True), "monitor", "june", {"project": "flights"})
+    assert (run.name, there, states.started) == ("june.r2", True, [])
+
+
 def test_what_somebody_else_was_said_to_start_must_exist(aws: Platform, states: StepFunctions) -> None:
     with pytest.raises(Failure, match="does not exist"):
         loop.settled(aws, Output(as_json=True), "train_and_deploy", "retrain-1")

@@ -97,19 +97,48 @@ def test_starting_a_name_again_finds_the_first(aws: Platform, states: StepFuncti
 def test_rerun_keeps_the_run_and_its_input(aws: Platform, states: StepFunctions) -> None:
     failing(states)
     states.outcomes = [{"status": "FAILED", "error": "Throttled"}, {"status": "SUCCEEDED", "output": "{}"}]
-    arn, started = executions.rerun(aws, "july")
+    arn, started = executions.rerun(aws, "train_and_deploy", "july")
     assert started
     assert arn.endswith(":july.r2")
     assert states.executions[arn]["input"] == '{"project": "flights"}'
-    arn, started = executions.rerun(aws, "july.r2")
+    arn, started = executions.rerun(aws, "train_and_deploy", "july.r2")
     assert arn.endswith(":july.r3")
-    assert executions.rerun(aws, "july") == (arn, False)
+    assert executions.rerun(aws, "train_and_deploy", "july") == (arn, False)
     assert states.started == ["july.r2", "july.r3"]
+
+
+def test_the_attempt_that_counts_is_the_latest(aws: Platform, states: StepFunctions) -> None:
+    failing(states)
+    states.add("train_and_deploy", "july.r2", "ABORTED")
+    states.add("train_and_deploy", "july.r3", "SUCCEEDED", output='{"version": {"version": 4}}')
+    states.add("monitor", "july", "FAILED")
+    for name in ("july", "july.r2", "july.r3"):
+        found = executions.read_latest(aws, "train_and_deploy", name)
+        assert (found.name, found.output) == ("july.r3", {"version": {"version": 4}})
+    assert executions.latest(aws, "ingest", "july") is None
+    with pytest.raises(Failure, match="ingest:july does not exist"):
+        executions.read_latest(aws, "ingest", "july")
+
+
+def test_what_succeeded_is_started_again_only_when_asked_anew(aws: Platform, states: StepFunctions) -> None:
+    states.add("monitor", "june", "SUCCEEDED", input='{"project": "flights"}')
+    assert executions.rerun(aws, "monitor", "june")[1] is False
+    assert executions.rerun(aws, "monitor", "june", anew=True)[1] is True
+    assert states.started == ["june.r2"]
+
+
+def test_reruns_end_somewhere(aws: Platform, states: StepFunctions, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executions, "MAX_ATTEMPTS", 2)
+    failing(states)
+    states.add("train_and_deploy", "july.r2", "FAILED")
+    with pytest.raises(Failure, match="2 attempts already"):
+        executions.rerun(aws, "train_and_deploy", "july")
+    assert states.started == []
 
 
 def test_rerun_of_what_never_ran_is_refused(aws: Platform) -> None:
     with pytest.raises(Failure, match="no execution 'nothing'"):
-        executions.rerun(aws, "nothing")
+        executions.rerun(aws, "train_and_deploy", "nothing")
 
 
 def test_show_as_json_and_for_people(aws: Platform, states: StepFunctions, runner) -> None:
