@@ -1,7 +1,7 @@
 """Reading a bucket without boto3, for the inference function's cold start.
 
-``obstore`` (Rust) reads an S3 object in a new process in a tenth of boto3's CPU time. Credentials, region and
-``AWS_ENDPOINT_URL`` come from the environment exactly as they do for boto3.
+``obstore`` (Rust) reads an S3 object in a new process in a tenth of boto3's CPU time. Region and ``AWS_ENDPOINT_URL`` come from
+the environment exactly as they do for boto3; so do credentials, access keys and Lambda's endpoint for SnapStart alike.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import obstore
 from obstore.exceptions import BaseError, NotModifiedError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import S3Store
 
+from driftless.adapters.container_credentials import ContainerCredentials
 from driftless.errors import AccessDenied, NotFound, StoreUnavailable
 
 _TIMEOUT = timedelta(seconds=8)
@@ -41,6 +42,7 @@ class ObstoreReader:
                 "timeout": _TIMEOUT,
             },
             retry_config={"max_retries": 2, "retry_timeout": _TIMEOUT},
+            credential_provider=ContainerCredentials() if ContainerCredentials.offered() else None,
         )
 
     def get(self, key: str) -> bytes:
@@ -57,7 +59,10 @@ class ObstoreReader:
             return None
         except FileNotFoundError as error:
             raise NotFound(f"read s3://{self.bucket}/{key}: {error}") from error
-        except (PermissionDeniedError, UnauthenticatedError) as error:
+        except PermissionDeniedError as error:
             raise AccessDenied(f"read s3://{self.bucket}/{key}: {error}") from error
+        except UnauthenticatedError as error:
+            # S3 refuses with 403; this is obstore's word for a credential provider that gave nothing, and may do so later.
+            raise StoreUnavailable(f"read s3://{self.bucket}/{key}: {error}") from error
         except BaseError as error:
             raise StoreUnavailable(f"read s3://{self.bucket}/{key}: {error}") from error

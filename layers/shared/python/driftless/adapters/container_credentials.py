@@ -1,0 +1,91 @@
+"""Credentials from the endpoint that Lambda offers a function with SnapStart, which gets no access keys in its environment.
+
+``obstore`` knows such an endpoint only with a token file, and Lambda gives the token itself. The standard library's HTTP client
+suffices, so a cold start pays for no SDK.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from obstore.store import S3Credential
+
+_URI, _TOKEN = "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN"
+_TIMEOUT_SECONDS = 2
+_EARLY = timedelta(minutes=5)
+
+
+def utc_now() -> datetime:
+    """Timezone-aware now."""
+    return datetime.now(UTC)
+
+
+class ContainerCredentials:
+    """Credential provider of an obstore store: asks the endpoint, and again five minutes before what it gave expires.
+
+    Expiry is kept here and by the wall clock: a process that was frozen meanwhile must not believe a clock that stood still.
+
+    Parameters
+    ----------
+    environment : mapping
+        Where URI and token are read at each request; a restored snapshot may have new ones.
+    clock : callable
+        Timezone-aware now.
+    """
+
+    def __init__(self, environment: Mapping[str, str] = os.environ, clock: Callable[[], datetime] = utc_now) -> None:
+        self._environment, self._clock = environment, clock
+        self._held: tuple[dict[str, str], datetime] | None = None
+
+    @staticmethod
+    def offered(environment: Mapping[str, str] = os.environ) -> bool:
+        """Whether there is such an endpoint, and no access key before it, in the order of AWS's own SDKs."""
+        return _URI in environment and _TOKEN in environment and "AWS_ACCESS_KEY_ID" not in environment
+
+    def __call__(self) -> S3Credential:
+        """Credentials that are valid now.
+
+        Raises
+        ------
+        OSError, http.client.HTTPException, ValueError, KeyError
+            When the endpoint gives none, and what is held has expired.
+        """
+        now = self._clock()
+        if self._held is None or self._held[1] - now < _EARLY:
+            try:
+                self._held = self._fetch()
+            except (OSError, http.client.HTTPException, ValueError, KeyError):
+                if self._held is None or self._held[1] <= now:
+                    raise
+        found, _ = self._held
+        return {
+            "access_key_id": found["AccessKeyId"],
+            "secret_access_key": found["SecretAccessKey"],
+            "token": found["Token"],
+            # Expired at once for the store, which therefore asks here before each request.
+            "expires_at": now,
+        }
+
+    def _fetch(self) -> tuple[dict[str, str], datetime]:
+        address = urlsplit(self._environment[_URI])
+        connecting = http.client.HTTPSConnection if address.scheme == "https" else http.client.HTTPConnection
+        connection = connecting(address.netloc, timeout=_TIMEOUT_SECONDS)
+        try:
+            path = address.path + (f"?{address.query}" if address.query else "")
+            connection.request("GET", path or "/", headers={"Authorization": self._environment[_TOKEN]})
+            answer = connection.getresponse()
+            content = answer.read()
+        finally:
+            connection.close()
+        if answer.status != http.client.OK:
+            raise OSError(f"the credentials endpoint answered {answer.status}")
+        found = json.loads(content)
+        kept = {name: str(found[name]) for name in ("AccessKeyId", "SecretAccessKey", "Token")}
+        return kept, datetime.fromisoformat(found["Expiration"])
