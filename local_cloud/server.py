@@ -13,6 +13,7 @@ import contextlib
 import fcntl
 import os
 import resource
+import shutil
 import signal
 import sys
 import time
@@ -27,7 +28,7 @@ ACCOUNT = "000000000000"
 HOST = "127.0.0.1"
 
 _LOCK_GRACE = 5.0  # seconds
-_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV")
+_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "VIRTUAL_ENV")
 
 
 def settings(data: Path, port: int) -> dict[str, str]:
@@ -48,6 +49,7 @@ def settings(data: Path, port: int) -> dict[str, str]:
         "S3_PERSIST": "1",
         "STATE_DIR": str(data / "services"),
         "S3_DATA_DIR": str(data / "objects"),
+        "TMPDIR": str(data / "temporary"),
     }
 
 
@@ -66,6 +68,8 @@ def main() -> None:
         os.environ.clear()
         os.environ.update({**inherited, **settings(folder.data, arguments.port)})
         emulator.require_version()
+        shutil.rmtree(folder.data / "temporary", ignore_errors=True)  # what a killed server's functions left
+        (folder.data / "temporary").mkdir()
         _allow_many_files()
         folder.write_record(arguments.port)
         asyncio.run(_serve(folder.data, arguments.port))
@@ -81,8 +85,9 @@ async def _serve(data: Path, port: int) -> None:
     from local_cloud.runner import execute
 
     application = emulator.module("app").app
-    recovery.install(data)
+    snapshots = recovery.install(data)
     runner = execute.install(data / "packages", f"http://{HOST}:{port}")
+    snapshots.when_archives_change(runner.prune)
     mends.apply_all()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from local_cloud import emulator
+from local_cloud.durability import expiry
 from local_cloud.durability.executions import Executions
 from local_cloud.durability.objects import Objects
 from local_cloud.durability.snapshots import Snapshots
@@ -27,8 +28,8 @@ _STACK_STATUS = {
 }
 
 
-def install(data: Path) -> None:
-    """Make the services' state durable under a folder, and restore it when the application starts.
+def install(data: Path) -> Snapshots:
+    """Make the services' state durable under a folder, restore it when the application starts, and return what saves it.
 
     Parameters
     ----------
@@ -43,6 +44,7 @@ def install(data: Path) -> None:
     objects.install()
     tables.install()
     executions.install()
+    expiry.install()
     snapshots.install()
     load = emulator.original(application, "_load_persisted_state")
 
@@ -59,6 +61,7 @@ def install(data: Path) -> None:
         snapshots.start()
 
     emulator.replace(application, "_load_persisted_state", restore)
+    return snapshots
 
 
 def abort_executions(service: Any) -> None:

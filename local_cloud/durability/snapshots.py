@@ -14,7 +14,7 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -73,7 +73,9 @@ class Snapshots:
         self._seen_executions: list[tuple[str, str, int]] = []
         self._saved_all = 0.0
         self._digests: dict[int, tuple[bytes, str]] = {}
-        self._when_saved: dict[str, Callable[[], None]] = {}
+        self._when_saved: dict[str, Callable[[], None]] = {"lambda": self._forget_archives}
+        self._archives: set[str] = set()
+        self._prune: Callable[[Collection[str]], None] = lambda archives: None
 
     def install(self) -> None:
         """Watch requests, and make layers part of the state as references rather than bytes."""
@@ -87,12 +89,17 @@ class Snapshots:
 
         emulator.replace(self._application, "_dispatch_service_request", dispatch_and_mark)
         service = emulator.module("services.lambda_svc")
+        self._blobs = emulator.original(service, "CODE_BLOB_DIR")
         state_of_functions = emulator.original(service, "get_state")
         load = emulator.original(service, "load_persisted_state")
         # Blobs are content-addressed; removing one before the file that no longer names it is in place would lose it.
-        emulator.replace(service, "_prune_orphan_code_blobs", lambda referenced: None)
+        emulator.replace(service, "_prune_orphan_code_blobs", self._remember_archives)
         emulator.replace(service, "get_state", lambda: self._with_layer_references(state_of_functions()))
         emulator.replace(service, "load_persisted_state", lambda data: load(self._with_layer_bytes(data)))
+
+    def when_archives_change(self, prune: Callable[[Collection[str]], None]) -> None:
+        """Have something called with the digests of all code and layers after each time that functions were saved."""
+        self._prune = prune
 
     def start(self) -> None:
         """Begin to save what is marked; called on the server's loop."""
@@ -197,6 +204,18 @@ class Snapshots:
                     version["_zip_data"] = (self._layers / reference["layer"]).read_bytes()
         return state
 
+    def _remember_archives(self, referenced: set[str]) -> None:
+        """Called where MiniStack would remove the blobs of code that no function has; layers are added after it."""
+        self._archives = set(referenced)
+
+    def _forget_archives(self) -> None:
+        """Remove code and layers that the state on disk no longer names."""
+        for path in (*Path(self._blobs).glob("*.zip"), *self._layers.iterdir()):
+            if path.stem not in self._archives:
+                path.unlink()
+        self._digests = {key: known for key, known in self._digests.items() if known[1] in self._archives}
+        self._prune(self._archives)
+
     def _stored(self, content: bytes) -> str:
         known = self._digests.get(id(content))
         if known is None or known[0] is not content:
@@ -207,6 +226,7 @@ class Snapshots:
                 unfinished.write_bytes(content)
                 unfinished.replace(path)
             known = self._digests[id(content)] = (content, digest)
+        self._archives.add(known[1])
         return known[1]
 
 

@@ -10,9 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from local_cloud import emulator
 from local_cloud.runner import environment, report
@@ -78,6 +80,15 @@ class Runner:
     def retire(self, name: str, qualifier: str | None) -> None:
         """Let the environments of a function, or of one of its versions, end with their current event."""
         self._pool.retire(lambda key: key[0].endswith(f":{name}") and qualifier in (None, key[1]))
+
+    def prune(self, archives: Collection[str]) -> None:
+        """End the environments of deleted versions; remove unpacked code but for these digests and what a process uses."""
+        self._pool.retire(lambda key: not self._exists(*key))
+        self._store.prune(archives, psutil.Process().children())
+
+    def _exists(self, function: str, version: str) -> bool:
+        record = self._lambda._functions.get_scoped(*function.split(":"))
+        return record is not None and (version == "$LATEST" or version in record.get("versions", {}))
 
     def close(self) -> None:
         """Kill every function process."""

@@ -4,21 +4,28 @@ A zip is unpacked into a folder named by its content, so a layer of two hundred 
 however many functions, versions and processes use it. The layers of a function are merged into one tree as Lambda
 merges them into ``/opt`` (a later layer wins over an earlier one), made of links rather than copies. The runtime's own
 packages are links too: exactly boto3, the runtime client and what those two require, nothing else of the environment.
+What no function version and no layer refers to any more is removed, unless a process still runs on it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import re
 import shutil
 import threading
+import time
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from importlib.metadata import distribution
 from pathlib import Path
 
+import psutil
+
 _RUNTIME_DISTRIBUTIONS = ("boto3", "awslambdaric")
+_REMOVED = ".removed"
+_START_GRACE = 60.0  # seconds between a folder's being asked for and a process that can be seen to use it
 _REQUIREMENT_NAME = re.compile(r"^[A-Za-z0-9._-]+")
 
 
@@ -28,13 +35,16 @@ class PackageStore:
     Parameters
     ----------
     root : Path
-        Where the folders live. It may be deleted whenever no function runs.
+        Where the folders live, as processes will see it. It may be deleted whenever no function runs.
     """
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._building = threading.Lock()
         self._lock = threading.Lock()
         self._digests: dict[str, tuple[bytes, str]] = {}
+        self._layers: dict[str, list[str]] = {}  # digests by the name of the tree that was merged from them
+        self._asked_for: dict[Path, float] = {}
 
     def digest(self, name: str, archive: bytes) -> str:
         """Return the sha256 of an archive, computed once as long as ``name`` keeps the same bytes object."""
@@ -59,6 +69,7 @@ class PackageStore:
         """
         folders = [self.unpacked(digest, archive) for digest, archive in layers]
         name = hashlib.sha256("\n".join(digest for digest, _ in layers).encode()).hexdigest()
+        self._layers[name] = [digest for digest, _ in layers]
         return self._build(self._root / "opt" / name, lambda target: _merge(list(reversed(folders)), target))
 
     def runtime(self) -> Path:
@@ -73,11 +84,45 @@ class PackageStore:
 
         return self._build(self._root / "runtime" / name, build)
 
+    def prune(self, referenced: Collection[str], processes: Collection[psutil.Process]) -> None:
+        """Remove the archives that nothing refers to, and the trees of layers that rest on them.
+
+        Parameters
+        ----------
+        referenced : collection of str
+            Digests of the code of every function version and of every layer.
+        processes : collection of Process
+            Those of functions; what they use stays.
+        """
+        archives, trees = self._root / "archives", self._root / "opt"
+        with self._building, self._lock:
+            folders, names = _used_by(processes)
+            recent = time.monotonic() - _START_GRACE
+            self._asked_for = {folder: at for folder, at in self._asked_for.items() if at > recent}
+            used = {*folders, *self._asked_for, *(trees / name for name in names)}
+            layers = {digest for tree in used if tree.parent == trees for digest in self._layers.get(tree.name, ())}
+            kept = {*referenced, *layers, *(folder.name for folder in used if folder.parent == archives)}
+            gone = [folder for folder in _entries(archives) if folder.name not in kept]
+            # A tree is cheap to make again; one that an earlier life made does not say what it rests on.
+            gone += [
+                tree for tree in _entries(trees) if tree not in used and not kept.issuperset(self._layers.get(tree.name, [""]))
+            ]
+            for folder in gone:
+                self._layers.pop(folder.name, None)
+                if not folder.name.endswith(_REMOVED):
+                    folder.rename(folder.with_name(folder.name + _REMOVED))
+            self._digests = {name: known for name, known in list(self._digests.items()) if known[1] in kept}
+        for folder in (*_entries(archives), *_entries(trees)):
+            if folder.name.endswith(_REMOVED):
+                shutil.rmtree(folder, ignore_errors=True)
+
     def _build(self, folder: Path, build: Callable[[Path], None]) -> Path:
         """Make ``folder`` whole or not at all: built beside its place, then moved into it."""
-        if folder.is_dir():
-            return folder
         with self._lock:
+            self._asked_for[folder] = time.monotonic()
+            if folder.is_dir():
+                return folder
+        with self._building:
             if not folder.is_dir():
                 unfinished = folder.with_name(folder.name + ".unfinished")
                 shutil.rmtree(unfinished, ignore_errors=True)
@@ -85,6 +130,20 @@ class PackageStore:
                 build(unfinished)
                 unfinished.rename(folder)
         return folder
+
+
+def _entries(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []
+
+
+def _used_by(processes: Collection[psutil.Process]) -> tuple[set[Path], set[str]]:
+    """Return the folders that processes work in and the names of the trees they were started with."""
+    folders, names = set[Path](), set[str]()
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            folders.add(Path(process.cwd()))
+            names.update(Path(argument).name for argument in process.cmdline())
+    return folders, names
 
 
 def _unpack(archive: bytes, target: Path) -> None:
