@@ -14,12 +14,24 @@ from local_cloud.mends import (
     lambda_aliases,
     object_encryption,
     patching,
+    rest_api_limits,
     service_metrics,
     state_paths,
     stepfunctions,
 )
 
-MENDS = (delivery, alarms, emf, state_paths, stepfunctions, cloudformation, lambda_aliases, object_encryption, service_metrics)
+MENDS = (
+    delivery,
+    alarms,
+    emf,
+    state_paths,
+    stepfunctions,
+    cloudformation,
+    lambda_aliases,
+    object_encryption,
+    service_metrics,
+    rest_api_limits,
+)
 
 
 def apply_all() -> None:

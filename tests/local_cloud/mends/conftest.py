@@ -217,3 +217,24 @@ class Queue:
 def queue(client: Callable[[str], Any]) -> Callable[[], Queue]:
     """Creates queues."""
     return lambda: Queue(client("sqs"))
+
+
+class RestApi:
+    """A REST API whose every path and method leads to one function, deployed as the stage ``test``."""
+
+    def __init__(self, gateway: Any, endpoint: str, function_arn: str) -> None:
+        self._gateway = gateway
+        self.function = function_arn
+        self.identifier: str = gateway.create_rest_api(name=f"api-{uuid.uuid4().hex[:8]}")["id"]
+        self.url = f"{endpoint}/_aws/execute-api/{self.identifier}/test"
+        root = gateway.get_resources(restApiId=self.identifier)["items"][0]["id"]
+        resource = gateway.create_resource(restApiId=self.identifier, parentId=root, pathPart="{proxy+}")["id"]
+        where = {"restApiId": self.identifier, "resourceId": resource, "httpMethod": "ANY"}
+        gateway.put_method(**where, authorizationType="NONE")
+        uri = f"arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{function_arn}/invocations"
+        gateway.put_integration(**where, type="AWS_PROXY", integrationHttpMethod="POST", uri=uri)
+        self.deploy()
+
+    def deploy(self) -> None:
+        """Make the stage serve what the API is now."""
+        self._gateway.create_deployment(restApiId=self.identifier, stageName="test")
