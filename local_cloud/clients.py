@@ -29,6 +29,26 @@ class Session(Protocol):
         ...
 
 
+class _WithoutProxies:
+    """A local session whose clients ask no proxy: one on the way out of the house knows nothing of this machine."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+        self.region_name: str | None = session.region_name
+
+    def client(self, service_name: str, **options: Any) -> Any:
+        """Open a client of one service."""
+        from botocore.config import Config
+
+        direct = Config(proxies={})
+        given = options.pop("config", None)
+        return self._session.client(service_name, config=given.merge(direct) if given else direct, **options)
+
+    def get_credentials(self) -> Any:
+        """Return the credentials requests are signed with."""
+        return self._session.get_credentials()
+
+
 def is_local(endpoint: str | None) -> bool:
     """Whether an endpoint is on this machine or a private network, so that dummy credentials belong there."""
     host = urlsplit(endpoint).hostname if endpoint else None
@@ -54,8 +74,10 @@ def session(endpoint: str | None = None) -> Session:
         import localstack_client.session
 
         host = urlsplit(chosen).netloc
-        result = localstack_client.session.Session(
-            **LOCAL_CREDENTIALS, aws_session_token=None, region_name=LOCAL_REGION, localstack_host=host
+        result = _WithoutProxies(
+            localstack_client.session.Session(
+                **LOCAL_CREDENTIALS, aws_session_token=None, region_name=LOCAL_REGION, localstack_host=host
+            )
         )
     else:
         import boto3

@@ -21,6 +21,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import botocore.exceptions
 
@@ -31,6 +32,7 @@ Progress = Callable[[str], None]
 
 _SOURCES = ("app.py", "cdk.json", "package-lock.json", "infra", "lambdas", "layers", "step_functions", "projects")
 _IGNORED = ("__pycache__", ".mypy_cache", ".ruff_cache")
+_LEASH = Path(__file__).with_name("leash.py")
 _TAIL_LINES = 40
 _LOCAL_ACCOUNT = "000000000000"
 
@@ -114,7 +116,9 @@ def destroy(
 
 
 def commit(checkout: Path) -> str:
-    """Return the checkout's commit, with ``-dirty`` if tracked files differ from it; ``unknown`` outside git."""
+    """Return the checkout's commit, with ``-dirty`` if tracked files differ from it; ``unknown`` outside or without git."""
+    if shutil.which("git") is None:
+        return "unknown"
     head = subprocess.run(["git", "rev-parse", "HEAD"], check=False, cwd=checkout, capture_output=True, text=True)
     if head.returncode != 0:
         return "unknown"
@@ -141,6 +145,10 @@ def environment(endpoint: str | None, home: Path, inherited: Mapping[str, str]) 
             result.pop(name, None)
         result |= {name.upper(): value for name, value in clients.LOCAL_CREDENTIALS.items()}
         result |= {"AWS_REGION": clients.LOCAL_REGION, "AWS_DEFAULT_REGION": clients.LOCAL_REGION}
+        # A proxy on the way out knows nothing of this machine.
+        host = urlsplit(endpoint).hostname
+        for name in ("NO_PROXY", "no_proxy"):
+            result[name] = ",".join(filter(None, (result.get(name), str(host))))
     return result
 
 
@@ -216,7 +224,7 @@ class _Run:
         with (
             self.log.open("a") as log,
             subprocess.Popen(
-                [str(program), step, *arguments],
+                [sys.executable, str(_LEASH), str(os.getpid()), str(program), step, *arguments],
                 cwd=self._checkout,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
@@ -235,7 +243,7 @@ class _Run:
                     tail.append(line.rstrip())
                     self._progress(line.rstrip())
                 code = process.wait()
-            except BaseException:  # Ctrl-C included: leave nothing running
+            except BaseException:  # Ctrl-C included: leave nothing running. A death without a word is the leash's.
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGTERM)
                 raise

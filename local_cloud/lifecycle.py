@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import http.client
 import os
 import signal
 import socket
@@ -22,7 +23,7 @@ from pathlib import Path
 
 import psutil
 
-from local_cloud.state import DEFAULT_FOLDER, REPOSITORY, Record, StateFolder, is_dead
+from local_cloud.state import DEFAULT_FOLDER, REPOSITORY, Record, StateFolder, code_digest, is_dead
 
 DEFAULT_PORT = 4566
 
@@ -30,6 +31,9 @@ _START_DEADLINE = 60.0  # seconds
 _STOP_DEADLINE = 15.0  # seconds of grace before SIGKILL
 _PORT_GRACE = 2.0  # seconds
 _POLL = 0.05  # seconds
+
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""Asks no proxy: what is asked for lies on this machine or in its own network."""
 
 
 class CloudError(RuntimeError):
@@ -71,7 +75,8 @@ def up(state: Path = DEFAULT_FOLDER, port: int | None = None) -> Cloud:
     state : Path
         The folder it keeps its state in.
     port : int, optional
-        The loopback port; otherwise ``DRIFTLESS_PORT``, otherwise 4566. One that runs already keeps its own.
+        The loopback port; otherwise ``DRIFTLESS_PORT``, otherwise 4566. One that runs already keeps its own; if it was started
+        from other code than this checkout's it is started again.
 
     Raises
     ------
@@ -87,6 +92,10 @@ def up(state: Path = DEFAULT_FOLDER, port: int | None = None) -> Cloud:
     folder = StateFolder(state.resolve())
     with _one_command(folder):
         running = folder.server()
+        if running is not None and running[0].code not in ("", code_digest()):
+            # It runs what this checkout was before: it goes in peace, and comes back on the same port.
+            _stop(running[1])
+            port, running = running[0].port, None
         if running is not None and _becomes_healthy(*running):
             return Cloud(running[0].endpoint, ours=True, log=folder.log, pid=running[0].pid)
         folder.forget_record()
@@ -152,20 +161,21 @@ def chosen_port() -> int:
 def answers(endpoint: str) -> bool:
     """Whether the endpoint answers the health check that MiniStack and LocalStack share."""
     try:
-        with urllib.request.urlopen(f"{endpoint}/_localstack/health", timeout=2) as response:  # noqa: S310
+        with _direct.open(f"{endpoint}/_localstack/health", timeout=2) as response:
             return bool(response.status == 200)
     except urllib.error.HTTPError as error:
         return error.code < 500  # another implementation of the API, and alive
-    except OSError:
+    except (OSError, ValueError, http.client.HTTPException):
         return False
 
 
 def stop_strays(folder: StateFolder) -> None:
-    """Kill processes that functions started and that outlived them: those working in this folder's packages."""
+    """Kill processes that functions started and that outlived them: those with the environment of a function of this folder."""
     strays = []
+    packages = folder.data / "packages"
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-            if Path(process.cwd()).is_relative_to(folder.data / "packages"):
+            if Path(process.environ().get("LAMBDA_TASK_ROOT", "/")).is_relative_to(packages):
                 process.kill()
                 strays.append(process)
     psutil.wait_procs(strays, timeout=_STOP_DEADLINE)

@@ -7,9 +7,11 @@ process's start time beside its number, because numbers are reused and a strange
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import psutil
@@ -20,16 +22,25 @@ DEFAULT_FOLDER = REPOSITORY / ".driftless"
 
 @dataclass(frozen=True)
 class Record:
-    """The process that serves a state folder; ``started`` is in seconds since 1970."""
+    """The process that serves a state folder; ``started`` is in seconds since 1970, ``code`` says what it was made from."""
 
     pid: int
     started: float
     port: int
+    code: str = ""
 
     @property
     def endpoint(self) -> str:
         """The URL it serves."""
         return f"http://127.0.0.1:{self.port}"
+
+
+def code_digest() -> str:
+    """Identify the code of the embedded cloud: this package's sources and the emulator's version."""
+    result = hashlib.sha256(version("ministack").encode())
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        result.update(path.read_bytes())
+    return result.hexdigest()
 
 
 def is_dead(process: psutil.Process) -> bool:
@@ -68,7 +79,7 @@ class StateFolder:
 
     def write_record(self, port: int) -> None:
         """Note that the calling process serves this folder; the file is whole at any moment."""
-        record = Record(os.getpid(), psutil.Process().create_time(), port)
+        record = Record(os.getpid(), psutil.Process().create_time(), port, code_digest())
         unfinished = self._record_file.with_suffix(".unfinished")
         unfinished.write_text(json.dumps(asdict(record)))
         unfinished.replace(self._record_file)

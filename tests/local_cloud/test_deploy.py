@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from local_cloud import clients, deploy
 from local_cloud.lifecycle import Cloud
 from local_cloud.state import REPOSITORY
-from tests.local_cloud.conftest import free_port
+from tests.local_cloud.conftest import alive, eventually, free_port
 
 APP = """
 import json, os, pathlib
@@ -84,7 +85,37 @@ def test_dummy_credentials_go_to_a_local_endpoint_only(tmp_path: Path) -> None:
     assert (local["AWS_ACCESS_KEY_ID"], local["AWS_REGION"], "AWS_PROFILE" in local) == ("test", "us-east-1", False)
     real = deploy.environment(None, tmp_path, person)
     assert (real["AWS_PROFILE"], real["AWS_REGION"], "AWS_ACCESS_KEY_ID" in real) == ("prod", "eu-west-1", False)
+    assert local["NO_PROXY"] == local["no_proxy"] == "127.0.0.1"
+    assert "NO_PROXY" not in real
+    behind_proxy = deploy.environment("http://127.0.0.1:4566", tmp_path, {**person, "no_proxy": "intern"})
+    assert behind_proxy["no_proxy"] == "intern,127.0.0.1"
     assert local["CDK_HOME"] == real["CDK_HOME"] == str(tmp_path)
+
+
+STUBBORN = """#!/bin/sh
+sleep 300 &
+echo $! > child
+trap '' TERM
+wait
+"""
+
+
+def test_a_deploy_whose_person_is_gone_goes_too(checkout: Path, tmp_path: Path) -> None:
+    """kill -9 of whoever runs the CDK leaves neither its command line nor what that started."""
+    (checkout / "node_modules").unlink()
+    program = checkout / "node_modules" / ".bin" / "cdk"
+    program.parent.mkdir(parents=True)
+    program.write_text(STUBBORN)
+    program.chmod(0o755)
+    call = (
+        "from pathlib import Path; from local_cloud import deploy; "
+        f"deploy.deploy(endpoint='http://127.0.0.1:1', checkout=Path({str(checkout)!r}), state=Path({str(tmp_path / 'state')!r}))"
+    )
+    with subprocess.Popen([sys.executable, "-c", call], cwd=REPOSITORY) as starter:
+        child = checkout / "child"
+        eventually(lambda: child.exists() and child.read_text().strip())
+        starter.kill()
+    eventually(lambda: not alive(int(child.read_text())))
 
 
 def test_the_commit_is_the_checkouts_and_marks_uncommitted_changes(tmp_path: Path) -> None:

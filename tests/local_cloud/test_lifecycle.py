@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from local_cloud import lifecycle
+from local_cloud import clients, lifecycle
 from local_cloud.state import REPOSITORY, StateFolder
 from tests.local_cloud.conftest import Functions, alive, eventually, free_port, kill
 
@@ -126,6 +126,48 @@ def test_the_persons_own_endpoint_is_used_and_nothing_started(
     with pytest.raises(lifecycle.CloudError, match="nothing answers at AWS_ENDPOINT_URL"):
         lifecycle.up(own_state)
     assert not own_state.exists()
+
+
+def test_a_cloud_of_other_code_is_started_again_where_it_was(own_state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After ``git pull``, ``up`` runs what the checkout is now, and what the cloud held is there."""
+    first = lifecycle.up(own_state, free_port())
+    clients.session(first.endpoint).client("s3").create_bucket(Bucket="kept")
+    assert lifecycle.up(own_state).pid == first.pid
+    monkeypatch.setattr(lifecycle, "code_digest", lambda: "what was pulled")
+    again = lifecycle.up(own_state)
+    assert again.pid != first.pid
+    assert again.endpoint == first.endpoint
+    assert clients.session(again.endpoint).client("s3").list_buckets()["Buckets"][0]["Name"] == "kept"
+
+
+def test_a_persons_shell_among_the_packages_is_no_stray(own_state: Path) -> None:
+    folder = StateFolder(own_state)
+    place = folder.data / "packages" / "code"
+    place.mkdir(parents=True)
+    stray = {**os.environ, "LAMBDA_TASK_ROOT": str(place)}
+    with (
+        subprocess.Popen(["sleep", "300"], cwd=place) as shell,
+        subprocess.Popen(["sleep", "300"], cwd="/", env=stray) as left_behind,
+    ):
+        eventually(lambda: psutil.Process(left_behind.pid).name() == "sleep")
+        lifecycle.stop_strays(folder)
+        assert not alive(left_behind.pid)
+        assert shell.poll() is None
+        shell.kill()
+
+
+@pytest.mark.parametrize("endpoint", ["4566", "http://", "localhost:4566", "http://127.0.0.1:99999"])
+def test_an_address_that_is_none_answers_nothing(endpoint: str) -> None:
+    assert not lifecycle.answers(endpoint)
+
+
+def test_a_proxy_for_the_world_is_not_asked_about_this_machine(cloud: lifecycle.Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    assert lifecycle.answers(cloud.endpoint)
+    assert clients.session(cloud.endpoint).client("sts").get_caller_identity()["Account"] == "000000000000"
 
 
 @pytest.mark.parametrize("text", ["", "http", "0", "70000"])
