@@ -214,6 +214,11 @@ def test_functions_are_as_the_catalogue_says(local: Synth, folder: str) -> None:
     assert variables["POWERTOOLS_METRICS_NAMESPACE"] == "Driftless"
 
 
+def test_no_function_asks_for_more_memory_than_a_new_account_has(prod: Synth) -> None:
+    sizes = {name: f["Properties"]["MemorySize"] for name, f in prod.resources("AWS::Lambda::Function").items()}
+    assert {name: size for name, size in sizes.items() if size > 3008} == {}
+
+
 @pytest.mark.parametrize("folder", sorted(FUNCTIONS))
 def test_every_function_of_the_catalogue_has_its_handler(folder: str) -> None:
     assert (ROOT / "lambdas" / folder / "handler.py").is_file()
