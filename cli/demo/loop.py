@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ T = TypeVar("T")
 ALARM_DEADLINE_SECONDS = 180.0
 GOVERNOR_DEADLINE_SECONDS = 120.0
 POLL_SECONDS = 1.0
+EVERY = sys.maxsize
 
 
 @dataclass(frozen=True)
@@ -99,23 +101,19 @@ def harm_alarm(platform: Platform, project: str) -> Alarm:
     raise Failure("alarms", f"there is no harm alarm of {project}", "run `driftless up`")
 
 
-def fired(platform: Platform, out: Output, project: str, since: datetime) -> Alarm:
-    """The harm alarm once it has gone to ALARM after ``since``, by its history."""
+def fired(platform: Platform, project: str, since: datetime) -> Alarm | None:
+    """The harm alarm as it went to ALARM after ``since``, by its history or its state; None when nothing is known of that."""
     alarm = harm_alarm(platform, project)
-    client = platform.client("cloudwatch")
-
-    def ask() -> Alarm | None:
-        pages = client.get_paginator("describe_alarm_history").paginate(
-            AlarmName=alarm.name, HistoryItemType="StateUpdate", StartDate=since
-        )
-        for entry in (entry for page in pages for entry in page["AlarmHistoryItems"]):
-            state = json.loads(entry["HistoryData"])["newState"]
-            if state["stateValue"] == "ALARM" and entry["Timestamp"] >= since:
-                return Alarm(alarm.name, "ALARM", state["stateReason"], entry["Timestamp"])
-        now = harm_alarm(platform, project)
-        return now if now.state == "ALARM" and now.since >= since else None
-
-    return poll(out, f"alarm {alarm.name}", ask, ALARM_DEADLINE_SECONDS, "`driftless status` shows the alarm's state")
+    pages = (
+        platform.client("cloudwatch")
+        .get_paginator("describe_alarm_history")
+        .paginate(AlarmName=alarm.name, HistoryItemType="StateUpdate", StartDate=since)
+    )
+    for entry in (entry for page in pages for entry in page["AlarmHistoryItems"]):
+        state = json.loads(entry["HistoryData"])["newState"]
+        if state["stateValue"] == "ALARM" and entry["Timestamp"] >= since:
+            return Alarm(alarm.name, "ALARM", state["stateReason"], entry["Timestamp"])
+    return alarm if alarm.state == "ALARM" and alarm.since >= since else None
 
 
 def calm(platform: Platform, out: Output, project: str) -> Alarm:
@@ -128,11 +126,26 @@ def calm(platform: Platform, out: Output, project: str) -> Alarm:
     return poll(out, "the alarm to settle", ask, ALARM_DEADLINE_SECONDS, "`driftless status` shows the alarm's state")
 
 
-def decision(platform: Platform, out: Output, project: str, since: datetime) -> RetrainDecision:
-    """The governor's decision about harm taken after ``since``."""
+@dataclass(frozen=True)
+class Judgements:
+    """When a month was judged first and last, how long ago the last ended, and when the next month was; aware times, UTC."""
 
-    def ask() -> RetrainDecision | None:
-        decisions = [d for d in platform.registry.retrains(project) if d.reason == "harm" and d.decided_at >= since]
-        return decisions[-1] if decisions else None
+    first: datetime
+    latest: datetime
+    ended: datetime | None
+    following: datetime | None
 
-    return poll(out, "the retraining governor", ask, GOVERNOR_DEADLINE_SECONDS, "`driftless logs governor`")
+
+def decision(platform: Platform, project: str, judged: Judgements) -> RetrainDecision | None:
+    """What the governor has decided about a month's harm, as the registry keeps it; None when it has not been asked yet.
+
+    Every judgement asks anew: a retraining counts whichever was granted it, a refusal only when it answers the latest.
+    """
+    about = [
+        decided
+        for decided in platform.registry.retrains(project, limit=EVERY)
+        if decided.reason == "harm" and not (judged.following and decided.decided_at >= judged.following)
+    ]
+    granted = [decided for decided in about if decided.retrain and decided.decided_at >= judged.first]
+    answers = granted or [decided for decided in about if decided.decided_at >= judged.latest]
+    return answers[0] if answers else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cli import cloud, data, executions
@@ -12,6 +12,7 @@ from cli.console import Output, coloured, number, seconds
 from cli.demo import flights, loop
 from cli.demo.flights import DATASETS, Month
 from cli.demo.journal import Journal
+from cli.demo.loop import Judgements
 from cli.demo.replay import replay, request_id
 from cli.executions import Execution
 from cli.failures import Failure
@@ -19,12 +20,14 @@ from cli.monitor import find_record
 from cli.platform import Platform, connect, read_project
 from cli.signing import Api
 from cli.train import section
-from driftless.records import MonitoringRecord
+from driftless.records import MonitoringRecord, RetrainDecision
 
 PROJECT = "flights"
 HISTORY = tuple(Month(number) for number in range(1, 5))
 FIRST_RUN = "demo-first"
 HARMFUL = 2
+# The functions' clock and that of the state machines may differ by this much.
+CLOCK_SLACK = timedelta(seconds=1)
 ROWS_PER_MONTH = 8000
 GREETING_ROWS = 3
 
@@ -34,8 +37,7 @@ class Outcome:
     """What the summary needs to find everything again: names, not figures."""
 
     months: tuple[Month, ...]
-    harmed: Month
-    retraining_arn: str | None
+    retraining_arn: str
 
 
 class Story:
@@ -74,21 +76,41 @@ class Story:
         self.verdict(first, there)
         self.chapter("Call the API")
         self.greet(platform)
-        harmed: Month | None = None
+        return platform, journal, self.serve_months(platform, journal)
+
+    def serve_months(self, platform: Platform, journal: Journal) -> Outcome:
+        """Month after month until harm was found and answered by a retraining, and one more.
+
+        The governor may decline, when a training of somebody else runs, say: then the next harmful month asks again.
+
+        Raises
+        ------
+        Failure
+            When no month was found harmful, or the governor declined each time: then there was no retraining to show.
+        """
         retraining: Execution | None = None
         served: list[Month] = []
+        declined: list[str] = []
         for month in self.months:
             self.chapter(f"Serve {month}")
-            record = self.serve(platform, journal, month, awaits_alarm=harmed is None)
+            record = self.serve(platform, journal, month, awaits_alarm=retraining is None)
             served.append(month)
-            if harmed is not None:
+            if retraining is not None:
                 break
-            if record.harm_level == HARMFUL:
-                harmed = month
-                retraining = self.retrain(platform, month)
-        if harmed is None:
-            raise Failure("monitoring", "no month was found harmful", "replay more months: `python -m cli.demo --months 5,6,7,8`")
-        return platform, journal, Outcome(tuple(served), harmed, retraining.arn if retraining else None)
+            decided = self.harm(platform, month, record)
+            if decided is None:
+                continue
+            if decided.run_id is None:
+                declined.append(f"{month}: {'; '.join(decided.reasons)}")
+            else:
+                retraining = self.retrain(platform, decided.run_id)
+        if retraining is not None:
+            return Outcome(tuple(served), retraining.arn)
+        more = ",".join(str(number) for number in range(self.months[0].number, min(self.months[-1].number + 1, 12) + 1))
+        again = f"serve more months (`python -m cli.demo --months {more}`), or start over with --fresh"
+        if declined:
+            raise Failure("retraining governor", "it declined: " + ", ".join(declined), f"see to its reasons; {again}")
+        raise Failure("monitoring", "no month was found harmful", again)
 
     def chapter(self, title: str) -> None:
         """A heading on stderr."""
@@ -153,15 +175,16 @@ class Story:
         An alarm that is to fire must be calm before: CloudWatch tells of changes of state only, and holds ALARM for minutes.
         """
         name = monitor_name(month)
+        # Monitoring starts when every prediction lies in the lake: what it was asked to judge, however that ended, was sent.
         judged = executions.latest(platform, "monitor", name)
-        fresh = judged is None or judged["status"] not in (executions.SUCCEEDED, executions.RUNNING)
-        if fresh:
+        if judged is None:
             rows = flights.rows(self.definition, month, limit=ROWS_PER_MONTH)
             sent = replay(platform, self.out, PROJECT, month, rows)
             journal.wait(self.out, month, sent.ids)
             self.out.say(f"  {len(sent.ids)} predictions answered, every one of them in the lake; {sent.labels} labels accepted")
         self.push(platform, [month])
-        if awaits_alarm and fresh:
+        asks = judged is None or judged["status"] not in (executions.RUNNING, executions.SUCCEEDED)
+        if awaits_alarm and asks and not self.granted(platform, month):
             loop.calm(platform, self.out, PROJECT)
         execution, there = loop.settled(
             platform, self.out, "monitor", name, {"project": PROJECT, "window_end": month.end.isoformat()}
@@ -181,21 +204,88 @@ class Story:
                 self.out.say(f"  [dim]{signal.reason}[/dim]")
         return record
 
-    def retrain(self, platform: Platform, month: Month) -> Execution | None:
-        """From harm to the gate's verdict: alarm, governor, execution; None when the governor declined."""
-        self.chapter("Harm found: alarm, governor, retraining")
-        judged = executions.read_latest(platform, "monitor", monitor_name(month))
-        since = judged.started - timedelta(seconds=1)
-        alarm = loop.fired(platform, self.out, PROJECT, since)
-        self.out.say(f"  alarm {coloured(alarm.name, 'bad')} went to ALARM at {alarm.since:%H:%M:%S}")
-        decided = loop.decision(platform, self.out, PROJECT, since)
-        self.out.say(f"  governor: {'retrain' if decided.retrain else 'do not retrain'}: {'; '.join(decided.reasons)}")
-        if not decided.retrain or decided.run_id is None:
+    def harm(self, platform: Platform, month: Month, record: MonitoringRecord) -> RetrainDecision | None:
+        """From a month's harm to the governor's decision; None when the month is not harmful.
+
+        The decision is what the alarm is for, and the registry keeps it: once it is there, the alarm has had its effect, and
+        what CloudWatch remembers of it matters no more.
+        """
+        if record.harm_level != HARMFUL and not self.granted(platform, month):
             return None
-        self.out.say(f"  retraining {decided.run_id}, started by the governor")
-        run, there = loop.settled(platform, self.out, "train_and_deploy", decided.run_id)
+        self.chapter("Harm found: alarm, governor, retraining")
+        decided = loop.decision(platform, PROJECT, judgements(platform, month))
+        if decided is None and self.untold(platform, month) and not self.judge_again(platform, month):
+            return None
+        judged = judgements(platform, month)
+        name = loop.harm_alarm(platform, PROJECT).name
+
+        def told() -> str | None:
+            alarm, answered = loop.fired(platform, PROJECT, judged.latest), loop.decision(platform, PROJECT, judged)
+            if alarm is not None:
+                return f"went to ALARM at {alarm.since:%H:%M:%S}"
+            return f"has had its effect, the governor decided at {answered.decided_at:%H:%M:%S}" if answered else None
+
+        hint = "`driftless status` shows the alarm's state"
+        said = loop.poll(self.out, f"alarm {name}", told, loop.ALARM_DEADLINE_SECONDS, hint)
+        self.out.say(f"  alarm {coloured(name, 'bad')} {said}")
+        decided = loop.poll(
+            self.out,
+            "the retraining governor",
+            lambda: loop.decision(platform, PROJECT, judged),
+            loop.GOVERNOR_DEADLINE_SECONDS,
+            "`driftless logs governor`",
+        )
+        self.out.say(f"  governor: {'retrain' if decided.retrain else 'do not retrain'}: {'; '.join(decided.reasons)}")
+        return decided
+
+    def granted(self, platform: Platform, month: Month) -> bool:
+        """Whether the governor has already granted a retraining because of this month."""
+        if executions.latest(platform, "monitor", monitor_name(month)) is None:
+            return False
+        decided = loop.decision(platform, PROJECT, judgements(platform, month))
+        return decided is not None and decided.retrain
+
+    def untold(self, platform: Platform, month: Month) -> bool:
+        """Whether harm was found too long ago for its alarm still to come: the cloud was stopped before it could fire."""
+        ended = judgements(platform, month).ended
+        return ended is not None and (datetime.now(UTC) - ended).total_seconds() > loop.ALARM_DEADLINE_SECONDS
+
+    def judge_again(self, platform: Platform, month: Month) -> bool:
+        """Let monitoring find the harm once more, which the alarm will see; whether it is there."""
+        self.out.say("  nobody was told of that harm before the cloud was stopped; judging the month again")
+        loop.calm(platform, self.out, PROJECT)
+        arn, _ = executions.rerun(platform, "monitor", monitor_name(month), anew=True)
+        judged = executions.require_success(executions.follow(platform, arn, self.out))
+        return find_record(judged.output).harm_level == HARMFUL
+
+    def retrain(self, platform: Platform, run_id: str) -> Execution:
+        """The retraining that was granted, to the gate's verdict; a refused challenger is a verdict like any other."""
+        self.out.say(f"  retraining {run_id}, started by the governor")
+        run, there = loop.settled(platform, self.out, "train_and_deploy", run_id)
         self.verdict(run, there)
         return run
+
+
+def judgements(platform: Platform, month: Month) -> Judgements:
+    """When a month was judged.
+
+    Raises
+    ------
+    Failure
+        When it was not.
+    """
+    arn = executions.execution_arn(platform.machine("monitor"), monitor_name(month))
+    first, latest = executions.described(platform, arn), executions.latest(platform, "monitor", monitor_name(month))
+    if first is None or latest is None:
+        raise Failure(f"monitor {monitor_name(month)}", "it never ran", "`driftless pipelines list --machine monitor`")
+    following = executions.execution_arn(platform.machine("monitor"), monitor_name(Month(month.number + 1)))
+    after = executions.described(platform, following)
+    return Judgements(
+        first["startDate"] - CLOCK_SLACK,
+        latest["startDate"] - CLOCK_SLACK,
+        latest.get("stopDate"),
+        after["startDate"] - CLOCK_SLACK if after else None,
+    )
 
 
 def monitor_name(month: Month) -> str:

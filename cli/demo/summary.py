@@ -21,21 +21,20 @@ from cli.train import section
 def show(out: Output, platform: Platform, journal: Journal, outcome: Outcome) -> None:
     """Print the summary."""
     first = executions.read_latest(platform, "train_and_deploy", FIRST_RUN)
-    retraining = executions.read(platform, outcome.retraining_arn) if outcome.retraining_arn else None
+    retraining = executions.read(platform, outcome.retraining_arn)
     out.show("")
     out.show(what_ran(platform, journal, outcome, first, retraining))
     out.show("")
     out.show(months(platform, journal, outcome))
-    if retraining is not None:
-        out.show("")
-        out.show(verdicts(retraining))
+    out.show("")
+    out.show(verdicts(retraining))
     out.show("")
     out.show(where(platform))
     out.show("")
     out.show(next_steps(platform))
 
 
-def what_ran(platform: Platform, journal: Journal, outcome: Outcome, first: Execution, retraining: Execution | None) -> Table:
+def what_ran(platform: Platform, journal: Journal, outcome: Outcome, first: Execution, retraining: Execution) -> Table:
     """Each part of the loop, what came out of it, and how long the service says it took."""
     found = health.stacks(platform)
     count = sum(len(health.resources(platform, stack["StackName"])) for stack in found)
@@ -59,11 +58,10 @@ def what_ran(platform: Platform, journal: Journal, outcome: Outcome, first: Exec
         rows.append((f"monitor {month}", f"{levels} on {record.labels} labels", seconds(judged.seconds)))
     alarm = loop.harm_alarm(platform, PROJECT)
     rows.append(("alarm", f"{alarm.name}: now {alarm.state}", ""))
-    for decision in reversed(platform.registry.retrains(PROJECT)):
+    for decision in reversed(platform.registry.retrains(PROJECT, limit=loop.EVERY)):
         answer = f"retrain as {decision.run_id}" if decision.retrain else "no retraining: " + "; ".join(decision.reasons)
         rows.append((f"governor, {decision.reason}", answer, ""))
-    if retraining is not None:
-        rows.append((f"retrain {retraining.name}", _verdict(retraining), seconds(retraining.seconds)))
+    rows.append((f"retrain {retraining.name}", _verdict(retraining), seconds(retraining.seconds)))
     return table("What ran", ("what", "result", "took"), rows)
 
 
