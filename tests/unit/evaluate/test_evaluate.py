@@ -184,6 +184,22 @@ def test_a_slice_that_gets_surely_worse_refuses(twin: World) -> None:
     assert not any(gate.gate.startswith("slice:") for gate in many.gates)
 
 
+def test_a_slice_of_two_days_decides_nothing_and_says_so() -> None:
+    """Two days give an interval with hardly any width, which is no certainty at all."""
+    holdout = scene.rows(count=160, start=40, days=2, seed=9)
+    world = World(scene.rows(), holdout, champion=scene.rows(seed=3))
+    scores, truth = world.scores(), holdout["late"].astype(np.float64)
+    p = np.where(twin_wet(world), 0.9 - 0.8 * truth, 0.01 + 0.98 * truth)
+    table = scene.columns(world.store, scores.challenger.key)
+    table |= output_columns((p > 0.5).tolist(), np.column_stack([1 - p, p]), ("false", "true"))
+    changed = scores.model_copy(update={"challenger": _stored(world.store, table)})
+    gates = {"primary": "brier", "resamples": 200, "slices": ["wet"], "slice_minimum_rows": 20}
+    gate = _gate(world.judge(changed, gates=gates), "slice:wet=true")
+    assert gate.observed < -0.3
+    assert gate.passed
+    assert "2 blocks are fewer" in gate.reason
+
+
 def twin_wet(world: World) -> Any:
     return scene.columns(world.store, world.dataset.holdout.key)["wet"]
 

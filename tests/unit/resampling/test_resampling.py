@@ -76,3 +76,17 @@ def test_undefined_draws_are_left_out_and_nothing_is_undecided() -> None:
     assert math.isnan(one_class.low) and math.isnan(one_class.estimate)
     empty = metric_interval("auc", _scored(np.ones(0), p[:0]), blocks[:0], confidence=0.95, resamples=100)
     assert empty.blocks == 0 and math.isnan(empty.high)
+
+
+def test_pairs_by_block_and_weights_by_row_give_the_same_aucs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ties, days without a true row, and days that miss a class altogether."""
+    generator = np.random.default_rng(5)
+    blocks = np.repeat(np.arange(12), 40)
+    truth = generator.random(480) < np.repeat([0, 0.02, *[0.4] * 9, 1], 40)
+    p, q = np.round(generator.random(480), 2), np.round(generator.random(480) * 0.5 + truth * 0.2, 1)
+    ours, theirs = _scored(truth, q), _scored(truth, p)
+    fast = difference_interval("auc", ours, theirs, blocks, confidence=0.9, resamples=200)
+    monkeypatch.setattr(resampling, "_PAIRED_BLOCKS", 0)
+    slow = difference_interval("auc", ours, theirs, blocks, confidence=0.9, resamples=200)
+    assert (fast.low, fast.high, fast.estimate) == pytest.approx((slow.low, slow.high, slow.estimate), abs=1e-12)
+    assert slow.low < slow.estimate < slow.high

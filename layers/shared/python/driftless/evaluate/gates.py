@@ -101,12 +101,16 @@ def champion_gate(gates: Gates, challenger: Scored, champion: Scored, blocks: Bl
 def slice_gate(
     gates: Gates, name: str, mask: NDArray[np.bool_], challenger: Scored, champion: Scored, blocks: Blocks
 ) -> GateResult:
-    """One slice: refused when the challenger is surely worse there than the champion by more than the margin."""
+    """One slice: refused when the challenger is surely worse there than the champion by more than the margin.
+
+    Where a slice lives on too few days to say so, it passes, and says that.
+    """
     part, other = challenger.take(mask), champion.take(mask)
     interval = better_by(gates, gates.primary, part, other, _renumbered(blocks[mask]))
-    worse = bool(np.isfinite(interval.high) and interval.high < -gates.slice_margin)
+    enough = interval.blocks >= MINIMUM_BLOCKS
+    worse = bool(enough and np.isfinite(interval.high) and interval.high < -gates.slice_margin)
     required = f"{gates.primary} not surely worse than the champion's by more than {gates.slice_margin:g}"
-    reason = _words(gates, gates.primary, part, other, interval, "the champion's")
+    reason = _words(gates, gates.primary, part, other, interval, "the champion's") + ("" if enough else _too_few(interval))
     observed = _number(interval.estimate)
     return GateResult(gate=f"slice:{name}", passed=not worse, observed=observed, required=required, reason=reason)
 
@@ -134,12 +138,16 @@ def unseen_rows(times: NDArray[np.datetime64], train_end: datetime | None, minim
 
 def _decided(interval: Interval, margin: float) -> tuple[bool, str]:
     if interval.blocks < MINIMUM_BLOCKS:
-        return False, f"; undecided, because {interval.blocks} blocks are fewer than the {MINIMUM_BLOCKS} an interval needs"
+        return False, _too_few(interval)
     if not np.isfinite(interval.low):
         return False, "; undecided, because the metric is undefined here"
     if interval.low > margin:
         return True, ""
     return False, "; surely worse" if interval.high < margin else "; not surely better"
+
+
+def _too_few(interval: Interval) -> str:
+    return f"; undecided, because {interval.blocks} blocks are fewer than the {MINIMUM_BLOCKS} an interval needs"
 
 
 def _words(gates: Gates, metric: str, ours: Scored, other: Scored, interval: Interval, whose: str) -> str:

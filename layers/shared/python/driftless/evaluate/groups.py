@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from typing import Any
 
@@ -12,12 +13,15 @@ from driftless.evaluate.case import Masks
 from driftless.metrics import Scored, class_name, measure_all
 
 LEVELS = 20
+"""Groups of a column at most: what follows from them travels in step payloads, whatever a column holds."""
+NAME_LENGTH = 60
 
 
 def cut(values: NDArray[Any]) -> Masks:
     """Masks of a column's groups, each of shape (n,).
 
-    Texts and numbers of few distinct values are grouped by value, other numbers by quartile; null is a group of its own.
+    Texts and numbers of few distinct values are grouped by value, other numbers by quartile; null is a group of its own. Of texts
+    with many values the most frequent have groups of their own, and the others are one group together.
     """
     if values.dtype.kind == "f":
         present = values[~np.isnan(values)]
@@ -26,7 +30,19 @@ def cut(values: NDArray[Any]) -> Masks:
         named = np.array(["null" if np.isnan(value) else f"{value:g}" for value in values], dtype=object)
     else:
         named = np.array(["null" if value is None or value == "" else class_name(value) for value in values], dtype=object)
-    return {str(name): named == name for name in np.unique(named.astype(str))}
+    names, counts = np.unique(named.astype(str), return_counts=True)
+    if len(names) <= LEVELS:
+        return {_short(name): named == name for name in names}
+    frequent = sorted(names[np.argsort(-counts, kind="stable")[: LEVELS - 1]])
+    masks = {_short(name): named == name for name in frequent}
+    return {**masks, f"{len(names) - len(frequent)} other values": ~np.isin(named.astype(str), frequent)}
+
+
+def _short(name: str) -> str:
+    """A name that fits into a table, and is still its own."""
+    if len(name) <= NAME_LENGTH:
+        return str(name)
+    return f"{name[: NAME_LENGTH - 10]}… {hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def _quartiles(values: NDArray[np.float64], present: NDArray[np.float64]) -> Masks:
