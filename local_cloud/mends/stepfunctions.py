@@ -1,7 +1,8 @@
 """Step Functions: how tasks fail and are retried, how executions start, stop and run out of time.
 
 Restores the behaviour of the AWS documentation pages "Handling errors in Step Functions workflows" (MaxDelaySeconds,
-JitterStrategy, what States.ALL cannot catch), "State machine structure" (TimeoutSeconds), "StartExecution" (a repeated
+JitterStrategy, what States.ALL cannot catch), "Map workflow state" (one failed iteration stops the others), "State machine
+structure" (TimeoutSeconds), "StartExecution" (a repeated
 call is idempotent while the execution runs), "StopExecution", "Invoke an AWS Lambda function with Step Functions" and
 "Publish messages to an Amazon SNS topic with Step Functions".
 """
@@ -23,6 +24,8 @@ TARGETS = (
     f"{_NAME}._with_retry_and_catch",
     f"{_NAME}._error_matches",
     f"{_NAME}._call_lambda",
+    f"{_NAME}._run_map_items",
+    f"{_NAME}._run_sub_machine",
     f"{_NAME}._run_execution",
     f"{_NAME}._fail_execution",
     f"{_NAME}._start_execution",
@@ -39,6 +42,8 @@ _TERMINAL = ("States.Runtime",)
 _SNS_PUBLISH = "arn:aws:states:::sns:publish"
 
 _lock = threading.RLock()
+#: Inside a Map, the errors its iterations ended with: one is enough to stop the others.
+_failed_iterations: contextvars.ContextVar[list[Any] | None] = contextvars.ContextVar("failed_iterations", default=None)
 
 
 def _error(name: str, cause: str) -> Exception:
@@ -114,6 +119,8 @@ def _attempt_task(state: dict[str, Any], raw_input: Any, execution: dict[str, An
     if execution["status"] != "RUNNING":
         # Stopped or out of time: no retrier and no catcher may carry on, and the recorded status stays.
         raise _error("States.Runtime", f"The execution is {execution['status']}")
+    if _failed_iterations.get():
+        raise _error("States.Runtime", "Another iteration of the Map failed")
     resource = state["Resource"]
     if ".waitForTaskToken" in resource:
         ctx["Task"] = {"Token": core("responses").new_uuid()}
@@ -201,6 +208,39 @@ def _publish_to_topic(resource: str, parameters: dict[str, Any]) -> dict[str, An
     if published is None:
         raise _error("SNS.NotFoundException", f"Topic does not exist: {arn}")
     return {"MessageId": published["message_id"]}
+
+
+def _run_map_items(original: Callable[..., Any]) -> Callable[..., Any]:
+    """A Map whose iterations know of each other's failure; a distributed one counts them and goes on."""
+
+    def run(state: dict[str, Any], *given: Any) -> Any:
+        processor = state.get("ItemProcessor") or state.get("Iterator") or {}
+        distributed = (processor.get("ProcessorConfig") or {}).get("Mode") == "DISTRIBUTED"
+        token = _failed_iterations.set(None if distributed else [])
+        try:
+            return original(state, *given)
+        finally:
+            _failed_iterations.reset(token)
+
+    return run
+
+
+def _run_sub_machine(original: Callable[..., Any]) -> Callable[..., Any]:
+    """An iteration does not begin, and ends with the first failure's error, once another one has failed."""
+
+    def run(*given: Any) -> Any:
+        failed = _failed_iterations.get()
+        if failed:
+            raise _error(failed[0].error, failed[0].cause)
+        try:
+            return original(*given)
+        except service("stepfunctions")._ExecutionError as error:
+            if failed is None:
+                raise
+            failed.append(error)
+            raise _error(failed[0].error, failed[0].cause) from error
+
+    return run
 
 
 def _run_execution(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -300,6 +340,8 @@ def apply() -> None:
     replace(f"{_NAME}._add_event", _add_event)
     wrappers = {
         "_execute_task": _execute_task,
+        "_run_map_items": _run_map_items,
+        "_run_sub_machine": _run_sub_machine,
         "_run_execution": _run_execution,
         "_fail_execution": _fail_execution,
         "_start_execution": _start_execution,

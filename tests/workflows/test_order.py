@@ -84,7 +84,7 @@ def test_a_file_of_an_unversioned_bucket_is_taken_as_it_is() -> None:
 
 def test_a_rejected_file_is_told_with_reasons_and_never_ingested() -> None:
     script = happy()
-    accepted = script.answers["Validation"]({})
+    accepted = script.answers["Validation"]({"key": "flights/flights/a.csv"})
     script.answers["Validation"] = lambda event: {**accepted, "status": "rejected", "reasons": ["column dest is missing"]}
     outcome = run("ingest", script, LANDED)
     assert outcome.status == "SUCCEEDED"

@@ -1,0 +1,192 @@
+"""The state machine files on the embedded cloud: failures that moto cannot play.
+
+One of several candidates failing, tasks and whole machines running out of time, functions that die, are throttled or are not
+there, results too large to be passed on, and messages that are refused.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from local_cloud.lifecycle import Cloud
+from tests.local_cloud.conftest import Functions
+from tests.local_cloud.state_machines import Change, Machines, Outcome, Script
+from tests.workflows.machine import definition_of
+
+ATTEMPTS = 4
+FAILED = ["NotifyFailure", "Failed"]
+
+
+@pytest.fixture(scope="module")
+def machines(functions: Functions, cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Machines:
+    return Machines(functions, cloud.endpoint, tmp_path_factory.mktemp("scripts"))
+
+
+def tasks() -> list[tuple[str, str]]:
+    """Every task that calls a function: machine, state."""
+    found = []
+    for machine in ("ingest", "train_and_deploy", "monitor"):
+        states = definition_of(machine)["States"]
+        for name, state in [*states.items(), *states.get("Tune", {}).get("ItemProcessor", {}).get("States", {}).items()]:
+            if state["Type"] == "Task" and state["Resource"].startswith("${"):
+                found.append((machine, name))
+    return found
+
+
+def state_of(definition: dict[str, Any], name: str) -> dict[str, Any]:
+    inner = definition["States"].get("Tune", {}).get("ItemProcessor", {}).get("States", {})
+    result: dict[str, Any] = {**definition["States"], **inner}[name]
+    return result
+
+
+def function_of(machine: str, state: str) -> str:
+    return str(state_of(definition_of(machine), state)["Resource"].strip("${}"))
+
+
+def script_for(machine: str, state: str, act: dict[str, Any]) -> Script:
+    """The script in which this very state meets the act."""
+    before: dict[str, list[dict[str, Any] | None]] = {"ContinueRollout": [None], "RollBack": [{"raise": "IllegalMove"}]}
+    function = function_of(machine, state)
+    return {"Tuning:0" if function == "Tuning" else function: [*before.get(state, []), act]}
+
+
+def expect_failure(outcome: Outcome, machine: str, state: str, error: str) -> None:
+    """It ended under this error (or the first one, when giving the traffic back fails too), and people were told."""
+    named = "IllegalMove" if state == "RollBack" else error
+    assert (outcome.status, outcome.error) == ("FAILED", named), outcome
+    assert outcome.states[-2:] == FAILED
+    (message,) = outcome.messages
+    assert f"failed with {named}" in message["Message"]
+    if function_of(machine, state) == "Deployment":
+        assert outcome.calls[-1][1]["abandon"] is True
+    else:
+        assert "Deployment" not in outcome.called()
+
+
+def test_one_candidate_that_may_succeed_later_is_tried_again(machines: Machines) -> None:
+    outcome = machines.run("train_and_deploy", {"Tuning:1": [{"raise": "StoreUnavailable"}]}, candidates=3)
+    assert outcome.status == "SUCCEEDED", outcome
+    called = outcome.called()
+    assert [called.count(f"Tuning:{index}") for index in range(3)] == [1, 2, 1]
+    (training,) = [event for stage, event in outcome.calls if stage == "Training"]
+    assert [tuned["candidate"]["index"] for tuned in training["tuned"]] == [0, 1, 2]
+    assert outcome.messages == []
+
+
+@pytest.mark.parametrize("failing", [0, 1, 2])
+@pytest.mark.parametrize(("error", "attempts"), [("LeakageFound", 1), ("Throttled", ATTEMPTS)])
+def test_one_candidate_that_fails_for_good_fails_the_run(machines: Machines, failing: int, error: str, attempts: int) -> None:
+    acts: Script = {f"Tuning:{failing}": [{"raise": error}] * ATTEMPTS}
+    outcome = machines.run("train_and_deploy", acts, candidates=3)
+    assert (outcome.status, outcome.error) == ("FAILED", error)
+    assert f"Tuning:{failing} said {error}" in str(outcome.cause)
+    assert outcome.states[-2:] == FAILED
+    (message,) = outcome.messages
+    assert f"failed with {error}" in message["Message"]
+    assert outcome.called().count(f"Tuning:{failing}") == attempts
+    assert {"Training", "Deployment"} & set(outcome.called()) == set()
+
+
+def test_once_a_candidate_has_failed_no_other_is_begun_or_tried_again(machines: Machines) -> None:
+    """Step Functions documentation, "Map workflow state": one failed iteration stops the others."""
+    acts: Script = {"Tuning:0": [{"raise": "LeakageFound"}], "Tuning:1": [{"sleep": 2, "raise": "Throttled"}]}
+    outcome = machines.run("train_and_deploy", acts, candidates=5)
+    assert (outcome.status, outcome.error) == ("FAILED", "LeakageFound")
+    assert sorted(stage for stage in outcome.called() if stage.startswith("Tuning")) == ["Tuning:0", "Tuning:1"]
+
+
+@pytest.fixture(scope="module")
+def timed_out(machines: Machines) -> dict[tuple[str, str], Outcome]:
+    """Each task running out of its own time, all at once."""
+
+    def hurried(state: str) -> Change:
+        def change(definition: dict[str, Any]) -> None:
+            state_of(definition, state)["TimeoutSeconds"] = 1
+            if state in ("Validate", "Monitor"):
+                # The input has what leads to the other branch.
+                definition["StartAt"] = state
+
+        return change
+
+    started = {
+        (machine, state): machines.start(machine, script_for(machine, state, {"sleep": 4}), change=hurried(state))
+        for machine, state in tasks()
+    }
+    return {task: execution.outcome() for task, execution in started.items()}
+
+
+@pytest.mark.parametrize(("machine", "state"), tasks())
+def test_a_task_that_runs_out_of_time_is_caught(timed_out: dict[tuple[str, str], Outcome], machine: str, state: str) -> None:
+    outcome = timed_out[machine, state]
+    assert state in outcome.states or state == "TuneCandidate"
+    expect_failure(outcome, machine, state, "States.Timeout")
+
+
+def test_a_machine_that_runs_out_of_time_stops_where_it_is(machines: Machines) -> None:
+    def hurry(definition: dict[str, Any]) -> None:
+        definition["TimeoutSeconds"] = 1
+
+    outcome = machines.run("train_and_deploy", {"Training": [{"sleep": 2}]}, change=hurry)
+    assert outcome.status == "TIMED_OUT"
+    assert outcome.states[-1] == "Train"
+    assert "Deployment" not in outcome.called()
+    assert outcome.messages == []
+
+
+@pytest.mark.parametrize(
+    ("act", "error"),
+    [
+        ({"exit": 3}, "Runtime.ExitError"),
+        ({"sleep": 30}, "Sandbox.Timedout"),
+        ({"size": 7 << 20}, "Function.ResponseSizeTooLarge"),
+    ],
+)
+def test_a_function_that_dies_is_caught(machines: Machines, act: dict[str, Any], error: str) -> None:
+    expect_failure(machines.run("train_and_deploy", {"Scoring": [act]}), "train_and_deploy", "Score", error)
+
+
+def test_a_function_that_is_not_there_is_caught(machines: Machines) -> None:
+    gone = {"Scoring": machines.arns["Scoring"].replace(machines.function, "not-there")}
+    outcome = machines.run("train_and_deploy", arns=gone)
+    expect_failure(outcome, "train_and_deploy", "Score", "Lambda.ResourceNotFoundException")
+
+
+def test_a_function_without_capacity_is_tried_again_and_caught(machines: Machines) -> None:
+    busy = machines.functions.create("def handler(event, context): return {}")
+    machines.functions.client.put_function_concurrency(FunctionName=busy, ReservedConcurrentExecutions=0)
+    arn = machines.functions.client.get_function(FunctionName=busy)["Configuration"]["FunctionArn"]
+    outcome = machines.run("train_and_deploy", arns={"Scoring": arn})
+    expect_failure(outcome, "train_and_deploy", "Score", "Lambda.TooManyRequestsException")
+    assert outcome.failed_tasks.count("Lambda.TooManyRequestsException") == ATTEMPTS
+
+
+NOTICES: list[tuple[str, str, Script, str, str | None]] = [
+    ("ingest", "NotifyRejection", {"Validation": [{"answer": {"status": "rejected"}}]}, "SUCCEEDED", None),
+    ("ingest", "NotifyFailure", {"Ingestion": [{"raise": "DataRejected"}]}, "FAILED", "DataRejected"),
+    ("train_and_deploy", "AskApproval", {"Evaluation": [{"answer": {"decision": "await_approval"}}]}, "SUCCEEDED", None),
+    ("train_and_deploy", "NotifyRollBack", {"Deployment": [{"answer": {"status": "rolled_back"}}]}, "SUCCEEDED", None),
+    ("train_and_deploy", "NotifyFailure", {"Training": [{"raise": "ExportRefused"}]}, "FAILED", "ExportRefused"),
+    ("monitor", "NotifyFailure", {"Monitoring": [{"raise": "NotEnoughData"}]}, "FAILED", "NotEnoughData"),
+]
+
+
+@pytest.mark.parametrize(("machine", "state", "acts", "status", "error"), NOTICES)
+def test_a_refused_message_is_tried_again_and_changes_no_verdict(
+    machines: Machines, machine: str, state: str, acts: Script, status: str, error: str | None
+) -> None:
+    outcome = machines.run(machine, acts, topic=False)
+    assert (outcome.status, outcome.error) == (status, error)
+    assert state in outcome.states
+    assert outcome.failed_tasks.count("SNS.NotFoundException") == ATTEMPTS
+
+
+def test_every_message_has_its_case() -> None:
+    publishing = {
+        (machine, name)
+        for machine in ("ingest", "train_and_deploy", "monitor")
+        for name, state in definition_of(machine)["States"].items()
+        if state.get("Resource") == "arn:aws:states:::sns:publish"
+    }
+    assert publishing == {(machine, state) for machine, state, *_ in NOTICES}
