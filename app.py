@@ -7,7 +7,7 @@ from pathlib import Path
 
 from aws_cdk import App
 
-from driftless.errors import BadProject
+from driftless.errors import BadProject, LeakageFound
 from infra.composition import compose, sources
 from infra.layers import LayersMissing
 from infra.settings import UnknownStage, from_context
@@ -27,5 +27,5 @@ def main() -> None:
 if __name__ == "__main__":
     try:
         main()
-    except (BadProject, LayersMissing, PackageTooLarge, UnknownStage) as error:
+    except (BadProject, LayersMissing, LeakageFound, PackageTooLarge, UnknownStage) as error:
         sys.exit(str(error))

@@ -12,9 +12,10 @@ from pathlib import Path
 from aws_cdk import App, Tags
 
 from driftless.infer.schema import request_schema
-from driftless.project import Project, load_all
+from driftless.project import Project
 from infra import layers
 from infra.constructs.api import ApiProject
+from infra.projects import checked_projects
 from infra.settings import Settings
 from infra.stacks.data import DataStack
 from infra.stacks.monitoring import MonitoringStack
@@ -47,7 +48,7 @@ def sources(root: Path, settings: Settings) -> Sources:
 
     Raises
     ------
-    driftless.errors.BadProject
+    driftless.errors.BadProject, driftless.errors.LeakageFound
         When a project definition is wrong.
     infra.layers.LayersMissing
         When a layer was not built for this stage.
@@ -55,7 +56,7 @@ def sources(root: Path, settings: Settings) -> Sources:
     return Sources(
         lambdas=root / "lambdas",
         workflows=root / "step_functions",
-        projects=load_all(root / "projects"),
+        projects=checked_projects(root / "projects"),
         artifacts=layers.artifacts(settings, root),
     )
 

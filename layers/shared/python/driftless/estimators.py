@@ -15,7 +15,6 @@ from typing import Any, Literal
 
 from sklearn.base import BaseEstimator
 
-from driftless.errors import BadProject
 from driftless.project import Project
 
 Preparation = Literal["trees_with_nulls", "trees", "linear"]
@@ -77,9 +76,9 @@ def kind_of(project: Project) -> Kind:
     if kind is None:
         close = get_close_matches(path, fitting, n=1)
         fix = f'write "{close[0]}"' if close else f"write one of {', '.join(fitting)}"
-        raise _bad(project, "model.estimator", f"{path!r} is not an allowed estimator", fix)
+        raise project.wrong("model.estimator", f"{path!r} is not an allowed estimator", fix)
     if path not in fitting:
-        raise _bad(project, "model.estimator", f"{path!r} does not do {project.task}", f"write one of {', '.join(fitting)}")
+        raise project.wrong("model.estimator", f"{path!r} does not do {project.task}", f"write one of {', '.join(fitting)}")
     return kind
 
 
@@ -99,10 +98,10 @@ def build(project: Project, parameters: Mapping[str, Any]) -> BaseEstimator:
     for parameter in merged:
         key = f"model.search.{parameter}" if parameter in parameters else f"model.parameters.{parameter}"
         if parameter in _OURS:
-            raise _bad(project, key, f"{name} may not be given {parameter!r}: {_OURS[parameter]}", "remove it")
+            raise project.wrong(key, f"{name} may not be given {parameter!r}: {_OURS[parameter]}", "remove it")
         if parameter not in known:
             close = get_close_matches(parameter, list(known), n=1)
-            raise _bad(project, key, f"{name} has no parameter {parameter!r}", f"write {close[0]}" if close else "remove it")
+            raise project.wrong(key, f"{name} has no parameter {parameter!r}", f"write {close[0]}" if close else "remove it")
     ours = {"random_state": project.model.seed} if "random_state" in known else {}
     made.set_params(**{key: tuple(value) if isinstance(value, list) else value for key, value in merged.items()}, **ours)
     try:
@@ -110,7 +109,7 @@ def build(project: Project, parameters: Mapping[str, Any]) -> BaseEstimator:
     except (TypeError, ValueError) as error:
         culprit = next((name for name in merged if f"'{name}'" in str(error)), "")
         section = "search" if culprit in parameters else "parameters"
-        raise _bad(project, f"model.{section}.{culprit}", str(error), "write a value scikit-learn takes") from error
+        raise project.wrong(f"model.{section}.{culprit}", str(error), "write a value scikit-learn takes") from error
     return made
 
 
@@ -126,7 +125,3 @@ def check(project: Project) -> None:
     for parameter, values in project.model.search.items():
         for value in values:
             build(project, {parameter: value})
-
-
-def _bad(project: Project, key: str, reason: str, fix: str) -> BadProject:
-    return BadProject(f"projects/{project.name}/project.toml", key, reason, fix)

@@ -330,6 +330,10 @@ class Project(_Section):
         """sha256 over the features SQL and the project definition: what the training set depends on besides data."""
         return hashlib.sha256(f"{self._definition}\0{self._features_sql}".encode()).hexdigest()
 
+    def wrong(self, key: str, reason: str, fix: str) -> BadProject:
+        """A complaint about one key of this definition, for checks that need more than the definition itself."""
+        return BadProject(f"projects/{self.name}/project.toml", key, reason, fix, line_of(self._definition, key))
+
     def table(self, dataset: str) -> str:
         """Prefix of a dataset's Delta table in the lake bucket."""
         return f"tables/{self.name}/{dataset}"

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from driftless.features.compute import compute, label
-from driftless.features.tables import load
+from driftless.features.tables import load, load_nothing
 from driftless.project import Project
 from driftless.sql import engine, quoted
 
@@ -69,4 +69,20 @@ def build(project: Project, files: Mapping[str, Sequence[Path]], as_of: datetime
         yield FeatureTable(connection, columns)
 
 
-__all__ = ["FeatureTable", "build"]
+def check(project: Project) -> None:
+    """Bind the features SQL and the target's expression to the declared columns, without any data.
+
+    What depends on values (rows that come twice, ranges, nulls) shows when a training set is made.
+
+    Raises
+    ------
+    BadProject, LeakageFound
+        As of :func:`build`.
+    """
+    with TemporaryDirectory(prefix="features-") as folder, engine(Path(folder)) as connection:
+        load_nothing(connection, project)
+        compute(connection, project)
+        label(connection, project)
+
+
+__all__ = ["FeatureTable", "build", "check"]

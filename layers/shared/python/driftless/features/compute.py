@@ -54,12 +54,15 @@ def _select(connection: Any, project: Project, schema: str) -> str:
     target = f"{quoted(schema)}.{quoted('_selected')}"
     try:
         statements = duckdb.extract_statements(sql)
-        if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-            raise _sql_error(project, f"{len(statements)} statements, or none that selects", "write exactly one SELECT")
-        connection.execute(f"SET search_path = {literal(schema)}")
-        connection.execute(f"CREATE OR REPLACE TABLE {target} AS FROM (\n{sql.strip().rstrip(';')}\n)")
     except duckdb.Error as error:
         raise _complaint(project, error) from error
+    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+        raise _sql_error(project, f"{len(statements)} statements, or none that selects", "write exactly one SELECT")
+    try:
+        connection.execute(f"SET search_path = {literal(schema)}")
+        connection.execute(f"CREATE OR REPLACE TABLE {target} AS FROM (\n{sql.rstrip().rstrip(';')}\n)")
+    except duckdb.Error as error:
+        raise _complaint(project, error, lines_before=1) from error
     finally:
         connection.execute("SET search_path = 'main'")
     return target
@@ -69,18 +72,29 @@ def _sql_error(project: Project, reason: str, fix: str, line: int | None = None,
     return BadProject(f"projects/{project.name}/{project.features.sql}", key, reason, fix, line)
 
 
-def _complaint(project: Project, error: duckdb.Error) -> BadProject | LeakageFound:
+def _column_error(project: Project, name: str, reason: str, fix: str) -> BadProject:
+    """A complaint about a selected column, with the line that gives it its name, or the first that mentions it."""
+    code = [text.partition("--")[0] for text in project.features_sql.splitlines()]
+    lines = (
+        number
+        for pattern in (rf"\bAS\s+\"?{re.escape(name)}\b", rf"\b{re.escape(name)}\b")
+        for number, text in enumerate(code, start=1)
+        if re.search(pattern, text, re.IGNORECASE)
+    )
+    return _sql_error(project, reason, fix, next(lines, None), key=name)
+
+
+def _complaint(project: Project, error: duckdb.Error, lines_before: int = 0) -> BadProject | LeakageFound:
     reason = first_line(error)
     for name, dataset in project.datasets.items():
         for column in outcome_columns(dataset):
             if isinstance(error, duckdb.BinderException) and re.search(rf'["\.]{re.escape(column)}"', reason):
                 return LeakageFound(
-                    f"{project.features.sql} reads {name}.{column}, which is known only after the event. Fix: leave it out, or "
-                    f"join {name}_outcomes on earlier rows with known_at <= the event's time"
+                    f"projects/{project.name}/{project.features.sql} reads {name}.{column}, which is known only after the event. "
+                    f"Fix: leave it out, or join {name}_outcomes on earlier rows with known_at <= the event's time"
                 )
     found = re.search(r"LINE (\d+):", str(error))
-    # The statement is wrapped by one line before it.
-    line = max(1, int(found.group(1)) - 1) if found else None
+    line = max(1, int(found.group(1)) - lines_before) if found else None
     return _sql_error(project, reason, "correct the SELECT; datasets are visible by their names", line)
 
 
@@ -92,6 +106,9 @@ def _check_columns(project: Project, types: dict[str, str]) -> None:
             raise _sql_error(
                 project, f"column {name!r} of the base dataset is not selected", f"select {name} beside the features", key=name
             )
+    if not types[base.event_time].startswith("TIMESTAMP"):
+        reason = f"event time {base.event_time!r} comes out as {types[base.event_time]}"
+        raise _column_error(project, base.event_time, reason, f"select it from {project.features.base} unchanged")
     for name, column in project.features.columns.items():
         if name not in types:
             fix = f"select it, or remove features.columns.{name} from project.toml"
@@ -100,7 +117,7 @@ def _check_columns(project: Project, types: dict[str, str]) -> None:
     for name in types:
         if name not in project.features.columns and name not in carried:
             fix = f"declare it as features.columns.{name} in project.toml, or do not select it"
-            raise _sql_error(project, f"column {name!r} is selected but not declared", fix, key=name)
+            raise _column_error(project, name, f"column {name!r} is selected but not declared", fix)
 
 
 def _check_type(project: Project, name: str, column: FeatureColumn, found: str) -> None:
@@ -112,7 +129,7 @@ def _check_type(project: Project, name: str, column: FeatureColumn, found: str) 
         fits, wish = found == "VARCHAR" or found.startswith("ENUM"), "VARCHAR"
     if not fits and found != '"NULL"':
         reason = f"feature {name!r} is declared as {column.type} but the SQL yields {found}"
-        raise _sql_error(project, reason, f"write CAST(… AS {wish}) AS {name}, or change its type in project.toml", key=name)
+        raise _column_error(project, name, reason, f"write CAST(… AS {wish}) AS {name}, or change its type in project.toml")
 
 
 def _typed(project: Project, name: str, column: FeatureColumn, found: str) -> str:
@@ -176,7 +193,7 @@ def _check_values(connection: Any, project: Project) -> None:
             count, example = connection.execute(f"SELECT count(*), min({value}) FROM features WHERE {condition}").fetchone()
             if count:
                 shown = "" if column.pii or example is None else f" (for example {example!r})"
-                raise _sql_error(project, f"feature {name!r} {reason} in {count} rows{shown}", remedy, key=name)
+                raise _column_error(project, name, f"feature {name!r} {reason} in {count} rows{shown}", remedy)
 
 
 def label(connection: Any, project: Project, as_of: datetime | None = None) -> list[str]:
@@ -201,8 +218,7 @@ def label(connection: Any, project: Project, as_of: datetime | None = None) -> l
         )
     except duckdb.Error as error:
         fix = f"write an expression over the columns of {name}"
-        file = f"projects/{project.name}/project.toml"
-        raise BadProject(file, "target.expression", first_line(error), fix) from error
+        raise project.wrong("target.expression", first_line(error), fix) from error
     order = ", ".join(f"f.{quoted(column)}" for column in dict.fromkeys((dataset.event_time, *dataset.key)))
     connection.execute(
         f"CREATE OR REPLACE TABLE labelled AS SELECT {public}, CASE WHEN _observable THEN _target END AS {quoted(target.name)}, "
@@ -223,10 +239,8 @@ def _check_target(connection: Any, project: Project) -> None:
     count = scalar(connection, f"SELECT count(*) FROM labelled WHERE {wrong}")
     if count:
         kind = "is none of target.classes" if project.task == "multiclass" else "is not a finite number"
-        file = f"projects/{project.name}/project.toml"
-        raise BadProject(
-            file, "target.expression", f"the target {kind} in {count} rows", "add the class, or map it in the expression"
-        )
+        fix = "add the class, or map it in the expression"
+        raise project.wrong("target.expression", f"the target {kind} in {count} rows", fix)
 
 
 def _naive(moment: datetime) -> str:

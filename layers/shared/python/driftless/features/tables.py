@@ -39,6 +39,14 @@ def load(connection: Any, project: Project, files: Mapping[str, Sequence[Path]])
     expose(connection, project, "main")
 
 
+def load_nothing(connection: Any, project: Project) -> None:
+    """Expose every dataset as a table of its declared types that has no rows yet."""
+    for name, dataset in project.datasets.items():
+        columns = ", ".join(f"{quoted(column)} {_TYPES[definition.type]}" for column, definition in dataset.columns.items())
+        connection.execute(f"CREATE TABLE {rows_table(name)} ({columns})")
+    expose(connection, project, "main")
+
+
 def _load_one(connection: Any, name: str, dataset: Dataset, paths: list[str]) -> None:
     reader = f"read_parquet([{', '.join(map(literal, paths))}], union_by_name = true, filename = true, file_row_number = true)"
     present = {str(row[0]) for row in connection.execute(f"DESCRIBE SELECT * FROM {reader}").fetchall()}

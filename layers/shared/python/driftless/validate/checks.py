@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 import duckdb
 
-from driftless.errors import BadProject
 from driftless.project import Column, Dataset, Project
 from driftless.sql import first_line, literal, literals, quoted
 
@@ -87,6 +86,20 @@ def checks(connection: Any, project: Project, name: str) -> list[Check]:
     return found
 
 
+def check_definition(connection: Any, project: Project, name: str) -> None:
+    """Bind a dataset's patterns and rules to its declared columns, without any data.
+
+    Raises
+    ------
+    BadProject
+        As of :func:`checks`.
+    """
+    columns = ", ".join(f"{quoted(column)} VARCHAR" for column in project.datasets[name].columns)
+    connection.execute(f"CREATE TABLE raw (_source_row BIGINT, {columns})")
+    create_typed(connection, project.datasets[name])
+    checks(connection, project, name)
+
+
 def _column_checks(name: str, column: Column, *, timed: bool) -> list[Check]:
     raw, value = f"r.{quoted(name)}", f"t.{quoted(name)}"
     # A row without its time cannot be kept, nor one without a value that its column may not be without.
@@ -114,7 +127,7 @@ def _probe(connection: Any, project: Project, query: str, key: str) -> None:
         connection.execute(query)
     except duckdb.Error as error:
         fix = "write a predicate over the dataset's columns in DuckDB SQL, or an RE2 pattern"
-        raise BadProject(f"projects/{project.name}/project.toml", key, first_line(error), fix) from error
+        raise project.wrong(key, first_line(error), fix) from error
 
 
 def judge(connection: Any, found: list[Check]) -> list[int]:
