@@ -148,7 +148,10 @@ class MonitoringStack(Stack):
     def _project(self, project: Project, settings: Settings, data: DataStack) -> DriftAlarms:
         """Schedules and alarms of one project."""
         scope = Construct(self, f"Project-{project.name}")
-        asking = events.RuleTargetInput.from_object({"project": project.name, "reason": "schedule"})
+        # EventBridge delivers at least once: the event's own id makes two deliveries one request.
+        asking = events.RuleTargetInput.from_object(
+            {"project": project.name, "reason": "schedule", "event_id": events.EventField.from_path("$.id")}
+        )
         events.Rule(
             scope,
             "Retraining",

@@ -59,7 +59,11 @@ def test_a_project_has_its_schedules(local: Synth, project: str, retraining: str
     identifier = project.replace("_", "")
     asking = local.properties("AWS::Events::Rule", f"Project{identifier}Retraining")
     assert asking["ScheduleExpression"] == retraining
-    assert json.loads(asking["Targets"][0]["Input"]) == {"project": project, "reason": "schedule"}
+    transformer = asking["Targets"][0]["InputTransformer"]
+    ((name, path),) = transformer["InputPathsMap"].items()
+    asked = json.loads(transformer["InputTemplate"].replace(f"<{name}>", json.dumps(path)))
+    assert asked == {"project": project, "reason": "schedule", "event_id": "$.id"}, "an event delivered twice asks once"
+    assert "Input" not in asking["Targets"][0]
     assert "GovernorLive" in json.dumps(asking["Targets"][0]["Arn"])
     watching = local.properties("AWS::Events::Rule", f"Project{identifier}Monitoring")
     assert watching["ScheduleExpression"] == "rate(1 hour)"

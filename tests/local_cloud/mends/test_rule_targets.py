@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -145,3 +145,15 @@ def test_an_event_is_told_when_the_object_can_be_read(emulator: Emulator, tmp_pa
     s3.delete_object(Bucket="landing", Key="k")
     eventually(lambda: len(function.events()) == 2)
     assert sorted(event["detail-type"] for event in function.events()) == ["Object Created", "Object Deleted"]
+
+
+def test_an_input_transformer_hands_on_the_events_own_id(client: Callable[[str], Any], queue: Callable[[], Queue]) -> None:
+    """EventBridge documentation, "Amazon EventBridge input transformation": texts in a JSON template are quoted for you."""
+    events, asked = client("events"), queue()
+    events.put_rule(Name="asks", EventPattern=json.dumps({"source": ["transformed"]}))
+    transformer = {"InputPathsMap": {"id": "$.id"}, "InputTemplate": '{"project":"flights","event_id":<id>}'}
+    events.put_targets(Rule="asks", Targets=[{"Id": "0", "Arn": asked.arn, "InputTransformer": transformer}])
+    (put,) = events.put_events(Entries=[{"Source": "transformed", "DetailType": "t", "Detail": "{}"}])["Entries"]
+
+    (message,) = eventually(asked.receive)
+    assert json.loads(message["Body"]) == {"project": "flights", "event_id": put["EventId"]}
