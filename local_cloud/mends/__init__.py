@@ -7,10 +7,12 @@ of MiniStack that it replaces, and ``apply`` replaces them; a test of the same n
 from __future__ import annotations
 
 from local_cloud.mends import (
+    access_logs,
     alarms,
     cloudformation,
     delivery,
     emf,
+    execution_logs,
     lambda_aliases,
     object_encryption,
     patching,
@@ -31,6 +33,8 @@ MENDS = (
     object_encryption,
     service_metrics,
     rest_api_limits,
+    access_logs,  # after the limits: it logs their answers
+    execution_logs,  # after stepfunctions: it logs what that adds
 )
 
 

@@ -57,22 +57,32 @@ def _report_line(sandbox: Sandbox, outcome: Outcome, request_id: str) -> str:
 
 
 def write(config: Mapping[str, Any], stream_name: str, events: list[LogEvent]) -> None:
-    """Append the lines to the function's log group and hand them to its subscription filters."""
+    """Append the lines to the function's log group, which is made if need be."""
     logs = emulator.module("services.cloudwatch_logs")
-    now = int(time.time() * 1000)
     group_name = log_group(config)
-    group = logs._log_groups.get(group_name)
-    if group is None:
-        group = {
+    if group_name not in logs._log_groups:
+        logs._log_groups[group_name] = {
             "arn": logs._make_group_arn(group_name),
-            "creationTime": now,
+            "creationTime": int(time.time() * 1000),
             "retentionInDays": None,
             "tags": {},
             "subscriptionFilters": {},
             "streams": {},
         }
-        logs._log_groups[group_name] = group
-    stream = group["streams"].setdefault(
+    append(group_name, stream_name, events)
+
+
+def append(group_name: str, stream_name: str, events: list[LogEvent]) -> None:
+    """Append lines to a stream of an existing log group and hand them to the group's subscription filters.
+
+    Raises
+    ------
+    KeyError
+        If there is no such group in the account and region of the current request.
+    """
+    logs = emulator.module("services.cloudwatch_logs")
+    now = int(time.time() * 1000)
+    stream = logs._log_groups[group_name]["streams"].setdefault(
         stream_name,
         {
             "events": [],
