@@ -119,10 +119,10 @@ def number(value: float | None, digits: int = 4) -> str:
 
 
 def report_failure(failure: Failure, as_json: bool) -> None:
-    """Say where, why and what next."""
+    """Say where, why and what next; with ``--json`` one document, which holds the command's result too where there is one."""
     if as_json:
         facts = {"where": failure.where, "cause": failure.cause, "next_step": failure.next_step}
-        sys.stdout.write(json.dumps({"error": facts}) + "\n")
+        sys.stdout.write(json.dumps({**(failure.document or {}), "error": facts}, default=jsonable) + "\n")
     console = Console(stderr=True)
     console.print(f"[bold red]Failed[/bold red] in [bold]{escape(failure.where)}[/bold]", highlight=False)
     console.print(f"  cause  {escape(failure.cause)}", highlight=False, soft_wrap=True)

@@ -6,7 +6,6 @@ not sent again.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ from cli import executions
 from cli.console import JsonOption, Output, ProjectArgument, StageOption, coloured, table
 from cli.failures import Failure, next_step_for
 from cli.platform import Platform, connect, read_project
+from cli.rows import sha256_of
 
 app = typer.Typer(help="Data sets of a project.", no_args_is_help=True)
 INGEST_DEADLINE_SECONDS = 900.0
@@ -147,12 +147,6 @@ def upload(
             else:
                 pushed.append(Pushed(str(path), key, version[0], digest, size, sent=False))
     return pushed, since
-
-
-def sha256_of(path: Path) -> str:
-    """Hex digest of a file."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def present(platform: Platform, bucket: str, key: str, digest: str) -> tuple[str | None] | None:

@@ -6,6 +6,8 @@ failed execution, a refused request. Programming errors are not caught; they sho
 
 from __future__ import annotations
 
+from typing import Any
+
 import httpx
 from botocore.exceptions import (
     BotoCoreError,
@@ -31,10 +33,12 @@ class Failure(Exception):
         What went wrong.
     next_step : str
         What the person can do about it.
+    document : dict, optional
+        What the command found out all the same, for a program: its ``--json`` result, beside the error.
     """
 
-    def __init__(self, where: str, cause: str, next_step: str) -> None:
-        self.where, self.cause, self.next_step = where, cause, next_step
+    def __init__(self, where: str, cause: str, next_step: str, document: dict[str, Any] | None = None) -> None:
+        self.where, self.cause, self.next_step, self.document = where, cause, next_step, document
         super().__init__(f"{where}: {cause}")
 
 

@@ -12,7 +12,7 @@ from cli.console import JsonOption, Output, ProjectArgument, StageOption
 from cli.failures import Failure
 from cli.platform import connect, read_project
 from cli.predict import chunks
-from cli.rows import boolean, moment, read_rows, typed
+from cli.rows import NULLS, boolean, moment, read_rows, typed
 from cli.signing import Api
 from driftless.project import Task
 
@@ -33,14 +33,16 @@ def push(
     """
     out = Output(as_json)
     task = read_project(project).task
+    with out.working("checking the rows"):
+        rows = sum(1 for _ in label_records(file, task))
+    if not rows:
+        raise Failure(f"file {file.name}", "it has no rows", "give a file with at least one row")
     platform = connect(stage)
     accepted = 0
     with Api(platform) as api, out.progress.status("sending labels") as spinner:
         for chunk in chunks(label_records(file, task), LABELS_PER_REQUEST):
             accepted += api.post(f"/{project}/labels", {"labels": chunk})["accepted"]
-            spinner.update(f"sending labels: {accepted}")
-    if not accepted:
-        raise Failure(f"file {file.name}", "it has no rows", "give a file with at least one row")
+            spinner.update(f"sending labels: {accepted} of {rows}")
     out.say(f"{accepted} labels accepted")
     if as_json:
         out.document({"accepted": accepted})
@@ -63,12 +65,10 @@ def label_records(file: Path, task: Task) -> Iterator[dict[str, Any]]:
             if row["id"] in (None, ""):
                 raise ValueError("id is empty")
             record = {"id": str(row["id"]), "label": label_of(row["label"], task)}
-            if row.get("observed_at"):
+            if row.get("observed_at") not in (None, *NULLS):
                 record["observed_at"] = moment(row["observed_at"])
         except ValueError as error:
-            raise Failure(
-                f"file {file.name}, row {number}", str(error), "correct the row; rows before it may already be sent"
-            ) from error
+            raise Failure(f"file {file.name}, row {number}", str(error), "correct the row") from error
         yield record
 
 

@@ -6,8 +6,10 @@ column; a cell that cannot be cast is named with its row and column before anyth
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -55,15 +57,34 @@ def read_rows(path: Path) -> tuple[list[str], Iterator[dict[str, Any]]]:
         columns = ", ".join(f"CAST({quoted(name)} AS {_UNZONED.get(kind, kind)}) AS {quoted(name)}" for name, kind, *_ in kinds)
         cursor = connection.execute(f"SELECT {columns} FROM {reader}", parameters)
     except duckdb.Error as error:
-        raise Failure(f"file {path.name}", str(error).splitlines()[0], "correct the file") from error
+        raise _unreadable(path, error) from error
     names = [str(name) for name, *_ in kinds]
 
     def rows() -> Iterator[dict[str, Any]]:
-        while batch := cursor.fetchmany(BATCH):
+        read = 0
+        while True:
+            try:
+                batch = cursor.fetchmany(BATCH)
+            except duckdb.Error as error:
+                raise _unreadable(path, error, f", after row {read}") from error
+            if not batch:
+                return
+            read += len(batch)
             for values in batch:
                 yield dict(zip(names, values, strict=True))
 
     return names, rows()
+
+
+def _unreadable(path: Path, error: Exception, place: str = "") -> Failure:
+    said = str(error).strip().splitlines()
+    return Failure(f"file {path.name}{place}", " ".join(said[:2])[:500], "correct the file")
+
+
+def sha256_of(path: Path) -> str:
+    """Hex digest of a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def api_records(project: Project, path: Path) -> Iterator[dict[str, Any]]:
@@ -86,15 +107,23 @@ def api_records(project: Project, path: Path) -> Iterator[dict[str, Any]]:
         record: dict[str, Any] = {}
         for name, column in project.features.columns.items():
             if name in row:
-                try:
+                with _cell(path, number, name):
                     record[name] = typed(row[name], column.type)
-                except ValueError as error:
-                    raise Failure(f"file {path.name}, row {number}", f"column {name}: {error}", "correct the cell") from error
-        if row.get(event_time) not in (None, ""):
-            record[event_time] = moment(row[event_time])
+        if row.get(event_time) not in (None, *NULLS):
+            with _cell(path, number, event_time):
+                record[event_time] = moment(row[event_time])
         if row.get("key") not in (None, "") and "key" not in project.features.columns:
             record["key"] = str(row["key"])
         yield record
+
+
+@contextmanager
+def _cell(path: Path, number: int, column: str) -> Iterator[None]:
+    """Name the cell that is being read when its value is wrong."""
+    try:
+        yield
+    except ValueError as error:
+        raise Failure(f"file {path.name}, row {number}", f"column {column}: {error}", "correct the cell") from error
 
 
 def typed(value: Any, kind: str) -> bool | int | float | str | None:
@@ -133,6 +162,15 @@ def boolean(value: Any) -> bool:
 
 
 def moment(value: Any) -> str:
-    """A time as ISO 8601 in UTC; a time without a zone is UTC."""
-    parsed = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
-    return (parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)).isoformat()
+    """A time as ISO 8601 in UTC; a time without a zone is UTC.
+
+    Raises
+    ------
+    ValueError
+        When it is none.
+    """
+    try:
+        parsed = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+        return (parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)).isoformat()
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"{value!r} is no time such as 2013-05-01T10:00:00Z") from error

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import duckdb
@@ -8,7 +9,7 @@ import pytest
 from cli.failures import Failure
 from cli.labels import label_of, label_records
 from cli.platform import read_project
-from cli.predict import answer_rows, chunks, write
+from cli.predict import answer_rows, chunks
 from cli.rows import api_records, moment, read_rows, typed
 
 COLUMNS = "hour,minute,weekday,sched_minutes,distance,carrier,origin,dest,temp,time_hour,tailnum"
@@ -59,6 +60,26 @@ def test_a_bad_cell_is_named_by_row_and_column(tmp_path: Path) -> None:
         list(api_records(read_project("flights"), file))
 
 
+def test_an_event_time_that_is_missing_is_left_out(tmp_path: Path) -> None:
+    file = csv(tmp_path / "rows.csv", COLUMNS, "6,30,1,61,1400,UA,EWR,IAH,1,NA,N1")
+    (record,) = api_records(read_project("flights"), file)
+    assert "time_hour" not in record
+
+
+@pytest.mark.parametrize("time", ["01/02/2013", "yesterday", "0001-01-01T00:00:00+14:00"])
+def test_an_event_time_that_is_none_is_named_by_row_and_column(tmp_path: Path, time: str) -> None:
+    file = csv(tmp_path / "rows.csv", COLUMNS, "6,30,1,61,1400,UA,EWR,IAH,1,,", f"6,30,1,61,1400,UA,EWR,IAH,1,{time},N1")
+    with pytest.raises(Failure, match=f"row 2: column time_hour: '{re.escape(time)}' is no time such as"):
+        list(api_records(read_project("flights"), file))
+
+
+def test_a_line_that_breaks_far_down_is_a_failure_that_says_where(tmp_path: Path) -> None:
+    good = ["6,30,1,61,1400,UA,EWR,IAH,39.02,,N1"] * 60_001
+    file = csv(tmp_path / "rows.csv", COLUMNS, *good, "6,30,1,61,1400,UA,EWR,IAH,39.02,,N1,and,more")
+    with pytest.raises(Failure, match=r"file rows\.csv, after row \d+: .*60003"):
+        list(api_records(read_project("flights"), file))
+
+
 def test_an_unknown_kind_of_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Failure, match=r"rows\.xlsx is of no known kind"):
         read_rows(tmp_path / "rows.xlsx")
@@ -90,10 +111,11 @@ def test_a_time_without_a_zone_is_utc() -> None:
 
 
 def test_labels_take_the_type_of_the_task(tmp_path: Path) -> None:
-    file = csv(tmp_path / "truth.csv", "id,label,observed_at", "a-0,true,2013-05-02T00:00:00Z", "a-1,0,")
+    file = csv(tmp_path / "truth.csv", "id,label,observed_at", "a-0,true,2013-05-02T00:00:00Z", "a-1,0,", "a-2,1,NA")
     assert list(label_records(file, "binary")) == [
         {"id": "a-0", "label": True, "observed_at": "2013-05-02T00:00:00+00:00"},
         {"id": "a-1", "label": False},
+        {"id": "a-2", "label": True},
     ]
     assert label_of("3", "multiclass") == "3"
     assert label_of("3", "regression") == 3.0
@@ -113,19 +135,21 @@ def test_chunks_lose_nothing() -> None:
     assert list(chunks(range(5), 2)) == [[0, 1], [2, 3], [4]]
 
 
-def test_answers_become_flat_rows(tmp_path: Path) -> None:
+def test_answers_become_flat_rows() -> None:
     reply = {
         "model_version": 3,
         "variant": "champion",
         "predictions": [{"id": "a-0", "prediction": "x", "probabilities": {"x": 0.9, "y": 0.1}}],
     }
-    rows = list(answer_rows(reply, first_row=11))
-    assert rows == [
+    assert list(answer_rows(reply, first_row=11)) == [
         {"row": 11, "id": "a-0", "prediction": "x", "p_x": 0.9, "p_y": 0.1, "model_version": 3, "variant": "champion"}
     ]
-    with (tmp_path / "out.csv").open("w", newline="") as stream:
-        write(stream, rows, as_csv=True)
-    assert (tmp_path / "out.csv").read_text().splitlines() == [
-        "row,id,prediction,p_x,p_y,model_version,variant",
-        "11,a-0,x,0.9,0.1,3,champion",
+
+
+def test_a_mixed_answer_names_who_answered_each_row() -> None:
+    each = [
+        {"id": "a-0", "prediction": 1.0, "model_version": 3, "variant": "champion"},
+        {"id": "a-1", "prediction": 2.0, "model_version": 4, "variant": "challenger"},
     ]
+    rows = answer_rows({"model_version": 3, "variant": "mixed", "predictions": each}, first_row=1)
+    assert [(row["model_version"], row["variant"]) for row in rows] == [(3, "champion"), (4, "challenger")]
