@@ -1,7 +1,8 @@
 """The project's tables inside the engine: loaded once, exposed as views that hide what is not known yet.
 
 ``_rows_<dataset>`` holds the deduplicated rows with naive UTC times. The views that features SQL names are made over them, either
-as they are or as they looked at an earlier moment: the leak check replays history with nothing but the second form.
+as they are or as they looked at an earlier moment: the leak check replays history with nothing but the second form. An outcome
+is known strictly after its event, even where ``label_delay_hours`` is 0, so no row's own outcome passes for history.
 """
 
 from __future__ import annotations
@@ -81,10 +82,10 @@ def expose(connection: Any, project: Project, schema: str, moment: datetime | No
     moment : datetime, optional
         Naive UTC. When given, later rows are gone and outcomes that were not known yet are null.
     """
-    seconds = project.target.label_delay.total_seconds()
+    delay = max(1, round(project.target.label_delay.total_seconds() * 1e6))
     for name, dataset in project.datasets.items():
         time = quoted(dataset.event_time)
-        known_at = f"{time} + to_microseconds({round(seconds * 1e6)})"
+        known_at = f"{time} + to_microseconds({delay})"
         seen = "true" if moment is None else f"{time} <= {_moment(moment)}"
         before = [quoted(column) for column, definition in dataset.columns.items() if definition.known == "before"]
         view = f"{quoted(schema)}.{quoted(name)}"
