@@ -57,7 +57,7 @@ def placeholders(definition: str) -> set[str]:
 
 
 class Workflow(Construct):
-    """A standard state machine with its role, logs, tracing and an alarm on executions that fail or time out.
+    """A standard state machine with its role, logs, tracing, and alarms on executions that fail, time out or are stopped.
 
     Attributes
     ----------
@@ -94,10 +94,13 @@ class Workflow(Construct):
         for target in targets.values():
             for statement in target.statements:
                 self.machine.add_to_role_policy(statement)
+        # The machine's own messages say what failed; these tell of the ends no state of it sees, States.Runtime among them.
         failures = {
             "Failed": self.machine.metric_failed(period=Duration.minutes(1), statistic="Sum"),
             "TimedOut": self.machine.metric_timed_out(period=Duration.minutes(1), statistic="Sum"),
+            "Aborted": self.machine.metric_aborted(period=Duration.minutes(1), statistic="Sum"),
         }
+        short = definition.name.removesuffix(".asl.json")
         for name, metric in failures.items():
             alarm = metric.create_alarm(
                 self,
@@ -106,7 +109,7 @@ class Workflow(Construct):
                 evaluation_periods=1,
                 comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
                 treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
-                alarm_description=f"An execution of {definition.name.removesuffix('.asl.json')} ended as {name}",
+                alarm_description=f"An execution of {short} ended as {name}: driftless pipelines list --machine {short}",
             )
             alarm.add_alarm_action(actions.SnsAction(alarm_topic))
-        publish_parameter(self, settings, f"machines/{definition.name.removesuffix('.asl.json')}", self.machine.state_machine_arn)
+        publish_parameter(self, settings, f"machines/{short}", self.machine.state_machine_arn)

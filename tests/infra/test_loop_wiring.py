@@ -203,7 +203,7 @@ def test_every_function_and_machine_alarms_on_failure(local: Synth) -> None:
     alarms = [a["Properties"] for a in local.resources("AWS::CloudWatch::Alarm").values()]
     assert all(alarm["AlarmActions"] for alarm in alarms)
     assert sum(alarm.get("MetricName") == "Errors" for alarm in alarms) == len(FUNCTIONS)
-    assert sum(alarm.get("Namespace") == "AWS/States" for alarm in alarms) == 2 * 3
+    assert sum(alarm.get("Namespace") == "AWS/States" for alarm in alarms) == 3 * 3
 
 
 @pytest.mark.parametrize("folder", sorted(FUNCTIONS))

@@ -112,10 +112,36 @@ def test_every_task_retries_catches_and_ends(definition: dict[str, Any]) -> None
     for name, task, caught_by_map in tasks(definition):
         assert task["TimeoutSeconds"] > 0, name
         assert task["Retry"], name
-        assert caught_by_map or task["Catch"][0]["ErrorEquals"] == ["States.ALL"], name
+        assert caught_by_map or "Catch" in task, name
         for retry in task["Retry"]:
             assert retry["MaxAttempts"] == 3, name
             assert retry["JitterStrategy"] == "FULL", name
+
+
+def test_every_catch_also_takes_what_states_all_leaves_out(definition: dict[str, Any]) -> None:
+    """Step Functions documentation, "Handling errors": States.ALL does not catch States.DataLimitExceeded, its own name does."""
+    catching = [state for _, state, _ in walk(definition["States"]) if "Catch" in state]
+    assert catching
+    for state in catching:
+        too_large, anything = state["Catch"]
+        assert too_large == {**anything, "ErrorEquals": ["States.DataLimitExceeded"]}
+        assert anything["ErrorEquals"] == ["States.ALL"]
+
+
+def test_an_end_that_no_catch_sees_still_tells_somebody(path: Path, local: Synth) -> None:
+    """States.Runtime, a machine out of time and a stopped execution reach no catcher: alarms on the machine's own metrics do."""
+    stack = "monitoring" if name_of(path) == "monitor" else "pipeline"
+    (machine,) = (name for name in local.resources("AWS::StepFunctions::StateMachine", stack) if MACHINES[name_of(path)] in name)
+    told = set()
+    for alarm in local.resources("AWS::CloudWatch::Alarm", stack).values():
+        properties = alarm["Properties"]
+        if properties.get("Dimensions") == [{"Name": "StateMachineArn", "Value": {"Ref": machine.split("/")[1]}}]:
+            told.add(properties["MetricName"])
+            assert (properties["Namespace"], properties["Statistic"]) == ("AWS/States", "Sum")
+            assert (properties["Threshold"], properties["TreatMissingData"]) == (1, "notBreaching")
+            assert "Notifications" in json.dumps(properties["AlarmActions"])
+            assert "pipelines list" in properties["AlarmDescription"]
+    assert told == {"ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted"}
 
 
 def test_functions_retry_exactly_what_may_succeed_later(definition: dict[str, Any]) -> None:
