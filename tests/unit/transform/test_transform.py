@@ -129,6 +129,25 @@ def test_rows_without_a_label_are_left_out(house: House) -> None:
     assert ids and all(number % 10 != 5 for number in ids)  # type: ignore[operator]
 
 
+@pytest.mark.parametrize("delay", [24, 0])
+def test_a_row_dated_in_the_future_makes_no_label_due_and_stops_no_training(tmp_path: Path, delay: int) -> None:
+    toml = {"label_delay_hours = 24": f"label_delay_hours = {delay}"}
+    started = START + timedelta(hours=6 * 119 + 1)
+    registry = MemoryRegistry(clock=lambda: started.replace(tzinfo=UTC))
+    house = House(tmp_path, shop(tmp_path, toml=toml), folder_tables(tmp_path / "lake"), MemoryStore(), registry)
+    house.add("orders", orders(120), "orders")
+    house.add("prices", prices(31), "prices")
+    honest = house.transform()
+    house.add("orders", [(9999, datetime(2099, 1, 1), 3.5, "S", True)], "typo")
+    later = house.transform(Run(run_id="run-2", execution_arn="arn", project="shop"))
+    known = "SELECT max(made_at) FROM read_parquet(?)"
+    # The clock stands an hour after the last order: what was ordered within the delay before it is still open.
+    last = max(row[1] for row in orders(120) if row[1] <= started - timedelta(hours=delay))  # type: ignore[operator,type-var]
+    assert house.read(later.holdout, known) == [(last,)]
+    assert later.train_rows >= honest.train_rows
+    assert house.transform(Run(run_id="run-2", execution_arn="arn", project="shop")) == later
+
+
 @pytest.mark.parametrize(
     ("count", "reason"),
     [

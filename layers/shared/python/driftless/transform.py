@@ -1,8 +1,9 @@
 """Transform: freeze the project's tables at a version and compute the training set, the same bytes whenever it is run again.
 
 The versions are pinned to the run in the registry, so a repeat sees the same data. Rows whose label is not known yet, or never
-was, are left out. The last days judge, the days before them train; a training row whose label was not known when the hold-out
-began is left out as well, as it could not have been learnt from then.
+was, are left out; a label is never judged known from later than the run's start, whatever time a row claims. The last days judge,
+the days before them train; a training row whose label was not known when the hold-out began is left out as well, as it could not
+have been learnt from then.
 """
 
 from __future__ import annotations
@@ -63,11 +64,13 @@ class Transform:
         if run.project not in self._projects:
             raise NotFound(f"no project {run.project!r}; known: {', '.join(sorted(self._projects))}")
         project = self._projects[run.project]
+        self._registry.record_run(run, {})
+        start = datetime.fromisoformat(self._registry.run(run.project, run.run_id)["recorded_at"])
         with TemporaryDirectory(prefix="transform-") as folder, engine(Path(folder)) as connection:
             scratch = Path(folder)
             versions = self._snapshot(connection, run, project, scratch)
             compute(connection, project)
-            columns = label(connection, project)
+            columns = label(connection, project, now=start)
             leakage.check(connection, project)
             split = divide(connection, project)
             train = self._freeze(connection, columns, "train", run, scratch)

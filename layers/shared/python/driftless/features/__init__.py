@@ -53,7 +53,8 @@ def build(project: Project, files: Mapping[str, Sequence[Path]], as_of: datetime
     files : mapping of str to sequence of Path
         Parquet files per dataset, oldest commit first: of rows with the same key the last one counts.
     as_of : datetime, optional
-        The moment to judge from (UTC): labels known later are null. By default the latest event of the base dataset.
+        The moment to judge from (UTC): labels known later are null. By default the latest event of the base dataset, or now
+        where that lies in the future.
 
     Raises
     ------

@@ -17,6 +17,7 @@ from driftless.project import FeatureColumn, Project
 from driftless.sql import first_line, literal, literals, quoted, scalar
 
 _NUMERIC = re.compile(r"^(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL.*)$")
+_LAST_SEMICOLON = re.compile(r";\s*(--[^\n]*(\n\s*|\Z))*\Z")
 _TARGETS = {"binary": "BOOLEAN", "multiclass": "VARCHAR", "regression": "DOUBLE"}
 
 
@@ -60,7 +61,7 @@ def _select(connection: Any, project: Project, schema: str) -> str:
         raise _sql_error(project, f"{len(statements)} statements, or none that selects", "write exactly one SELECT")
     try:
         connection.execute(f"SET search_path = {literal(schema)}")
-        connection.execute(f"CREATE OR REPLACE TABLE {target} AS FROM (\n{sql.rstrip().rstrip(';')}\n)")
+        connection.execute(f"CREATE OR REPLACE TABLE {target} AS FROM (\n{_LAST_SEMICOLON.sub('', sql)}\n)")
     except duckdb.Error as error:
         raise _complaint(project, error, lines_before=1) from error
     finally:
@@ -196,15 +197,18 @@ def _check_values(connection: Any, project: Project) -> None:
                 raise _column_error(project, name, f"feature {name!r} {reason} in {count} rows{shown}", remedy)
 
 
-def label(connection: Any, project: Project, as_of: datetime | None = None) -> list[str]:
+def label(connection: Any, project: Project, as_of: datetime | None = None, now: datetime | None = None) -> list[str]:
     """Fill ``labelled`` (features, target, ``_position``, ``_observable``) and answer its public columns.
 
-    ``_observable`` says that the label should be known at ``as_of``, whether or not it is null.
+    ``_observable`` says that the label should be known at ``as_of``, whether or not it is null. By default that is the latest
+    event, but never later than ``now`` (the clock, unless given): one row dated in the future must not make labels due.
     """
     name, target = project.features.base, project.target
     dataset = project.datasets[name]
     time = quoted(dataset.event_time)
-    moment = f"TIMESTAMP {literal(_naive(as_of))}" if as_of is not None else f"(SELECT max({time}) FROM {rows_table(name)})"
+    cap = f"TIMESTAMP {literal(_naive(now or datetime.now(UTC)))}"
+    latest = f"least((SELECT max({time}) FROM {rows_table(name)}), {cap})"
+    moment = f"TIMESTAMP {literal(_naive(as_of))}" if as_of is not None else latest
     delay = round(target.label_delay.total_seconds() * 1e6)
     keys = list(dict.fromkeys((*dataset.key, dataset.event_time)))
     columns = [*dict.fromkeys((*keys, *project.features.columns)), target.name]
