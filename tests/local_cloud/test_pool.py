@@ -192,6 +192,15 @@ def test_an_environment_that_dies_with_its_event_leaves_nobody_waiting(bench: Be
     assert environment.closed
 
 
+def test_an_environment_that_died_while_idle_is_not_handed_out(bench: Bench) -> None:
+    dead = bench.warm()
+    dead.alive = False
+    event = bench.arrive()
+    bench.made[1].ready.set_result(True)
+    assert bench.served(event) is bench.made[1]
+    assert dead.closed
+
+
 def test_what_was_retired_while_it_started_serves_who_waits_and_no_more(bench: Bench) -> None:
     event = bench.arrive()
     bench.pool.retire(lambda key: key == KEY)
