@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from aws_cdk import aws_apigateway as apigw
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
+from infra.constructs.failure import MINUTE
 from infra.constructs.function import StageFunction
 from infra.constructs.naming import log_group, publish_parameter, removal_policy
 from infra.settings import Settings
@@ -30,6 +32,22 @@ class ApiProject:
     request_schema: Mapping[str, Any]
     rate_limit: float
     burst_limit: int
+
+
+def api_name(settings: Settings) -> str:
+    """Name of the stage's API, which its metrics go by."""
+    return f"driftless-{settings.stage}"
+
+
+def server_errors(settings: Settings) -> cloudwatch.Metric:
+    """Answers 500 and above of the stage's API, 503 for want of a model among them."""
+    return cloudwatch.Metric(
+        namespace="AWS/ApiGateway",
+        metric_name="5XXError",
+        dimensions_map={"ApiName": api_name(settings), "Stage": settings.stage},
+        statistic="Sum",
+        period=MINUTE,
+    )
 
 
 class InferenceApi(Construct):
@@ -61,7 +79,7 @@ class InferenceApi(Construct):
         self.api = apigw.RestApi(
             self,
             "Api",
-            rest_api_name=f"driftless-{settings.stage}",
+            rest_api_name=api_name(settings),
             endpoint_types=[apigw.EndpointType.REGIONAL],
             cloud_watch_role=False,
             default_method_options=apigw.MethodOptions(authorization_type=apigw.AuthorizationType.IAM),

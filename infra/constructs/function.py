@@ -11,7 +11,6 @@ from pathlib import Path
 
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
-from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_lambda_destinations as destinations
@@ -19,6 +18,7 @@ from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from infra import sizes
+from infra.constructs.failure import MINUTE, alarm_on_any
 from infra.constructs.layer import DependencyLayers
 from infra.constructs.naming import METRICS_NAMESPACE, log_group, publish_parameter
 from infra.constructs.permissions import Statements, send
@@ -106,17 +106,8 @@ class StageFunction(Construct):
 
     def error_alarm(self, topic: sns.ITopic) -> cloudwatch.Alarm:
         """Alarm when an invocation of the alias failed within a minute."""
-        alarm = self.live.metric_errors(period=Duration.minutes(1), statistic="Sum").create_alarm(
-            self,
-            "ErrorAlarm",
-            threshold=1,
-            evaluation_periods=1,
-            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
-            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
-            alarm_description=f"Function {self.spec.folder} failed",
-        )
-        alarm.add_alarm_action(actions.SnsAction(topic))
-        return alarm
+        errors = self.live.metric_errors(period=MINUTE, statistic="Sum")
+        return alarm_on_any(self, "ErrorAlarm", errors, topic, description=f"Function {self.spec.folder} failed")
 
 
 def _frozen(role: iam.IRole) -> iam.IRole:
@@ -142,11 +133,12 @@ class Functions:
         role: iam.IRole | None = None,
         failures: DeadLetterQueue | None = None,
         serves_requests: bool = False,
+        reports: Sequence[str] = (),
     ) -> StageFunction:
         """The function of a folder under ``lambdas/``.
 
         ``failures`` receives asynchronous events that failed thrice. ``serves_requests`` adds what a stage does for
-        functions that clients wait for: SnapStart and a canary for new code.
+        functions that clients wait for: SnapStart and a canary for new code, which goes back on ``reports`` as well.
 
         Raises
         ------
@@ -169,7 +161,15 @@ class Functions:
             failures=failures,
             snap_start=serves_requests and self._settings.snap_start,
         )
-        alarm = function.error_alarm(self._topic)
+        function.error_alarm(self._topic)
         if serves_requests and self._settings.code_canary:
-            CodeRollout(function, "Rollout", live=function.live, alarm=alarm)
+            CodeRollout(
+                function,
+                "Rollout",
+                live=function.live,
+                folder=folder,
+                stage=self._settings.stage,
+                topic=self._topic,
+                reports=reports,
+            )
         return function

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
-from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
+
+from infra.constructs.failure import MINUTE, alarm_on_any
 
 
 class DeadLetterQueue(Construct):
@@ -28,15 +29,5 @@ class DeadLetterQueue(Construct):
 
 def depth_alarm(scope: Construct, queue: sqs.Queue, topic: sns.ITopic) -> cloudwatch.Alarm:
     """Alarm as soon as a queue holds a message."""
-    metric = queue.metric_approximate_number_of_messages_visible(period=Duration.minutes(1), statistic="Maximum")
-    alarm = metric.create_alarm(
-        scope,
-        "DepthAlarm",
-        threshold=1,
-        evaluation_periods=1,
-        comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
-        treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
-        alarm_description="Undelivered work waits in this queue",
-    )
-    alarm.add_alarm_action(actions.SnsAction(topic))
-    return alarm
+    metric = queue.metric_approximate_number_of_messages_visible(period=MINUTE, statistic="Maximum")
+    return alarm_on_any(scope, "DepthAlarm", metric, topic, description="Undelivered work waits in this queue")

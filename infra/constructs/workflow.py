@@ -13,14 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from aws_cdk import Duration
-from aws_cdk import aws_cloudwatch as cloudwatch
-from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
+from infra.constructs.failure import MINUTE, alarm_on_any
 from infra.constructs.function import StageFunction
 from infra.constructs.naming import log_group, publish_parameter
 from infra.constructs.permissions import Statements, publish
@@ -96,20 +94,12 @@ class Workflow(Construct):
                 self.machine.add_to_role_policy(statement)
         # The machine's own messages say what failed; these tell of the ends no state of it sees, States.Runtime among them.
         failures = {
-            "Failed": self.machine.metric_failed(period=Duration.minutes(1), statistic="Sum"),
-            "TimedOut": self.machine.metric_timed_out(period=Duration.minutes(1), statistic="Sum"),
-            "Aborted": self.machine.metric_aborted(period=Duration.minutes(1), statistic="Sum"),
+            "Failed": self.machine.metric_failed(period=MINUTE, statistic="Sum"),
+            "TimedOut": self.machine.metric_timed_out(period=MINUTE, statistic="Sum"),
+            "Aborted": self.machine.metric_aborted(period=MINUTE, statistic="Sum"),
         }
         short = definition.name.removesuffix(".asl.json")
         for name, metric in failures.items():
-            alarm = metric.create_alarm(
-                self,
-                f"{name}Alarm",
-                threshold=1,
-                evaluation_periods=1,
-                comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
-                treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
-                alarm_description=f"An execution of {short} ended as {name}: driftless pipelines list --machine {short}",
-            )
-            alarm.add_alarm_action(actions.SnsAction(alarm_topic))
+            ended = f"An execution of {short} ended as {name}: driftless pipelines list --machine {short}"
+            alarm_on_any(self, f"{name}Alarm", metric, alarm_topic, description=ended)
         publish_parameter(self, settings, f"machines/{short}", self.machine.state_machine_arn)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from aws_cdk import Stack
@@ -11,7 +11,8 @@ from aws_cdk import aws_logs_destinations as log_destinations
 from aws_cdk import aws_wafv2 as wafv2
 from constructs import Construct
 
-from infra.constructs.api import ApiProject, InferenceApi
+from infra.constructs.api import ApiProject, InferenceApi, server_errors
+from infra.constructs.failure import alarm_on_any, counted
 from infra.constructs.function import Functions
 from infra.constructs.layer import DependencyLayers
 from infra.constructs.naming import publish_parameter
@@ -20,6 +21,12 @@ from infra.constructs.queue import DeadLetterQueue
 from infra.layers import Artifact
 from infra.settings import Settings
 from infra.stacks.data import DataStack
+
+LOADING_FAILURES = {
+    "EndpointRefreshFailed": "Who serves could not be read",
+    "ModelRefused": "A model could not be loaded or verified",
+}
+"""What inference reports when it goes on with the models it has, or with none."""
 
 
 class ServingStack(Stack):
@@ -51,6 +58,7 @@ class ServingStack(Stack):
             environment={"ARTIFACTS_BUCKET": buckets.artifacts.bucket_name},
             statements=read_objects(buckets.artifacts, "serving/", "models/", "trust/"),
             serves_requests=True,
+            reports=tuple(LOADING_FAILURES),
         )
         self.labels = factory.create(
             "labels",
@@ -73,10 +81,38 @@ class ServingStack(Stack):
             filter_pattern=logs.FilterPattern.literal('{ $.kind = "prediction" }'),
         )
         self.api = InferenceApi(self, "Api", settings=settings, inference=self.inference, labels=self.labels, projects=projects)
+        self._alarms(settings, sorted(projects), data)
         if settings.web_firewall:
             self._firewall()
         publish_parameter(self, settings, "logs/inference", self.inference.log_group.log_group_name)
         publish_parameter(self, settings, "queues/collector-failures", failures.queue.queue_url)
+
+    def _alarms(self, settings: Settings, projects: Sequence[str], data: DataStack) -> None:
+        """What functions answer or survive, and Lambda therefore does not count as their errors."""
+        alarm_on_any(
+            self,
+            "ServerErrors",
+            server_errors(settings),
+            data.topic,
+            description="The API answered a request with an error of its own",
+        )
+        alarm_on_any(
+            self,
+            "UnreadableLines",
+            counted("UnreadableLines", {"Stage": settings.stage}),
+            data.topic,
+            description="The collector kept journal lines aside that it could not read",
+        )
+        for name in projects:
+            scope = Construct(self, f"Project-{name}")
+            for metric, what in {**LOADING_FAILURES, "PredictionErrors": "A model could not answer"}.items():
+                alarm_on_any(
+                    scope,
+                    metric,
+                    counted(metric, {"Stage": settings.stage, "Project": name}),
+                    data.topic,
+                    description=f"{what} for {name}",
+                )
 
     def _firewall(self) -> None:
         """AWS's common rules, and no more than 10,000 requests in five minutes from one address."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -197,6 +198,42 @@ def test_queues_are_encrypted_long_lived_and_watched(local: Synth) -> None:
         logical = name.split("/")[1]
         alarms = [a for a in local.resources("AWS::CloudWatch::Alarm", name.split("/")[0]).values() if logical in json.dumps(a)]
         assert [a["Properties"]["MetricName"] for a in alarms] == ["ApproximateNumberOfMessagesVisible"]
+
+
+def alarm(synth: Synth, metric: str, **dimensions: str) -> dict[str, Any]:
+    """The one alarm on a metric with exactly these dimensions."""
+    wanted = [{"Name": name, "Value": value} for name, value in sorted(dimensions.items())]
+    alarms = [a["Properties"] for a in synth.resources("AWS::CloudWatch::Alarm").values()]
+    (found,) = [a for a in alarms if a.get("MetricName") == metric and a["Dimensions"] == wanted]
+    return found
+
+
+@pytest.mark.parametrize("project", ["flights", EXTRA_PROJECT])
+@pytest.mark.parametrize("metric", ["EndpointRefreshFailed", "ModelRefused", "PredictionErrors"])
+def test_what_inference_reports_of_a_project_reaches_people(local: Synth, project: str, metric: str) -> None:
+    told_once(alarm(local, metric, Stage="local", Project=project), "Driftless")
+
+
+def test_unreadable_lines_and_errors_of_the_api_reach_people(local: Synth) -> None:
+    told_once(alarm(local, "UnreadableLines", Stage="local"), "Driftless")
+    told_once(alarm(local, "5XXError", Stage="local", ApiName="driftless-local"), "AWS/ApiGateway")
+    (api,) = local.resources("AWS::ApiGateway::RestApi").values()
+    assert api["Properties"]["Name"] == "driftless-local"
+
+
+def told_once(found: dict[str, Any], namespace: str) -> None:
+    assert (found["Namespace"], found["Statistic"], found["Period"], found["Threshold"]) == (namespace, "Sum", 60, 1)
+    assert (found["ComparisonOperator"], found["TreatMissingData"]) == ("GreaterThanOrEqualToThreshold", "notBreaching")
+    assert "Notifications" in json.dumps(found["AlarmActions"])
+
+
+def test_every_failure_the_library_counts_has_its_alarm(local: Synth) -> None:
+    """A name that ends like a failure's, in the code that writes metrics, and no alarm: nobody would be told."""
+    library = ROOT / "layers/shared/python/driftless"
+    written = "".join(path.read_text() for folder in ("infer", "entrypoint") for path in (library / folder).glob("*.py"))
+    counted = set(re.findall(r'"((?:[A-Z][a-z]+)+(?:Failed|Refused|Errors|Lines))"', written))
+    alarms = {a["Properties"].get("MetricName") for a in local.resources("AWS::CloudWatch::Alarm").values()}
+    assert {"ModelRefused", "PredictionErrors"} <= counted <= alarms
 
 
 def test_every_function_and_machine_alarms_on_failure(local: Synth) -> None:

@@ -131,10 +131,48 @@ def test_prod_rolls_out_code_of_the_api_by_canary(prod: Synth) -> None:
     for group in groups.values():
         assert group["Properties"]["DeploymentConfigName"] == "CodeDeployDefault.LambdaCanary10Percent5Minutes"
         assert "DEPLOYMENT_STOP_ON_ALARM" in group["Properties"]["AutoRollbackConfiguration"]["Events"]
-        assert len(group["Properties"]["AlarmConfiguration"]["Alarms"]) == 1
     for alias in ("InferenceLive", "LabelsLive"):
         (resource,) = [r for name, r in prod.resources("AWS::Lambda::Alias").items() if alias in name]
         assert "CodeDeployLambdaAliasUpdate" in resource["UpdatePolicy"]
+
+
+def rollout_alarms(prod: Synth, function: str) -> dict[str, dict[str, Any]]:
+    """Alarms a function's deployment group looks at, by the metric math they are over."""
+    (group,) = [g for n, g in prod.resources("AWS::CodeDeploy::DeploymentGroup").items() if f"/{function}Rollout" in n]
+    assert group["Properties"]["AlarmConfiguration"]["Enabled"] is True
+    named = [entry["Name"]["Ref"] for entry in group["Properties"]["AlarmConfiguration"]["Alarms"]]
+    alarms = [prod.templates["serving"]["Resources"][name]["Properties"] for name in named]
+    return {next(m["Expression"] for m in a["Metrics"] if "Expression" in m): a for a in alarms}
+
+
+def test_new_code_goes_back_for_its_own_failures_and_not_for_one_error(prod: Synth) -> None:
+    for function in ("Inference", "Labels"):
+        alarm = rollout_alarms(prod, function)["IF(errors >= 3, 100 * errors / invocations, 0)"]
+        assert (alarm["Threshold"], alarm["TreatMissingData"]) == (5, "notBreaching")
+        metrics = {m["MetricStat"]["Metric"]["MetricName"]: m["MetricStat"] for m in alarm["Metrics"] if "MetricStat" in m}
+        assert set(metrics) == {"Errors", "Invocations"}
+        for metric in metrics.values():
+            dimensions = {entry["Name"]: entry["Value"] for entry in metric["Metric"]["Dimensions"]}
+            assert set(dimensions) == {"FunctionName", "Resource", "ExecutedVersion"}
+            assert f"{function}FunctionCurrentVersion" in json.dumps(dimensions["ExecutedVersion"])
+            assert dimensions["Resource"]["Fn::Join"][1][-1] == ":live"
+            assert (metric["Period"], metric["Stat"]) == (60, "Sum")
+
+
+def test_new_code_goes_back_when_it_cannot_load_models(prod: Synth) -> None:
+    alarm = rollout_alarms(prod, "Inference")["FILL(m0, 0) + FILL(m1, 0)"]
+    metrics = [m["MetricStat"]["Metric"] for m in alarm["Metrics"] if "MetricStat" in m]
+    assert {m["MetricName"] for m in metrics} == {"EndpointRefreshFailed", "ModelRefused"}
+    for metric in metrics:
+        dimensions = {entry["Name"]: entry["Value"] for entry in metric["Dimensions"]}
+        assert dimensions["Stage"] == "prod"
+        assert "InferenceFunctionCurrentVersion" in json.dumps(dimensions["CodeVersion"])
+
+
+def test_a_new_version_inherits_no_alarm_of_the_one_before(prod: Synth) -> None:
+    for function in ("Inference", "Labels"):
+        for alarm in rollout_alarms(prod, function).values():
+            assert f"{function}FunctionCurrentVersion" in json.dumps(alarm["AlarmName"])
 
 
 def test_snap_start_for_who_serves_requests(local: Synth, prod: Synth) -> None:

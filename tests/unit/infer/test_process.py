@@ -123,6 +123,7 @@ def environment(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> dict[str, st
 def run(environment: dict[str, str], *events: dict[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[str]]:
     """Answers, JSON lines and forbidden modules of a new process that is given some events."""
     own = {"STAGE": "test", "ARTIFACTS_BUCKET": "bucket", "POWERTOOLS_SERVICE_NAME": "inference", "OMP_NUM_THREADS": "1"}
+    own["AWS_LAMBDA_FUNCTION_VERSION"] = "7"
     paths = os.pathsep.join((str(ROOT / "layers/shared/python"), str(ROOT)))
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, json.dumps(FORBIDDEN), str(ROOT / "lambdas/inference/handler.py")],
@@ -159,8 +160,9 @@ def test_a_process_without_a_model_answers_and_reports(bucket: Bucket, environme
     bucket.status = 403
     answers, written, _ = run(environment, event("POST", "/flights/predictions", json.dumps({"records": [RECORD]})))
     assert answers[0]["statusCode"] == 503
-    (metric,) = [item for item in written if "_aws" in item]
-    assert (metric["EndpointRefreshFailed"], metric["Stage"], metric["Project"]) == (1, "test", "flights")
+    metrics = [item for item in written if "_aws" in item]
+    assert [(item["EndpointRefreshFailed"], item["Stage"]) for item in metrics] == [(1, "test"), (1, "test")]
+    assert (metrics[0]["Project"], metrics[1]["CodeVersion"]) == ("flights", "7")
     (log,) = [item for item in written if "level" in item]
     assert (log["message"], log["error"]) == ("EndpointRefreshFailed", "AccessDenied")
 

@@ -31,13 +31,14 @@ class InferenceSettings(Settings):
 
     stage: str
     artifacts_bucket: str
+    aws_lambda_function_version: str = "$LATEST"
 
 
 def compose() -> Callable[[dict[str, Any], Any], dict[str, Any]]:
     """The function's handler of API Gateway (REST) events."""
     settings = read_settings(InferenceSettings)
     store, verifier = ObstoreReader(settings.artifacts_bucket), EcdsaVerifier()
-    report = reporter(settings.stage)
+    report = reporter(settings.stage, settings.aws_lambda_function_version)
     predictors = {}
     for name, definition in project.load_all().items():
         champions = Champions(definition, store=store, verifier=verifier, monotonic=time.monotonic, report=report)
@@ -58,13 +59,13 @@ def write(text: str) -> None:
     sys.stdout.flush()
 
 
-def reporter(stage: str) -> Report:
-    """Reports as a log line and a metric of the event's name, by stage and project."""
+def reporter(stage: str, code_version: str) -> Report:
+    """Reports as a log line and a metric of the event's name, by stage and project, and by stage and version of this code."""
     logger = Logger()
 
     def report(event: str, facts: dict[str, Any]) -> None:
         logger.error(event, extra=facts)
-        dimensions = {"Stage": stage, "Project": str(facts["project"])}
-        write(emf_line({event: (1, "Count")}, dimensions, now()) + "\n")
+        for named in ({"Project": str(facts["project"])}, {"CodeVersion": code_version}):
+            write(emf_line({event: (1, "Count")}, {"Stage": stage, **named}, now()) + "\n")
 
     return report
