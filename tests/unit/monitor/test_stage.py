@@ -218,3 +218,38 @@ def test_an_unknown_project_is_a_bad_request(monitored: Build) -> None:
     case = monitored()
     with pytest.raises(BadRequest, match="nobody"):
         case.monitor()(MonitoringRequest(project="nobody"))
+
+
+def counted(case: Monitored) -> dict[str, int]:
+    """Labels by day as the newest report has them, May of 2013 by day of the month."""
+    days: dict[str, int] = case.registry.monitoring("demo")[0]["labels_by_day"]
+    assert list(days) == sorted(days)
+    return {day.removeprefix("2013-05-"): count for day, count in days.items()}
+
+
+def test_the_report_counts_labels_by_day_whichever_version_predicted(monitored: Build) -> None:
+    case = monitored(reference=0.56, window_days=2)
+    filled(case, days=4)
+    generator = np.random.default_rng(6)
+    shadow = case.predict(inputs(generator, 40), binary(generator.beta(2, 5, 40)), days=1, version=2, tag="challenger")
+    case.label(shadow, [True] * 40)
+    assert case.judge(START + timedelta(days=2.5)).labels == 500
+    assert counted(case) == {"01": 290, "02": 250, "03": 250}, "whole days, so that windows cut no day in two"
+
+
+def test_overlapping_windows_count_a_label_once_and_late_ones_too(monitored: Build) -> None:
+    case = monitored(reference=0.56, window_days=2)
+    generator = np.random.default_rng(5)
+    ids = case.predict(inputs(generator, COUNT), binary(generator.beta(2, 5, COUNT)), days=4)
+    case.label(ids[:300], [True] * 300)
+    case.judge(START + timedelta(days=2))
+    assert counted(case) == {"01": 250, "02": 50}
+    case.label(ids[250:700], [True] * 450, observed=NOW + timedelta(hours=1))
+    case.judge(START + timedelta(days=3))
+    assert counted(case) == {"01": 250, "02": 250, "03": 200}
+    case.judge(START + timedelta(days=4))
+    assert counted(case) == {"01": 250, "02": 250, "03": 200}, "days before the window are remembered"
+    case.judge(START + timedelta(days=365))
+    assert counted(case) == {"01": 250, "02": 250, "03": 200}
+    case.judge(START + timedelta(days=368))
+    assert counted(case) == {"03": 200}, "a year is enough"

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,7 @@ from driftless.project import Project
 from driftless.records import MonitoringRecord, MonitoringRequest, Signal
 
 _HISTORY = 100
+_LABEL_DAYS = 366
 # Serving's outputs are 32-bit, the baseline's 64-bit: without a nudge, equal outputs fall on either side of a bin edge.
 _NUDGE = 2e-7
 
@@ -130,7 +132,11 @@ class Monitor:
             signals=[performance.signal, *sorted((*features, *outputs), key=lambda signal: (-signal.level, signal.name))],
             report=None,
         )
-        own = {"window_drift_level": own_drift, "window_harm_level": own_harm}
+        own = {
+            "window_drift_level": own_drift,
+            "window_harm_level": own_harm,
+            "labels_by_day": labels_by_day(window, reports),
+        }
         record = self._keep(record, performance, own, window.end, request)
         self._publish(project, record)
         return record
@@ -139,7 +145,7 @@ class Monitor:
         self,
         record: MonitoringRecord,
         performance: Performance,
-        own: Mapping[str, int],
+        own: Mapping[str, Any],
         end: datetime,
         request: MonitoringRequest,
     ) -> MonitoringRecord:
@@ -167,6 +173,21 @@ class Monitor:
         }
         published = {name: value for name, value in found.items() if value is not None}
         self._metrics.publish(published, {"Stage": self._stage, "Project": project.name})
+
+
+def labels_by_day(window: Window, reports: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Labelled predictions of each UTC day (ISO text), of the window and of all that earlier reports knew.
+
+    Windows overlap, and a day's labels keep arriving: its count is the largest that was seen. Days a year before the window are
+    forgotten.
+    """
+    oldest = (window.end - timedelta(days=_LABEL_DAYS)).date().isoformat()
+    found = {day.isoformat(): count for day, count in window.labels_by_day.items()}
+    for report in reports:
+        for day, count in report.get("labels_by_day", {}).items():
+            if day >= oldest:
+                found[day] = max(found.get(day, 0), count)
+    return dict(sorted(found.items()))
 
 
 def drift_signals(

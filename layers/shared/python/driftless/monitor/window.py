@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ class Window:
         When each event happens (when it was predicted, if nobody said).
     truth : ndarray of object, shape (n,)
         The label, None where there is none yet.
+    labels_by_day : dict of date to int
+        How many predictions of any version have a label, for each whole UTC day that the window touches and that has any.
     """
 
     start: datetime
@@ -43,6 +46,7 @@ class Window:
     columns: Columns
     times: NDArray[np.datetime64]
     truth: NDArray[Any]
+    labels_by_day: dict[date, int]
 
     def __len__(self) -> int:
         return len(self.times)
@@ -88,32 +92,36 @@ class Predictions:
         first, last = start.astimezone(UTC).date(), end.astimezone(UTC).date()
         parts = self._read([key for day, key in self._files if first <= day <= last])
         pieces = [_inside(part, start, end, version, names) for part in parts]
-        wanted = {"id": "text", "at": "time", "time": "time", **names}
+        wanted = {"id": "text", "at": "time", **names}
         columns = {name: _joined([piece[name] for piece in pieces], kind) for name, kind in wanted.items()}
         positions = np.array(sorted({name: row for row, name in enumerate(columns["id"])}.values()), dtype=np.int64)
         columns = {name: values[positions] for name, values in columns.items()}
-        truth = self._truth(columns["id"], columns["time"])
-        return Window(start, end, {name: columns[name] for name in names}, columns["at"], truth)
+        labels = self._labels(parts)
+        truth = np.array([labels.get(name) for name in columns["id"]], dtype=object)
+        days = {name: day for part in parts for name, day in zip(part["id"], _days(_event_times(part)), strict=True)}
+        labels_by_day = Counter(days[name] for name in labels)
+        return Window(start, end, {name: columns[name] for name in names}, columns["at"], truth, dict(labels_by_day))
 
-    def _truth(self, ids: NDArray[Any], predicted: NDArray[np.datetime64]) -> NDArray[Any]:
-        truth = np.full(len(ids), None, dtype=object)
-        if len(ids) == 0:
-            return truth
+    def _labels(self, parts: Sequence[Columns]) -> dict[str, Any]:
+        """The truth of every prediction that has a label, by prediction id."""
+        if not parts:
+            return {}
+        ids = {name for part in parts for name in part["id"]}
         # A label cannot be received before its prediction was made; a day's grace for clocks that disagree.
-        since = date.fromisoformat(str(predicted.min().astype("datetime64[D]"))) - timedelta(days=1)
+        since = min(_days(part["time"]).min() for part in parts) - timedelta(days=1)
         keys = [key for key in self._lake.list(f"labels/{self._project}/") if _day(key) >= since]
-        rows = {name: row for row, name in enumerate(ids)}
-        newest: dict[int, tuple[datetime, datetime]] = {}
+        newest: dict[str, tuple[datetime, datetime]] = {}
+        truth: dict[str, Any] = {}
         with ThreadPoolExecutor(_READERS) as pool:
             for content in pool.map(self._lake.get, keys):
                 for line in content.splitlines():
                     label = json.loads(line)
-                    row = rows.get(label["id"])
-                    if row is None:
+                    name = label["id"]
+                    if name not in ids:
                         continue
                     stamp = (datetime.fromisoformat(label["observed_at"]), datetime.fromisoformat(label["received_at"]))
-                    if row not in newest or stamp >= newest[row]:
-                        newest[row], truth[row] = stamp, label["label"]
+                    if name not in newest or stamp >= newest[name]:
+                        newest[name], truth[name] = stamp, label["label"]
         return truth
 
     def _read(self, keys: Sequence[str]) -> list[Columns]:
@@ -132,6 +140,11 @@ def _event_times(part: Columns) -> NDArray[np.datetime64]:
     return np.where(np.isnat(at), time, at)
 
 
+def _days(times: NDArray[np.datetime64]) -> NDArray[Any]:
+    """UTC days as Python dates."""
+    return times.astype("datetime64[D]").astype(object)
+
+
 def _naive(time: datetime) -> np.datetime64:
     return np.datetime64(time.astimezone(UTC).replace(tzinfo=None), "us")
 
@@ -141,7 +154,7 @@ def _inside(part: Columns, start: datetime, end: datetime, version: int, names: 
     rows = (at > _naive(start)) & (at <= _naive(end)) & (part["version"] == version)
     count = int(rows.sum())
     found = {name: part[name][rows] if name in part else _nulls(kind, count) for name, kind in names.items()}
-    return {"id": part["id"][rows], "at": at[rows], "time": part["time"].astype("datetime64[us]")[rows], **found}
+    return {"id": part["id"][rows], "at": at[rows], **found}
 
 
 def _nulls(kind: str, count: int) -> NDArray[Any]:
