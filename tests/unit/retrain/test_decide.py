@@ -21,8 +21,13 @@ def project(**retraining: Any) -> Project:
     return flights.model_copy(update={"retraining": flights.retraining.model_copy(update=policy)})
 
 
-def run(run_id: str, days_ago: float, **facts: Any) -> dict[str, Any]:
+def failed(run_id: str, days_ago: float, **facts: Any) -> dict[str, Any]:
+    """A run that no evaluation has recorded a verdict of."""
     return {"run_id": run_id, "recorded_at": (NOW - timedelta(days=days_ago)).isoformat(), **facts}
+
+
+def run(run_id: str, days_ago: float, **facts: Any) -> dict[str, Any]:
+    return failed(run_id, days_ago, decision="refuse", **facts)
 
 
 def granted(run_id: str, minutes_ago: float) -> RetrainDecision:
@@ -30,9 +35,12 @@ def granted(run_id: str, minutes_ago: float) -> RetrainDecision:
     return RetrainDecision(project="flights", reason="harm", retrain=True, reasons=[], run_id=run_id, decided_at=decided)
 
 
-def report(labels: int, *, start_days_ago: float = 30, end_days_ago: float = 0) -> dict[str, Any]:
-    start, end = (NOW - timedelta(days=days) for days in (start_days_ago, end_days_ago))
-    return {"labels": labels, "window_start": start.isoformat(), "window_end": end.isoformat()}
+def report(labels: dict[int, int], *, judged_days_ago: float = 0, **levels: int) -> dict[str, Any]:
+    """A monitoring report; labels by how many days ago their day began."""
+    midnight = NOW.replace(hour=0)
+    days = {(midnight - timedelta(days=ago)).date().isoformat(): count for ago, count in labels.items()}
+    judged = (NOW - timedelta(days=judged_days_ago)).isoformat()
+    return {"labels_by_day": days, "window_end": NOW.isoformat(), "recorded_at": judged, **levels}
 
 
 def asked(reason: Any = "harm", event_id: str = "event-1") -> RetrainRequest:
@@ -82,7 +90,9 @@ def test_a_retraining_just_granted_counts_although_nothing_shows_it_yet() -> Non
     assert outcome(policy=policy, retrains=[granted("retrain-flights-a", 1)]).reasons == [
         "a training runs already: retrain-flights-a"
     ]
-    assert outcome(policy=policy, retrains=[granted("retrain-flights-a", 6)]).retrain
+    assert "a training runs" not in outcome(policy=policy, retrains=[granted("retrain-flights-a", 6)]).reasons[0]
+    unseen = failed("retrain-flights-a", 0)
+    assert "a training runs" in outcome(policy=policy, retrains=[granted("retrain-flights-a", 1)], runs=[unseen]).reasons[0]
     ended = [run("retrain-flights-a", 0)]
     assert outcome(policy=policy, retrains=[granted("retrain-flights-a", 1)], runs=ended).retrain
 
@@ -90,7 +100,7 @@ def test_a_retraining_just_granted_counts_although_nothing_shows_it_yet() -> Non
 def test_trainings_cool_down_whoever_started_them() -> None:
     assert not outcome(runs=[run("by-hand", 0.99), run("older", 9)]).retrain
     assert outcome(runs=[run("by-hand", 1), run("older", 9)]).retrain
-    decision = outcome(retrains=[granted("retrain-flights-a", 60)])
+    decision = outcome(runs=[run("by-hand", 1 / 24)])
     assert decision.reasons == ["the last training began 2026-03-01 11:00 UTC; the next may begin 2026-03-02 11:00 UTC"]
 
 
@@ -107,24 +117,93 @@ def test_refused_requests_cost_nothing() -> None:
     assert outcome(retrains=[refused] * 10).retrain
 
 
-def test_new_labels_are_those_no_training_has_seen() -> None:
+def test_new_labels_are_those_of_days_after_all_that_a_training_has_read() -> None:
     policy = project(minimum_new_labels=300)
+
+    def labels(days: dict[int, int], *runs: dict[str, Any]) -> list[str]:
+        return outcome(policy=policy, monitoring=[report(days)], runs=runs).reasons
+
+    def ended(days_ago: float) -> dict[str, Any]:
+        return {"holdout_end": (NOW - timedelta(days=days_ago)).isoformat()}
+
     assert outcome(policy=policy).reasons == ["0 labels since the last training, 300 are needed"]
-    assert outcome(policy=policy, monitoring=[report(300)]).retrain
-    half = [run("a", 20, dataset={"holdout_end": (NOW - timedelta(days=15)).isoformat()})]
-    assert outcome(policy=policy, monitoring=[report(600)], runs=half).retrain
-    assert outcome(policy=policy, monitoring=[report(500)], runs=half).reasons == [
-        "250 labels since the last training, 300 are needed"
+    assert outcome(policy=policy, monitoring=[report({20: 100, 2: 200})]).retrain
+    assert labels({20: 900, 14: 200, 2: 99}, run("a", 20, dataset=ended(15))) == [
+        "299 labels since the last training, 300 are needed"
     ]
-    ahead = [run("a", 20, dataset={"holdout_end": (NOW + timedelta(days=1)).isoformat()})]
-    assert outcome(policy=policy, monitoring=[report(600)], runs=ahead).reasons[0].startswith("0 labels")
-    before = [run("a", 40, dataset={"holdout_end": (NOW - timedelta(days=31)).isoformat()})]
-    assert outcome(policy=policy, monitoring=[report(300)], runs=before).retrain
+    assert outcome(policy=policy, monitoring=[report({20: 900, 14: 200, 2: 100})], runs=[run("a", 20, dataset=ended(15))]).retrain
+    assert labels({0: 900}, run("a", 20, dataset=ended(0)))[0].startswith("0 labels"), "part of that day was read"
+    assert labels({2: 900}, run("a", 20, dataset=ended(1.5)), run("b", 25, dataset=ended(9)))[0].startswith("0 labels")
+    assert outcome(policy=policy, monitoring=[report({2: 900})], runs=[failed("a", 5, dataset=ended(1))]).retrain, (
+        "what only a failed run has read, no training has"
+    )
 
 
 def test_an_empty_window_has_no_labels() -> None:
-    empty = {"labels": 0, "window_start": None, "window_end": NOW.isoformat()}
-    assert not outcome(policy=project(minimum_new_labels=1), monitoring=[empty]).retrain
+    assert not outcome(policy=project(minimum_new_labels=1), monitoring=[report({})]).retrain
+
+
+def test_a_failed_run_costs_no_budget_but_the_next_waits() -> None:
+    policy = project(budget_runs=2)
+    assert outcome(policy=policy, runs=[failed("c", 2), run("b", 5), failed("a", 6)]).reasons == [
+        "harm asks for it; 1 of 2 trainings of the budget are used"
+    ]
+    assert outcome(policy=policy, runs=[failed("c", 0.99), run("b", 5)]).reasons == [
+        "the last run, begun 2026-02-28 12:14 UTC, ended without a verdict; the next may begin 2026-03-01 12:14 UTC"
+    ]
+    assert outcome(policy=policy, runs=[failed("c", 1), failed("d", 3)]).reasons == [
+        "the last 2 runs, the newest begun 2026-02-28 12:00 UTC, ended without a verdict; the next may begin 2026-03-02 12:00 UTC"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cooldown", "failures", "hours"), [(24, 1, 24), (24, 2, 48), (24, 3, 72), (24, 9, 72), (0, 1, 1), (0, 3, 4), (0, 400, 72)]
+)
+def test_failures_in_a_row_wait_twice_as_long_each_up_to_three_days(cooldown: float, failures: int, hours: float) -> None:
+    policy = project(cooldown_hours=cooldown)
+
+    def after(waited: float) -> RetrainDecision:
+        runs = [failed(f"f{number}", waited / 24 + number) for number in range(failures)]
+        return outcome(policy=policy, runs=[*runs, run("trained", 500)])
+
+    assert after(hours).retrain
+    assert not after(hours - 0.01).retrain
+
+
+def test_a_long_cooldown_is_kept_after_a_failure() -> None:
+    policy = project(cooldown_hours=240)
+    assert not outcome(policy=policy, runs=[failed("a", 9.9)]).retrain
+    assert outcome(policy=policy, runs=[failed("a", 10)] + [failed(f"f{number}", 11 + number) for number in range(5)]).retrain
+
+
+def test_a_granted_run_that_nothing_recorded_has_failed() -> None:
+    policy = project(cooldown_hours=0, budget_runs=1)
+    assert not outcome(policy=policy, retrains=[granted("retrain-flights-a", 59)]).retrain
+    assert outcome(policy=policy, retrains=[granted("retrain-flights-a", 60)]).retrain
+
+
+def test_a_second_attempt_at_a_run_is_that_run() -> None:
+    policy = project(cooldown_hours=0, budget_runs=2)
+    aborted = failed("july", 0.01, dataset={})
+    assert outcome(policy=policy, runs=[aborted], running=["july.r2"]).reasons == ["a training runs already: july"]
+    assert not outcome(policy=policy, runs=[aborted]).retrain, "until it is tried again, it has failed"
+    judged = {**aborted, "decision": "promote"}
+    assert outcome(policy=policy, runs=[judged]).reasons == ["harm asks for it; 1 of 2 trainings of the budget are used"]
+
+
+def test_harm_found_before_the_last_training_has_had_its_answer() -> None:
+    policy = project(cooldown_hours=0)
+    told = [report({}, judged_days_ago=0.2, harm_level=2), report({}, judged_days_ago=0.3, harm_level=2)]
+    after, before = run("a", 0.1), run("a", 0.25)
+    assert outcome(policy=policy, monitoring=told, runs=[after]).reasons == [
+        "the training that began 2026-03-01 09:36 UTC answers the harm found 2026-03-01 07:12 UTC"
+    ]
+    assert outcome(policy=policy, monitoring=told, runs=[before]).retrain, "the newer report came after it"
+    assert outcome(policy=policy, monitoring=told[::-1], runs=[before]).retrain, "in whatever order windows were judged"
+    assert outcome(asked("schedule"), policy, monitoring=told, runs=[after]).retrain
+    quiet = [report({}, judged_days_ago=0.2, harm_level=1)]
+    assert outcome(policy=policy, monitoring=quiet, runs=[after]).retrain, "whoever asks knows more than the reports"
+    assert outcome(policy=policy, monitoring=told, runs=[failed("f", 0.15), before]).retrain, "a failed run answers nothing"
 
 
 def test_every_reason_against_is_told() -> None:

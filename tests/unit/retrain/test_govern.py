@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,18 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 class Scene:
+    now = NOW
+
     def __init__(self) -> None:
         flights = load(Path(__file__).parents[3] / "projects" / "flights")
-        self.registry = MemoryRegistry(clock=lambda: NOW, pause=lambda seconds: None)
+        self.registry = MemoryRegistry(clock=lambda: self.now, pause=lambda seconds: None)
         self.workflow = MemoryWorkflow()
         self.projects = {"flights": flights}
 
     def ask(self, event_id: str, reason: Any = "harm", workflow: Any = None) -> RetrainDecision:
-        govern = Govern(registry=self.registry, workflow=workflow or self.workflow, projects=self.projects, clock=lambda: NOW)
+        govern = Govern(
+            registry=self.registry, workflow=workflow or self.workflow, projects=self.projects, clock=lambda: self.now
+        )
         return govern(RetrainRequest(project="flights", reason=reason, event_id=event_id))
 
 
@@ -44,10 +48,22 @@ def test_a_granted_request_starts_the_machine_under_its_name(scene: Scene) -> No
 def test_an_event_delivered_again_starts_nothing_more(scene: Scene) -> None:
     first = scene.ask("event-1")
     scene.workflow.active.clear()
-    scene.registry.record_run(Run(run_id=str(first.run_id), execution_arn="arn", project="flights"), {})
+    scene.registry.record_run(Run(run_id=str(first.run_id), execution_arn="arn", project="flights"), {"decision": "refuse"})
     assert scene.ask("event-1") == first
     assert len(scene.workflow.started) == 1
     assert scene.workflow.running() == []
+
+
+def test_a_run_that_fails_before_any_stage_records_it_is_remembered_behind_many_refusals(scene: Scene) -> None:
+    first = scene.ask("event-0")
+    (known,) = scene.registry.runs("flights")
+    assert (known["run_id"], known["reason"], known["recorded_at"]) == (first.run_id, "harm", "2026-03-01T12:00:00.000000Z")
+    assert known["execution_arn"].endswith(f":{first.run_id}")
+    scene.workflow.active.clear()
+    scene.now += timedelta(minutes=6)
+    refused = [scene.ask(f"event-{number}") for number in range(1, 61)]
+    assert {decision.retrain for decision in refused} == {False}
+    assert "ended without a verdict" in refused[-1].reasons[0]
 
 
 def test_a_refused_request_is_kept_and_starts_nothing(scene: Scene) -> None:
