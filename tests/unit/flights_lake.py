@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 from driftless.adapters.local import FolderStore
@@ -17,7 +18,7 @@ PROJECTS = Path(__file__).parents[2] / "projects"
 def validated(csvs: Mapping[str, Path], folder: Path) -> tuple[FolderStore, dict[str, ValidationRecord]]:
     """Send the files through validation; the lake and the verdicts."""
     landing, lake = FolderStore(folder / "landing"), FolderStore(folder / "lake")
-    validate = Validate(landing=landing, lake=lake, projects=load_all(PROJECTS))
+    validate = Validate(landing=landing, lake=lake, projects=load_all(PROJECTS), clock=lambda: datetime.now(UTC))
     verdicts = {}
     for dataset, path in csvs.items():
         key = f"flights/{dataset}/{path.name}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ class House:
 
     def validated(self, key: str = "shop/orders/a.csv", content: str = CSV) -> ValidationRecord:
         self.landing.put(key, content.encode())
-        stage = Validate(landing=self.landing, lake=self.lake, projects={"shop": self.project})
+        stage = Validate(landing=self.landing, lake=self.lake, projects={"shop": self.project}, clock=lambda: datetime.now(UTC))
         return stage(ValidationRequest(bucket="landing", key=key))
 
     def ingest(self, registry: Any = None) -> Ingest:

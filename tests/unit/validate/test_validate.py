@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
@@ -56,6 +57,7 @@ estimator = "sklearn.linear_model.LogisticRegression"
 [gates]
 primary = "log_loss"
 """
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
 HEADER = "id,at,price,mail,size,paid\n"
 GOOD = (
     '1,2026-01-01T10:00:00Z,1.5,a@b.c,S,true\n2,2026-01-01 12:30,,,M,false\n3,2026-01-01T10:00:00+02:00,3,"ä ""x"", @\nz",S,NA\n'
@@ -72,7 +74,7 @@ def project(folder: Path, toml: str = TOML, level: str = "quarantine") -> Projec
 class House:
     def __init__(self, folder: Path, definition: Project) -> None:
         self.landing, self.lake = FolderStore(folder / "landing"), FolderStore(folder / "lake")
-        self.validate = Validate(landing=self.landing, lake=self.lake, projects={"shop": definition})
+        self.validate = Validate(landing=self.landing, lake=self.lake, projects={"shop": definition}, clock=lambda: NOW)
 
     def send(self, content: bytes | str, key: str = "shop/orders/file") -> ValidationRecord:
         self.landing.put(key, content.encode() if isinstance(content, str) else content)
@@ -183,6 +185,17 @@ def test_a_bad_row_is_quarantined_with_its_reasons_and_the_others_go_on(house: H
     assert "secret.person" in [row[4] for row in kept]
 
 
+def test_a_row_dated_further_ahead_than_the_dataset_allows_is_quarantined(tmp_path: Path) -> None:
+    rows = GOOD + "4,2026-06-02T00:00:00Z,1,,S,\n5,2026-06-02T00:00:00.000001Z,1,,S,\n6,2099-01-01,1,,S,\n"
+    record = House(tmp_path, project(tmp_path)).send(HEADER + rows)
+    assert (record.status, record.accepted_rows, record.quarantined_rows) == ("accepted", 4, 2)
+    assert [(rule.rule, rule.failed_rows) for rule in record.rules] == [("at.too_far_ahead", 2)]
+    assert record.rules[0].examples[1] == "row 6: '2099-01-01'"
+    planned = project(tmp_path, TOML.replace("max_quarantined = 0.5", "max_quarantined = 0.5\nahead_hours = 100000"))
+    record = House(tmp_path / "planned", planned).send(HEADER + rows)
+    assert (record.accepted_rows, [(rule.rule, rule.failed_rows) for rule in record.rules]) == (5, [("at.too_far_ahead", 1)])
+
+
 def test_reports_name_rows_but_never_personal_values(house: House) -> None:
     record = house.send(HEADER + GOOD + "4,2026-01-01,2000,secret.person,S,true\n")
     report = house.lake.get(record.report.key).decode()
@@ -276,7 +289,7 @@ def test_a_file_that_belongs_nowhere_is_rejected(tmp_path: Path, key: str, reaso
 
     definition = project(tmp_path)
     lake = FolderStore(tmp_path / "lake")
-    validate = Validate(landing=Anything(tmp_path / "landing"), lake=lake, projects={"shop": definition})
+    validate = Validate(landing=Anything(tmp_path / "landing"), lake=lake, projects={"shop": definition}, clock=lambda: NOW)
     record = validate(ValidationRequest(bucket="landing", key=key))
     assert record.status == "rejected" and reason in record.reasons[0]
     assert lake.list("reports/unattributed/") == [record.report.key]

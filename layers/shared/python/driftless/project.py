@@ -92,10 +92,10 @@ class Rule(_Section):
 class Dataset(_Section):
     """One landing dataset: typed columns, key, event time and rules.
 
-    A duplicate is a row whose ``key`` columns (null equal to null) all equal those of an earlier row of the same file; it is
-    quarantined. ``null_values`` are the texts that mean null in CSV files. ``max_quarantined`` is the share (0 to 1) of
-    quarantined rows above which the whole file is rejected. ``known_after`` is how long after ``event_time`` a row
-    without outcome columns is known (0 for schedules and measurements at that hour).
+    A duplicate is a row whose ``key`` columns (null equal to null) all equal those of another row of the same file: the last
+    good one counts, the others are quarantined. ``null_values`` are the texts that mean null in CSV files. ``max_quarantined``
+    is the share (0 to 1) of quarantined rows above which the whole file is rejected. ``ahead_hours`` is how far an event time
+    may lie after the moment of validation; what lies further ahead is taken for a typing error.
     """
 
     event_time: Identifier
@@ -104,6 +104,7 @@ class Dataset(_Section):
     rules: tuple[Rule, ...] = ()
     null_values: tuple[str, ...] = ("",)
     max_quarantined: float = Field(default=0.1, ge=0, le=1)
+    ahead_hours: float = Field(default=24, ge=0, le=876_000)
     description: str = ""
 
     @model_validator(mode="after")

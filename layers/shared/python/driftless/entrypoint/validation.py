@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from driftless.adapters.aws import client
 from driftless.adapters.s3 import S3Store
 from driftless.entrypoint.common import Settings, read_settings
@@ -24,4 +26,5 @@ def compose() -> Validate:
         landing=S3Store(settings.landing_bucket, client=s3),
         lake=S3Store(settings.lake_bucket, client=s3),
         projects=load_all(),
+        clock=lambda: datetime.now(UTC),
     )

@@ -11,11 +11,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from driftless.ports import ObjectStore
+from driftless.ports import Clock, ObjectStore
 from driftless.project import Dataset, Project
 from driftless.records import Ref, RuleResult, SourceObject, ValidationRecord, ValidationRequest
 from driftless.sql import engine, literal, quoted, scalar
@@ -33,12 +34,15 @@ class Validate:
         Where files arrive, and where ``staging/``, ``quarantine/`` and ``reports/`` are written.
     projects : mapping of str to Project
         Every project definition, by name.
+    clock : Clock
+        Tells which event times lie too far ahead.
     """
 
-    def __init__(self, *, landing: ObjectStore, lake: ObjectStore, projects: Mapping[str, Project]) -> None:
+    def __init__(self, *, landing: ObjectStore, lake: ObjectStore, projects: Mapping[str, Project], clock: Clock) -> None:
         self._landing = landing
         self._lake = lake
         self._projects = projects
+        self._clock = clock
 
     def __call__(self, request: ValidationRequest) -> ValidationRecord:
         with TemporaryDirectory(prefix="validate-") as folder:
@@ -54,7 +58,7 @@ class Validate:
             verdict = _Verdict(self._lake, source)
             try:
                 project, dataset = self._addressee(request.key, verdict)
-                self._judge(scratch, project, dataset, verdict)
+                self._judge(scratch, project, dataset, verdict, self._clock())
             except Refused as refusal:
                 return verdict.reject([str(refusal)])
             return verdict.decide(scratch, project.datasets[dataset])
@@ -73,7 +77,7 @@ class Validate:
         return definition, dataset
 
     @staticmethod
-    def _judge(scratch: Path, project: Project, name: str, verdict: _Verdict) -> None:
+    def _judge(scratch: Path, project: Project, name: str, verdict: _Verdict, now: datetime) -> None:
         dataset = project.datasets[name]
         source = open_source(scratch / "landed")
         with engine(scratch) as connection:
@@ -81,7 +85,7 @@ class Validate:
             malformed = scalar(connection, "SELECT count(*) FROM malformed")
             verdict.rows = scalar(connection, "SELECT count(*) FROM raw") + malformed
             create_typed(connection, dataset)
-            found = checks(connection, project, name)
+            found = checks(connection, project, name, now)
             counts = judge(connection, found)
             verdict.quarantined = malformed + scalar(connection, "SELECT count(*) FROM judged WHERE NOT kept")
             verdict.rules = [

@@ -7,6 +7,7 @@ is a row whose key columns, null equal to null, equal those of an earlier row of
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import duckdb
@@ -61,8 +62,8 @@ def _cast(name: str, column: Column) -> str:
     return value
 
 
-def checks(connection: Any, project: Project, name: str) -> list[Check]:
-    """Every check of a dataset, columns first and in their order.
+def checks(connection: Any, project: Project, name: str, now: datetime) -> list[Check]:
+    """Every check of a dataset, columns first and in their order; event times may lie ``ahead_hours`` after ``now``.
 
     Raises
     ------
@@ -73,6 +74,10 @@ def checks(connection: Any, project: Project, name: str) -> list[Check]:
     found: list[Check] = []
     for column_name, column in dataset.columns.items():
         found += _column_checks(column_name, column, timed=column_name == dataset.event_time)
+        if column_name == dataset.event_time:
+            latest = _naive_utc(now) + timedelta(hours=dataset.ahead_hours)
+            ahead = f"(t.{quoted(column_name)} > TIMESTAMP {literal(latest.isoformat(sep=' '))})"
+            found.append(Check(f"{column_name}.too_far_ahead", _strict(column.level), ahead, column_name))
     found.append(Check("unique_key", "quarantine", "r._source_row IN (SELECT _source_row FROM repeated)"))
     for position, rule in enumerate(dataset.rules):
         broken = f"coalesce(NOT ({rule.sql}), false)"
@@ -97,13 +102,13 @@ def check_definition(connection: Any, project: Project, name: str) -> None:
     columns = ", ".join(f"{quoted(column)} VARCHAR" for column in project.datasets[name].columns)
     connection.execute(f"CREATE TABLE raw (_source_row BIGINT, {columns})")
     create_typed(connection, project.datasets[name])
-    checks(connection, project, name)
+    checks(connection, project, name, datetime.now(UTC))
 
 
 def _column_checks(name: str, column: Column, *, timed: bool) -> list[Check]:
     raw, value = f"r.{quoted(name)}", f"t.{quoted(name)}"
     # A row without its time cannot be kept, nor one without a value that its column may not be without.
-    strict: Level = "quarantine" if column.level == "warn" and (timed or not column.nullable) else column.level
+    strict = _strict(column.level) if timed or not column.nullable else column.level
     found = []
     if column.type != "string":
         found.append(Check(f"{name}.type", strict, f"({raw} IS NOT NULL AND {value} IS NULL)", name))
@@ -120,6 +125,14 @@ def _column_checks(name: str, column: Column, *, timed: bool) -> list[Check]:
     if column.pattern is not None:
         found.append(Check(f"{name}.pattern", column.level, f"(NOT regexp_matches({value}, {literal(column.pattern)}))", name))
     return found
+
+
+def _strict(level: Level) -> Level:
+    return "quarantine" if level == "warn" else level
+
+
+def _naive_utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(tzinfo=None)
 
 
 def _probe(connection: Any, project: Project, query: str, key: str) -> None:
