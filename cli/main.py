@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from cli import cloud, data, destroy, labels, logs, models, monitor, pipelines, predict, status, train
+from cli import cloud, data, destroy, labels, logs, models, monitor, pipelines, predict, smoke, status, train
 from cli.console import report_failure
 from cli.failures import EXPECTED, explain
 
@@ -47,6 +47,7 @@ app.add_typer(data.app, name="data")
 app.command("train")(train.train)
 app.add_typer(models.app, name="models")
 app.command("predict")(predict.predict)
+app.command("smoke")(smoke.smoke)
 app.add_typer(labels.app, name="labels")
 app.add_typer(monitor.app, name="monitor")
 app.add_typer(pipelines.app, name="pipelines")
