@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -155,8 +156,43 @@ def test_a_version_that_needs_features_the_project_lacks_is_refused(serve: Serve
     served = serve(definition(features={"base": "events", "columns": columns}), Watched())
     point(served.store, served.project, {1: publish(served.store, definition(), 1, served.key)}, champion=1)
     record = {name: value for name, value in RECORD.items() if name != "seats"}
-    assert served.predict(record)[0] == 503
+    status, problem, _ = served.predict(record)
+    assert status == 503
+    assert "there is no seats" in problem["detail"], "whoever asks learns why nobody answers"
     assert "seats" in served.reports[0][1]["reason"]
+
+
+def test_a_version_fitted_on_another_type_of_a_feature_is_refused(serve: Serve) -> None:
+    columns = {**FEATURES, "temp": {"type": "category", "nullable": True}}
+    served = serve(definition(features={"base": "events", "columns": columns}), Watched())
+    point(served.store, served.project, {1: publish(served.store, definition(), 1, served.key)}, champion=1)
+    status, problem, _ = served.predict({**RECORD, "temp": "warm"})
+    assert status == 503
+    assert "temp is a category, it was fitted on a number" in problem["detail"]
+
+
+def test_a_failing_store_is_asked_from_the_end_of_the_last_look_and_more_rarely(served: Served) -> None:
+    """Each look runs into its time limit of eight seconds; requests in between must not wait for another."""
+    promote(served, 2)
+    looks: list[float] = []
+    answer = served.store.get_if_changed
+
+    def slow(key: str, etag: str | None) -> tuple[bytes, str] | None:
+        looks.append(served.seconds[0])
+        served.seconds[0] += 8.0
+        raise StoreUnavailable("away")
+
+    served.store.get_if_changed = slow
+    served.seconds[0] = 2.0
+    for _ in range(400):
+        assert version(served) == 1
+        served.seconds[0] += 0.5
+    waits = [later - earlier - 8.0 for earlier, later in pairwise(looks)]
+    assert waits[:3] == pytest.approx([2.0, 4.0, 8.0], abs=0.5)
+    assert max(waits) <= 60.5
+    served.store.get_if_changed = answer
+    served.seconds[0] += 61.0
+    assert version(served) == 2
 
 
 def test_an_endpoint_that_cannot_be_read_as_one_changes_nothing(served: Served) -> None:
@@ -229,3 +265,15 @@ def test_a_broken_challenger_leaves_all_traffic_to_the_champion(served: Served) 
     assert version(served) == 1
     assert served.reports[0][1]["variant"] == "challenger"
     assert served.call("GET", "/demo/model")[1]["challenger_weight"] == 0.0
+
+
+def test_a_challenger_that_cannot_be_loaded_fails_its_rollout(served: Served) -> None:
+    """The champion answers for it, and the challenger's failures are counted: no errors would promote it."""
+    promote(served, 1, challenger=2, challenger_weight=0.5)
+    served.store.put("models/demo/2/interface.json", b"{}")
+    served.seconds[0] = 2.0
+    answers = [served.predict({**RECORD, "key": f"customer-{number}"}) for number in range(40)]
+    assert {(status, body["model_version"]) for status, body, _ in answers} == {(200, 1)}
+    failures = [line for line in served.lines(None) if line.get("PredictionErrors")]
+    assert {line["Version"] for line in failures} == {"2"}
+    assert 8 <= sum(line["PredictionErrors"] for line in failures) <= 32

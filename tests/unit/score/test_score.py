@@ -106,6 +106,15 @@ def test_a_champion_of_features_the_holdout_lacks_has_a_version_but_no_scores(wo
     assert (record.champion, record.champion_version) == (None, 4)
 
 
+def test_a_champion_fitted_on_another_type_of_a_feature_cannot_be_compared_and_stops_nothing(world: World) -> None:
+    interface = json.loads(world.store.get(world.model.interface.key))
+    next(item for item in interface["inputs"] if item["feature"] == "speed")["dtype"] = "string"
+    world.champion = OnnxModel(world.store.get(world.model.onnx.key), interface)
+    world.serve(4)
+    record = world.score()
+    assert (record.champion, record.champion_version) == (None, 4)
+
+
 def test_an_unverified_champion_stops_the_run(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise SignatureInvalid("unsigned")

@@ -18,12 +18,25 @@ from driftless.errors import BadRequest
 
 Values = Sequence[Any] | NDArray[Any]
 Dtype = Literal["float", "string"]
+_KINDS: dict[Dtype, str] = {"float": "a number", "string": "a category"}
 LARGEST = float(np.finfo(np.float32).max)
+PROVEN = 1.7e12
+"""How large a number may be where the project states no range: the parity gate proves the export up to here, and a linear model
+fed with the ends of float32 would answer infinity."""
 
 
 def dtype_of(feature_type: str) -> Dtype:
     """The tensor type of a feature type of ``project.toml``."""
     return "string" if feature_type == "category" else "float"
+
+
+def unfit(wanted: Mapping[str, Dtype], given: Mapping[str, Dtype]) -> str:
+    """Why a model that wants these inputs cannot be fed these columns, in words; empty when it can."""
+    missing = sorted(set(wanted) - set(given))
+    changed = sorted(name for name, dtype in wanted.items() if name in given and given[name] != dtype)
+    said = [f"there is no {', '.join(missing)}"] if missing else []
+    said += [f"{name} is {_KINDS[given[name]]}, it was fitted on {_KINDS[wanted[name]]}" for name in changed]
+    return "; ".join(said)
 
 
 def _plain(values: Values) -> Values:

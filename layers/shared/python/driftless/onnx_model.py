@@ -15,7 +15,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from driftless.errors import IntegrityError
-from driftless.model_inputs import Values, float_matrix, require, string_column
+from driftless.model_inputs import Dtype, Values, float_matrix, require, string_column
 
 _native = onnxruntime.capi.onnxruntime_pybind11_state
 _LOAD_ERRORS = (_native.Fail, _native.InvalidArgument, _native.InvalidGraph, _native.InvalidProtobuf, _native.NotImplemented)
@@ -62,6 +62,7 @@ class OnnxModel:
         self.classes: tuple[str, ...] = tuple(interface["classes"] or ())
         inputs = [(item["name"], item["feature"], item["dtype"]) for item in interface["inputs"]]
         self.features: tuple[str, ...] = tuple(feature for _, feature, _ in inputs)
+        self.dtypes: dict[str, Dtype] = {feature: dtype for _, feature, dtype in inputs}
         self._floats = [(name, feature) for name, feature, dtype in inputs if dtype != "string"]
         self._strings = [(name, feature) for name, feature, dtype in inputs if dtype == "string"]
         self._float_features = [feature for _, feature in self._floats]

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from driftless.errors import NotFound
 from driftless.manifest import Manifest
+from driftless.model_inputs import Dtype, unfit
 from driftless.onnx_model import OnnxModel
 from driftless.outputs import output_columns
 from driftless.ports import ObjectStore
@@ -91,7 +92,7 @@ class Score:
         if endpoint.champion is None:
             return _Champion()
         model, manifest = self._load_version(project, endpoint.champion, endpoint.manifests[str(endpoint.champion)])
-        if not set(model.features) <= set(_columns(database, holdout)):
+        if unfit(model.dtypes, _dtypes(database, holdout)):
             return _Champion(version=endpoint.champion, train_end=manifest.train_end)
         self._write(database, model, holdout, folder / "champion.parquet")
         scores = self._artifacts.upload(folder / "champion.parquet", f"{prefix}/champion.parquet")
@@ -111,8 +112,10 @@ class Score:
         return len(labels)
 
 
-def _columns(database: duckdb.DuckDBPyConnection, path: Path) -> list[str]:
-    return [row[0] for row in database.execute("SELECT name FROM parquet_schema(?)", [str(path)]).fetchall()]
+def _dtypes(database: duckdb.DuckDBPyConnection, path: Path) -> dict[str, Dtype]:
+    """What each column of a Parquet file would be as a model input."""
+    described = database.execute("DESCRIBE SELECT * FROM read_parquet(?)", [str(path)]).fetchall()
+    return {name: "string" if kind == "VARCHAR" else "float" for name, kind, *_ in described}
 
 
 def _chunks(database: duckdb.DuckDBPyConnection, path: Path, features: Sequence[str]) -> Iterator[Mapping[str, NDArray[Any]]]:

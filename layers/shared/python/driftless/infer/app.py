@@ -119,7 +119,7 @@ def _model_route(predict: Predict) -> Callable[[], Awaitable[dict[str, Any]]]:
     async def model() -> dict[str, Any]:
         serving = predict.champions.serving()
         if serving is None:
-            raise NoModel(predict.project.name)
+            raise NoModel(predict.project.name, predict.champions.refusal)
         endpoint = serving.endpoint
         return {
             "project": predict.project.name,

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from driftless.endpoints import outdated
 from driftless.errors import DriftlessError, IntegrityError, NotFound, RetryableError
 from driftless.manifest import Manifest
+from driftless.model_inputs import dtype_of, unfit
 from driftless.model_store import load_version
 from driftless.onnx_model import OnnxModel
 from driftless.ports import ObjectReader, Verifier
@@ -25,6 +26,7 @@ from driftless.records import Endpoint
 
 Report = Callable[[str, dict[str, Any]], None]
 _REFUSED_SECONDS = 60.0
+_LONGEST_WAIT_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -73,26 +75,40 @@ class Champions:
         self._etag: str | None = None
         self._next_check = float("-inf")
         self._forget_etag_at = float("inf")
+        self._failures = 0
+        self._refusal: str | None = None
 
     def serving(self) -> Serving | None:
         """Who answers now, after a look at the endpoint when the last one is too old; None when nobody does."""
         now = self._monotonic()
         if now >= self._next_check:
-            self._next_check = now + self.project.serving.refresh_seconds
             if now >= self._forget_etag_at:
                 self._etag, self._forget_etag_at = None, float("inf")
             self._refresh(now)
+            # From the end of the look, and more rarely while it fails: a store that lets each look run into its time limit must
+            # not make every request wait for it.
+            refresh = self.project.serving.refresh_seconds
+            wait = refresh * 2 ** max(0, min(self._failures, 20) - 1)
+            self._next_check = self._monotonic() + max(refresh, min(wait, _LONGEST_WAIT_SECONDS))
         return self._serving
+
+    @property
+    def refusal(self) -> str | None:
+        """Why the champion that the endpoint names was refused; None when it was not."""
+        return self._refusal
 
     def _refresh(self, now: float) -> None:
         name = self.project.name
         try:
             answer = self._store.get_if_changed(f"serving/{name}/endpoint.json", self._etag)
         except NotFound:
+            self._failures = 0
             return
         except DriftlessError as error:
+            self._failures += 1
             self._report("EndpointRefreshFailed", {"project": name, "error": type(error).__name__, "reason": str(error)})
             return
+        self._failures = 0
         if answer is None:
             return
         try:
@@ -108,6 +124,7 @@ class Champions:
         self._take_over(endpoint, now)
 
     def _take_over(self, endpoint: Endpoint, now: float) -> None:
+        self._refusal = None
         if endpoint.champion is None:
             self._serving = None
             return
@@ -125,13 +142,15 @@ class Champions:
         try:
             if key not in self._loaded:
                 model, manifest = load_version(self._store, self.project.name, version, key[1], self._verifier)
-                unknown = set(model.features) - set(self.project.features.columns)
-                if unknown:
-                    raise IntegrityError(f"version {version} needs features the project no longer defines: {sorted(unknown)}")
+                given = {name: dtype_of(column.type) for name, column in self.project.features.columns.items()}
+                if reason := unfit(model.dtypes, given):
+                    raise IntegrityError(f"version {version} does not fit the features the project defines now: {reason}")
                 self._loaded[key] = model, manifest
         except DriftlessError as error:
             facts = {"project": self.project.name, "version": version, "variant": part}
             self._report("ModelRefused", {**facts, "error": type(error).__name__, "reason": str(error)})
+            if part == "champion":
+                self._refusal = str(error)
             if isinstance(error, RetryableError):
                 self._etag = None
             else:

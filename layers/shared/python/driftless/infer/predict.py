@@ -28,8 +28,9 @@ _Rows = Sequence[dict[str, Any]]
 class NoModel(StoreUnavailable):
     """No model of the project can answer yet."""
 
-    def __init__(self, project: str) -> None:
-        self.problem = Problem(503, f"project {project} has no model to answer with yet", retry_after=_RETRY_AFTER)
+    def __init__(self, project: str, refusal: str | None = None) -> None:
+        why = f"project {project} has no model to answer with" + (f": {refusal}" if refusal else " yet")
+        self.problem = Problem(503, why, retry_after=_RETRY_AFTER)
         super().__init__(self.problem.detail)
 
 
@@ -93,7 +94,8 @@ class Predict:
             raise InvalidRequest(problem_of(error)) from error
         serving = self.champions.serving()
         if serving is None:
-            raise NoModel(self.project.name)
+            raise NoModel(self.project.name, self.champions.refusal)
+        self._count_refused(serving, records, request_id)
         answers: list[Answered | None] = [None] * len(records)
         for variant, indices in self._routed(serving, records, request_id):
             outputs = self._outputs(variant, [records[index] for index in indices])
@@ -106,15 +108,29 @@ class Predict:
         self._journal.answered(request_id, self._clock(), latency_us, answered)
         return self._body(serving, answered)
 
+    def _count_refused(self, serving: Serving, records: _Rows, request_id: str) -> None:
+        """What a challenger that could not be loaded had to answer counts as its failure, though the champion answers."""
+        absent = serving.endpoint.challenger
+        if serving.challenger is None and absent is not None:
+            missed = len(self._sides(serving, records, request_id)[True])
+            if missed:
+                self._journal.failed(self._clock(), absent, missed)
+
     def _routed(self, serving: Serving, records: _Rows, request_id: str) -> list[tuple[Variant, Sequence[int]]]:
         if serving.challenger is None:
             return [(serving.champion, range(len(records)))]
+        sides = self._sides(serving, records, request_id)
+        pairs = ((serving.champion, sides[False]), (serving.challenger, sides[True]))
+        return [(variant, indices) for variant, indices in pairs if indices]
+
+    @staticmethod
+    def _sides(serving: Serving, records: _Rows, request_id: str) -> tuple[list[int], list[int]]:
+        """Positions of the records that champion and challenger answer."""
         sides: tuple[list[int], list[int]] = ([], [])
         for index, record in enumerate(records):
             key = record.get(ROUTING_KEY)
             sides[goes_to_challenger(serving.endpoint, request_id if key is None else str(key))].append(index)
-        pairs = ((serving.champion, sides[False]), (serving.challenger, sides[True]))
-        return [(variant, indices) for variant, indices in pairs if indices]
+        return sides
 
     def _outputs(self, variant: Variant, records: _Rows) -> list[dict[str, Any]]:
         model = variant.model

@@ -12,14 +12,13 @@ from typing import Any
 
 from pydantic_core import CoreSchema, SchemaValidator, core_schema
 
+from driftless.model_inputs import PROVEN
 from driftless.project import FeatureColumn, Project
 from driftless.times import time_schema
 
 MAX_TEXT = 1024
 MAX_KEY = 256
 ROUTING_KEY = "key"
-# Features reach the model as 32-bit floats; beyond this they would turn infinite without a word.
-_FLOAT32_MAX = 3.4028234663852886e38
 
 
 def event_time_column(project: Project) -> str | None:
@@ -79,18 +78,22 @@ def request_schema(project: Project) -> dict[str, Any]:
 
 
 def _value_schema(feature: FeatureColumn) -> CoreSchema:
-    low, high = feature.range or (None, None)
-    at_least = -_FLOAT32_MAX if low is None else low
-    at_most = _FLOAT32_MAX if high is None else high
+    low, high = _bounds(feature)
     if feature.type == "number":
-        return core_schema.float_schema(strict=True, allow_inf_nan=False, ge=at_least, le=at_most)
+        return core_schema.float_schema(strict=True, allow_inf_nan=False, ge=low, le=high)
     if feature.type == "integer":
-        return core_schema.no_info_after_validator_function(_Bounds(at_least, at_most), core_schema.int_schema(strict=True))
+        return core_schema.no_info_after_validator_function(_Bounds(low, high), core_schema.int_schema(strict=True))
     if feature.type == "boolean":
         return core_schema.bool_schema(strict=True)
     if feature.allowed is not None:
         return core_schema.literal_schema([*feature.allowed])
     return core_schema.str_schema(strict=True, max_length=MAX_TEXT)
+
+
+def _bounds(feature: FeatureColumn) -> tuple[float, float]:
+    """The least and the greatest number a client may send: the feature's range, or what every export is proven for."""
+    low, high = feature.range or (None, None)
+    return (-PROVEN if low is None else low), (PROVEN if high is None else high)
 
 
 class _Bounds:
@@ -108,11 +111,8 @@ class _Bounds:
 def _json_schema(feature: FeatureColumn) -> dict[str, Any]:
     kind = "string" if feature.type == "category" else feature.type
     schema: dict[str, Any] = {"type": [kind, "null"] if feature.nullable else kind}
-    low, high = feature.range or (None, None)
-    if low is not None:
-        schema["minimum"] = low
-    if high is not None:
-        schema["maximum"] = high
+    if feature.type in ("number", "integer"):
+        schema["minimum"], schema["maximum"] = _bounds(feature)
     if feature.type == "category":
         if feature.allowed is None:
             schema["maxLength"] = MAX_TEXT

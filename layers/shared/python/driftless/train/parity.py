@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from driftless.model_inputs import PROVEN
 from driftless.outputs import CHALLENGE
 from driftless.project import FeatureColumn, Project
 
 SAMPLE = 20_000
 COPIES = 5
-_HUGE = (-1e12, -1.7e9, 1.7e9, 1.7e12)
+_HUGE = (-PROVEN, -1.7e9, 1.7e9, PROVEN)
 
 
 def parity_rows(project: Project, holdout: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
