@@ -6,21 +6,25 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from local_cloud.lifecycle import Cloud
 from local_cloud.runner import pool as pools
 from local_cloud.runner.pool import Pool
 from local_cloud.runner.sandbox import Sandbox
 from tests.local_cloud.conftest import Functions, eventually
+from tests.local_cloud.mends.conftest import connect
 
 KEY = ("function", "1")
 WAITS = """
-import os, time
+import pathlib, time
 def handler(event, context):
-    time.sleep(event)
-    return os.getpid()
+    folder = pathlib.Path(event)
+    (folder / "began").touch()
+    while not (folder / "end").exists(): time.sleep(0.01)
 """
 CALLS_ITSELF = """
 import boto3, json, os
@@ -267,20 +271,18 @@ def test_a_function_that_calls_itself_gets_an_environment_for_each_call(function
     assert len(set(answer.payload)) == 5
 
 
-def test_a_reserve_refuses_what_waiting_would_serve(functions: Functions) -> None:
+def test_a_reserve_refuses_what_waiting_would_serve(functions: Functions, cloud: Cloud, tmp_path: Path) -> None:
     """Lambda documentation, "Configuring reserved concurrency for a function": at the reserve a request is throttled."""
-    name = functions.create(WAITS)
-    functions.invoke(name, 0)
+    name = functions.create(WAITS, Timeout=60)
     functions.client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=1)
-    with ThreadPoolExecutor(4) as threads:
-
-        def invoke(_: int) -> str:
-            try:
-                functions.client.invoke(FunctionName=name, Payload=b"2")
-            except functions.client.exceptions.TooManyRequestsException as refusal:
-                return str(refusal.response["Reason"])
-            return "served"
-
-        found = list(threads.map(invoke, range(4)))
-    assert "served" in found
-    assert "ReservedFunctionConcurrentInvocationLimitExceeded" in found
+    client = connect(cloud.endpoint, "lambda")
+    with ThreadPoolExecutor(1) as threads:
+        running = threads.submit(functions.invoke, name, str(tmp_path))
+        try:
+            eventually((tmp_path / "began").exists)
+            with pytest.raises(client.exceptions.TooManyRequestsException) as refusal:
+                client.invoke(FunctionName=name, Payload=b"null")
+        finally:
+            (tmp_path / "end").touch()
+        assert refusal.value.response["Reason"] == "ReservedFunctionConcurrentInvocationLimitExceeded"
+        assert running.result().error is None
