@@ -1,7 +1,7 @@
 """The public HTTP API: one prediction route per project, what serves it, health, and a description of itself.
 
 Routes are made from the project definitions when the process starts. Bodies are validated by the project's compiled validator
-rather than by FastAPI, in one pass over the JSON; FastAPI routes, and describes the API from the same schemas. Every error is
+rather than by FastAPI, in one pass over the JSON; FastAPI routes, and describes the API from the same schemas. Every refusal is
 problem+json, and every answer carries ``X-Request-Id``. Handlers are coroutines that never wait: an inference function serves
 one request at a time, and a thread pool would only add a hop.
 """
@@ -41,10 +41,30 @@ class Api:
 
 
 def create_handler(api: Api) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
-    """The Lambda handler of REST API events over the given projects' predictors."""
+    """The Lambda handler of REST API events over the given projects' predictors.
+
+    A failure of our own is raised, though Mangum would answer it: Lambda counts only what is raised, and alarms and rollouts look
+    at that count. API Gateway then answers the client, as problem+json too.
+    """
+    app, failures = create_app(api), list[Exception]()
+
+    async def watched(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await app(scope, receive, send)
+        except Exception as error:
+            failures.append(error)
+            raise
+
     # What is not named here would leave as base64, which a REST API without binary media types passes on as it is.
-    handler: Callable[[dict[str, Any], Any], dict[str, Any]]
-    handler = Mangum(create_app(api), lifespan="off", text_mime_types=["text/", "application/json", MEDIA_TYPE])
+    answer: Callable[[dict[str, Any], Any], dict[str, Any]]
+    answer = Mangum(watched, lifespan="off", text_mime_types=["text/", "application/json", MEDIA_TYPE])
+
+    def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+        answered = answer(event, context)
+        if failures:
+            raise failures.pop()
+        return answered
+
     return handler
 
 
@@ -73,7 +93,6 @@ def create_app(api: Api) -> ASGIApp:
     app.add_exception_handler(StarletteHTTPException, _http_error)
     app.add_exception_handler(InvalidRequest, _known_problem)
     app.add_exception_handler(NoModel, _known_problem)
-    app.add_exception_handler(Exception, _failure)
     return RequestIds(app, api.new_request_id)
 
 
@@ -174,8 +193,3 @@ async def _known_problem(_: Request, error: Exception) -> Response:
     if not isinstance(error, InvalidRequest | NoModel):
         raise error
     return _answer(error.problem)
-
-
-async def _failure(_: Request, error: Exception) -> Response:
-    """The answer to a failure of our own; the web stack raises it again afterwards, so that it is logged."""
-    return _answer(Problem(500, "the request is valid but could not be answered; the failure is logged under its request id"))
