@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from aws_cdk import RemovalPolicy
 from aws_cdk import aws_apigateway as apigw
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
@@ -19,7 +20,7 @@ from constructs import Construct
 
 from infra.constructs.failure import MINUTE
 from infra.constructs.function import StageFunction
-from infra.constructs.naming import log_group, publish_parameter, removal_policy
+from infra.constructs.naming import log_group, publish_parameter
 from infra.settings import Settings
 
 _PROBLEM_HEADERS = {"Content-Type": "'application/problem+json'"}
@@ -105,7 +106,7 @@ class InferenceApi(Construct):
                 method_options=throttles,
             ),
         )
-        self.api.deployment_stage.node.add_dependency(self._logging_account(settings))
+        self.api.deployment_stage.node.add_dependency(self._logging_account())
         # Bodies are judged by the function alone: API Gateway would answer before it with a text that names no field and may not
         # even be JSON. The models stay, for the documentation and the SDKs that API Gateway exports.
         self._validator = self.api.add_request_validator(
@@ -166,8 +167,12 @@ class InferenceApi(Construct):
                 templates={"application/json": general},
             )
 
-    def _logging_account(self, settings: Settings) -> apigw.CfnAccount:
-        """Allow API Gateway to write logs; the permission is the account's, so it stays where data is retained."""
+    def _logging_account(self) -> apigw.CfnAccount:
+        """Allow API Gateway to write logs.
+
+        The permission is the account's in a region, and all its APIs share the last one given. So it outlives the stage: one that
+        leaves must not take the logs of another, and any stage's role serves them all.
+        """
         role = iam.Role(
             self,
             "LoggingRole",
@@ -192,6 +197,6 @@ class InferenceApi(Construct):
             },
         )
         account = apigw.CfnAccount(self, "Account", cloud_watch_role_arn=role.role_arn)
-        role.apply_removal_policy(removal_policy(settings))
-        account.apply_removal_policy(removal_policy(settings))
+        role.apply_removal_policy(RemovalPolicy.RETAIN)
+        account.apply_removal_policy(RemovalPolicy.RETAIN)
         return account

@@ -112,3 +112,9 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Synth]:
 def prod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Synth]:
     """The prod stage with the checkout's projects."""
     yield synthesise("prod", tmp_path_factory.mktemp("prod"), ROOT / "projects")
+
+
+@pytest.fixture(scope="session")
+def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Synth]:
+    """The dev stage with the checkout's projects."""
+    yield synthesise("dev", tmp_path_factory.mktemp("dev"), ROOT / "projects")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import sys
 from typing import Any
 
 import pytest
@@ -17,30 +19,89 @@ def kinds(synth: Synth) -> set[str]:
     return {r["Type"] for template in synth.templates.values() for r in template["Resources"].values()}
 
 
-def test_settings_of_prod() -> None:
-    prod = settings.for_stage("prod")
-    assert prod == settings.Settings(
-        stage="prod",
-        commit="unknown",
-        alarm_email=None,
-        architecture="arm64",
-        python="3.14",
-        native_packages=False,
-        retain_data=True,
-        deletion_protection=True,
-        termination_protection=True,
-        log_retention_days=365,
-        run_retention_days=180,
-        staging_retention_days=7,
-        code_canary=True,
-        snap_start=True,
-        web_firewall=True,
-        access_logs=True,
-        open_pages=False,
-        monthly_budget=200,
-        api_rate=1000,
-        api_burst=2000,
-    )
+COMMON = {"commit": "unknown", "alarm_email": None}
+IN_AWS = {"architecture": "arm64", "python": "3.14", "native_packages": False, "access_logs": True, "open_pages": False}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "local": {
+        "architecture": settings.host_architecture(),
+        "python": f"{sys.version_info.major}.{sys.version_info.minor}",
+        "native_packages": True,
+        "retain_data": False,
+        "deletion_protection": False,
+        "termination_protection": False,
+        "log_retention_days": 7,
+        "run_retention_days": 30,
+        "staging_retention_days": 1,
+        "code_canary": False,
+        "snap_start": False,
+        "web_firewall": False,
+        "access_logs": False,
+        "open_pages": True,
+        "monthly_budget": None,
+        "api_rate": 5000,
+        "api_burst": 5000,
+    },
+    "dev": {
+        **IN_AWS,
+        "retain_data": False,
+        "deletion_protection": False,
+        "termination_protection": False,
+        "log_retention_days": 30,
+        "run_retention_days": 30,
+        "staging_retention_days": 3,
+        "code_canary": False,
+        "snap_start": True,
+        "web_firewall": False,
+        "monthly_budget": None,
+        "api_rate": 200,
+        "api_burst": 400,
+    },
+    "prod": {
+        **IN_AWS,
+        "retain_data": True,
+        "deletion_protection": True,
+        "termination_protection": True,
+        "log_retention_days": 365,
+        "run_retention_days": 180,
+        "staging_retention_days": 7,
+        "code_canary": True,
+        "snap_start": True,
+        "web_firewall": True,
+        "monthly_budget": 200,
+        "api_rate": 1000,
+        "api_burst": 2000,
+    },
+}
+
+
+@pytest.mark.parametrize("stage", sorted(SETTINGS))
+def test_settings_of_each_stage(stage: str) -> None:
+    assert dataclasses.asdict(settings.for_stage(stage)) == {"stage": stage, **COMMON, **SETTINGS[stage]}
+
+
+def test_dev_is_made_as_its_settings_say(dev: Synth, prod: Synth) -> None:
+    assert kinds(prod) - kinds(dev) == {
+        "AWS::CodeDeploy::Application",
+        "AWS::CodeDeploy::DeploymentGroup",
+        "AWS::Budgets::Budget",
+        "AWS::WAFv2::WebACL",
+        "AWS::WAFv2::WebACLAssociation",
+    }
+    for kind in STATEFUL:
+        assert {r["DeletionPolicy"] for r in dev.resources(kind).values()} == {"Delete"}, kind
+    assert {f["Properties"]["Runtime"] for f in dev.resources("AWS::Lambda::Function").values()} == {"python3.14"}
+    assert {f["Properties"]["Architectures"][0] for f in dev.resources("AWS::Lambda::Function").values()} == {"arm64"}
+    assert {g["Properties"]["RetentionInDays"] for g in dev.resources("AWS::Logs::LogGroup").values()} == {30}
+    assert not any(t["Properties"]["DeletionProtectionEnabled"] for t in dev.resources("AWS::DynamoDB::Table").values())
+
+
+def test_no_stage_takes_the_logs_of_another_along(local: Synth, dev: Synth, prod: Synth) -> None:
+    """API Gateway's permission to log is one for all stages of an account."""
+    for synth in (local, dev, prod):
+        (account,) = synth.resources("AWS::ApiGateway::Account").values()
+        (role,) = [r for name, r in synth.resources("AWS::IAM::Role").items() if "LoggingRole" in name]
+        for resource in (account, role):
+            assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("Retain", "Retain")
 
 
 def test_context_selects_the_stage_and_unknown_stages_are_named() -> None:
