@@ -27,6 +27,7 @@ LOADING_FAILURES = {
     "ModelRefused": "A model could not be loaded or verified",
 }
 """What inference reports when it goes on with the models it has, or with none."""
+_FIREWALL_SECONDS = 300
 
 
 class ServingStack(Stack):
@@ -83,7 +84,7 @@ class ServingStack(Stack):
         self.api = InferenceApi(self, "Api", settings=settings, inference=self.inference, labels=self.labels, projects=projects)
         self._alarms(settings, sorted(projects), data)
         if settings.web_firewall:
-            self._firewall()
+            self._firewall(settings)
         publish_parameter(self, settings, "logs/inference", self.inference.log_group.log_group_name)
         publish_parameter(self, settings, "queues/collector-failures", failures.queue.queue_url)
 
@@ -114,8 +115,11 @@ class ServingStack(Stack):
                     description=f"{what} for {name}",
                 )
 
-    def _firewall(self) -> None:
-        """AWS's common rules, and no more than 10,000 requests in five minutes from one address."""
+    def _firewall(self, settings: Settings) -> None:
+        """AWS's common rules, and from one address no more than the API takes from all.
+
+        A caller is a service behind one address, and may be the only one; what it may send is the API's own limit.
+        """
         visibility = wafv2.CfnWebACL.VisibilityConfigProperty
         firewall = wafv2.CfnWebACL(
             self,
@@ -152,7 +156,11 @@ class ServingStack(Stack):
                     priority=1,
                     action=wafv2.CfnWebACL.RuleActionProperty(block={}),
                     statement=wafv2.CfnWebACL.StatementProperty(
-                        rate_based_statement=wafv2.CfnWebACL.RateBasedStatementProperty(aggregate_key_type="IP", limit=10_000)
+                        rate_based_statement=wafv2.CfnWebACL.RateBasedStatementProperty(
+                            aggregate_key_type="IP",
+                            evaluation_window_sec=_FIREWALL_SECONDS,
+                            limit=int(settings.api_rate * _FIREWALL_SECONDS),
+                        )
                     ),
                     visibility_config=visibility(
                         cloud_watch_metrics_enabled=True, metric_name="rate", sampled_requests_enabled=True

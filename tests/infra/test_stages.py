@@ -268,6 +268,9 @@ def test_prod_watches_its_bill(prod: Synth) -> None:
 def test_prod_stands_behind_a_firewall(prod: Synth) -> None:
     rules = prod.properties("AWS::WAFv2::WebACL", "Firewall")["Rules"]
     assert [rule["Name"] for rule in rules] == ["common", "rate"]
+    rate = rules[1]["Statement"]["RateBasedStatement"]
+    # One caller behind one address may use what the API grants: 1000 requests a second.
+    assert (rate["Limit"], rate["EvaluationWindowSec"], rate["AggregateKeyType"]) == (300_000, 300, "IP")
     assert "ApiDeploymentStage" in json.dumps(prod.properties("AWS::WAFv2::WebACLAssociation", "Firewall")["ResourceArn"])
 
 
