@@ -161,7 +161,7 @@ def test_a_bad_row_is_quarantined_with_its_reasons_and_the_others_go_on(house: H
         "13,2026-01-01,1,secret.person,S,true\n"  # pattern
         "14,2026-01-01,1,a@b,XL,true\n"  # not allowed
         "15,2026-01-01,,a@b,S,true\n"  # rule
-        "1,2026-01-01,1,a@b,S,true\n"  # key of row 1
+        "1,2026-01-01,1,a@b,S,true\n"  # corrects row 1
         "16.5,2026-01-01,inf,a@b,,maybe\n"  # four things at once
         "17,2026-01-01,1\n"  # too few fields
         "18,2026-01-01,1,a@b,S,true,more\n"  # too many
@@ -176,13 +176,40 @@ def test_a_bad_row_is_quarantined_with_its_reasons_and_the_others_go_on(house: H
         "paid.type": 1, "unique_key": 1, "paid_has_price": 1, "well_formed": 2,
     }  # fmt: skip
     kept = house.rows(record.quarantine.key, "SELECT _source_row, _line, _reasons, id, mail FROM read_parquet(?)")
-    assert kept[0] == (4, None, ["id.type"], "x", "a@b")
+    assert kept[:2] == [(1, None, ["unique_key"], "1", "a@b.c"), (4, None, ["id.type"], "x", "a@b")]
     assert kept[7][2] == ["id.type", "price.type", "size.not_null", "paid.type"]
     assert [(line, reasons) for _, line, reasons, *_ in kept[8:]] == [
         (13, ["well_formed: missing columns"]),
         (14, ["well_formed: too many columns"]),
     ]
     assert "secret.person" in [row[4] for row in kept]
+
+
+def test_of_rows_with_the_same_key_the_last_good_one_counts(house: House) -> None:
+    rows = (
+        "1,2026-01-01,9999,,S,\n"  # out of range, and corrected by the next
+        "1,2026-01-01,10,,S,\n"
+        "2,2026-01-01,20,,S,\n"  # good, and the next is no correction
+        "2,2026-01-01,9999,,S,\n"
+        "3,2026-01-01,30,,S,\n"  # good twice
+        "3,2026-01-01,31,,S,\n"
+        "x,2026-01-01,1,,S,\n"  # no key at all
+        "x,2026-01-01,2,,S,\n"
+        "4,2026-01-01,40,,S,maybe\n"  # a warning takes nothing out
+        "5,2026-01-01,50,,S,\n"
+    )
+    record = house.send(HEADER + rows)
+    assert record.staged is not None and record.quarantine is not None
+    staged = house.rows(record.staged.key, "SELECT id, price FROM read_parquet(?) ORDER BY _source_row")
+    assert staged == [(1, 10.0), (2, 20.0), (3, 31.0), (4, 40.0), (5, 50.0)]
+    reasons = house.rows(record.quarantine.key, "SELECT _source_row, _reasons FROM read_parquet(?)")
+    assert reasons == [
+        (1, ["price.range"]),
+        (4, ["price.range"]),
+        (5, ["unique_key"]),
+        (7, ["id.type"]),
+        (8, ["id.type"]),
+    ]
 
 
 def test_a_row_dated_further_ahead_than_the_dataset_allows_is_quarantined(tmp_path: Path) -> None:

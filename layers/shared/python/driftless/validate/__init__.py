@@ -85,14 +85,13 @@ class Validate:
             malformed = scalar(connection, "SELECT count(*) FROM malformed")
             verdict.rows = scalar(connection, "SELECT count(*) FROM raw") + malformed
             create_typed(connection, dataset)
-            found = checks(connection, project, name, now)
-            counts = judge(connection, found)
+            judged = judge(connection, checks(connection, project, name, now), dataset)
             verdict.quarantined = malformed + scalar(connection, "SELECT count(*) FROM judged WHERE NOT kept")
             verdict.rules = [
                 RuleResult(
                     rule=check.name, level=check.level, failed_rows=count, examples=examples(connection, check, at, dataset)
                 )
-                for at, (check, count) in enumerate(zip(found, counts, strict=True))
+                for at, (check, count) in enumerate(judged)
                 if count
             ]
             if malformed:

@@ -1,7 +1,8 @@
 """The project's expectations as SQL over ``raw``: typed values, and per row the names of the checks it breaks.
 
 What null means is fixed once: null breaks only ``not_null``; it satisfies ranges, allowed values, patterns and rules. A duplicate
-is a row whose key columns, null equal to null, equal those of an earlier row of the same file.
+is a row whose key columns, null equal to null, equal those of a later row of the same file that breaks nothing else: within a
+file as among files the last good row counts, so a correction is taken and a bad one takes nothing away.
 """
 
 from __future__ import annotations
@@ -38,12 +39,6 @@ def create_typed(connection: Any, dataset: Dataset) -> None:
     """Fill ``typed`` with the values of ``raw`` in their declared types, null where a text is no such value."""
     wanted = ", ".join(f"{_cast(name, column)} AS {quoted(name)}" for name, column in dataset.columns.items())
     connection.execute(f"CREATE TABLE typed AS SELECT _source_row, {wanted} FROM raw ORDER BY _source_row")
-    keys = ", ".join(f"t.{quoted(name)}" for name in dataset.key)
-    readable = " AND ".join(f"(r.{quoted(name)} IS NULL OR t.{quoted(name)} IS NOT NULL)" for name in dataset.key)
-    connection.execute(
-        f"CREATE TABLE repeated AS SELECT _source_row FROM raw r JOIN typed t USING (_source_row) WHERE {readable} "
-        f"QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY _source_row) > 1"
-    )
 
 
 def _cast(name: str, column: Column) -> str:
@@ -63,7 +58,7 @@ def _cast(name: str, column: Column) -> str:
 
 
 def checks(connection: Any, project: Project, name: str, now: datetime) -> list[Check]:
-    """Every check of a dataset, columns first and in their order; event times may lie ``ahead_hours`` after ``now``.
+    """Every check of single rows, columns first and in their order; event times may lie ``ahead_hours`` after ``now``.
 
     Raises
     ------
@@ -78,7 +73,6 @@ def checks(connection: Any, project: Project, name: str, now: datetime) -> list[
             latest = _naive_utc(now) + timedelta(hours=dataset.ahead_hours)
             ahead = f"(t.{quoted(column_name)} > TIMESTAMP {literal(latest.isoformat(sep=' '))})"
             found.append(Check(f"{column_name}.too_far_ahead", _strict(column.level), ahead, column_name))
-    found.append(Check("unique_key", "quarantine", "r._source_row IN (SELECT _source_row FROM repeated)"))
     for position, rule in enumerate(dataset.rules):
         broken = f"coalesce(NOT ({rule.sql}), false)"
         _probe(connection, project, f"SELECT {broken} FROM typed LIMIT 0", f"datasets.{name}.rules.{position}.sql")
@@ -143,10 +137,26 @@ def _probe(connection: Any, project: Project, query: str, key: str) -> None:
         raise project.wrong(key, first_line(error), fix) from error
 
 
-def judge(connection: Any, found: list[Check]) -> list[int]:
-    """Fill ``judged(_source_row, reasons, kept)`` with the rows that break anything; answer broken rows per check."""
-    flags = ", ".join(f"coalesce({check.broken}, false) AS b{position}" for position, check in enumerate(found))
-    connection.execute(f"CREATE TABLE flags AS SELECT r._source_row, {flags} FROM raw r JOIN typed t USING (_source_row)")
+def judge(connection: Any, single: list[Check], dataset: Dataset) -> list[tuple[Check, int]]:
+    """Fill ``judged(_source_row, reasons, kept)`` with the rows that break anything; every check with its broken rows.
+
+    Keys are compared last, among the rows that no check of single rows takes out.
+    """
+    flags = "".join(f", coalesce({check.broken}, false) AS b{position}" for position, check in enumerate(single))
+    good = "".join(f" AND NOT b{position}" for position, check in enumerate(single) if check.level != "warn")
+    keys = ", ".join(f"t.{quoted(name)}" for name in dataset.key)
+    readable = " AND ".join(f"(r.{quoted(name)} IS NULL OR t.{quoted(name)} IS NOT NULL)" for name in dataset.key)
+    rows = "raw r JOIN typed t USING (_source_row)"
+    connection.execute(f"CREATE TABLE singly AS SELECT r._source_row{flags} FROM {rows}")
+    connection.execute(
+        f"CREATE TABLE repeated AS SELECT _source_row FROM {rows} JOIN singly USING (_source_row) WHERE {readable}{good} "
+        f"QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY _source_row DESC) > 1"
+    )
+    connection.execute(
+        f"CREATE TABLE flags AS SELECT *, _source_row IN (SELECT _source_row FROM repeated) AS b{len(single)} FROM singly"
+    )
+    connection.execute("DROP TABLE singly")
+    found = [*single, Check("unique_key", "quarantine", "")]
     counts = ", ".join(f"count(*) FILTER (WHERE b{position})" for position in range(len(found)))
     named = ", ".join(f"CASE WHEN b{position} THEN {literal(check.name)} END" for position, check in enumerate(found))
     serious = [f"b{position}" for position, check in enumerate(found) if check.level != "warn"]
@@ -156,7 +166,7 @@ def judge(connection: Any, found: list[Check]) -> list[int]:
         f"NOT ({' OR '.join(serious)}) AS kept FROM flags WHERE {broken}"
     )
     answer = connection.execute(f"SELECT {counts} FROM flags").fetchone()
-    return [int(count) for count in answer or ()]
+    return [(check, int(count)) for check, count in zip(found, answer or (), strict=True)]
 
 
 def examples(connection: Any, check: Check, position: int, dataset: Dataset) -> list[str]:
