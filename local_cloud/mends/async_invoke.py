@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import threading
 import time
 from collections import defaultdict
@@ -29,17 +28,10 @@ DEFAULT_RETRIES = 2
 DEFAULT_EVENT_AGE_SECONDS = 21_600
 #: How long a throttled event, or one whose function is not deployed yet, waits before it is looked at again.
 HOLD_SECONDS = 0.25
-
-
-def concurrency_per_function() -> int:
-    """Attempts of one function that may run at once; AWS has no such low bound, a laptop needs one."""
-    return int(os.environ.get("LOCAL_CLOUD_ASYNC_CONCURRENCY", "4"))
-
-
-def retry_delay(attempts: int) -> float:
-    """Seconds before the next attempt: AWS waits one minute, then two; here the base is half a second."""
-    base = float(os.environ.get("LOCAL_CLOUD_RETRY_BASE_SECONDS", "0.5"))
-    return float(base * 2 ** (attempts - 1))
+#: Attempts of one function that may run at once; AWS has no such low bound, a laptop needs one.
+CONCURRENCY_PER_FUNCTION = 4
+#: Seconds before the first retry, doubled for the second; AWS waits one minute, then two.
+RETRY_BASE_SECONDS = 0.5
 
 
 @dataclass
@@ -81,13 +73,12 @@ class AsyncInvoker:
             self._condition.notify()
 
     def _dispatch(self) -> None:
-        limit = concurrency_per_function()
         while True:
             with self._condition:
                 now = time.time()
                 wake_at = now + 60.0
                 for function_arn, queue in self._queues.items():
-                    while self._running[function_arn] < limit:
+                    while self._running[function_arn] < CONCURRENCY_PER_FUNCTION:
                         chosen, due = self._next(queue, now)
                         if chosen is None:
                             wake_at = min(wake_at, due)
@@ -174,7 +165,7 @@ class AsyncInvoker:
             self._give_up(invocation, target, event, "RetriesExhausted", result)
             return None
         self._journal.record_attempts(invocation.id, attempts)
-        return replace(waiting, invocation=invocation, not_before=time.time() + retry_delay(attempts))
+        return replace(waiting, invocation=invocation, not_before=time.time() + RETRY_BASE_SECONDS * 2 ** (attempts - 1))
 
     def _give_up(
         self, invocation: Invocation, target: _Target, event: Any, condition: str, result: dict[str, Any] | None

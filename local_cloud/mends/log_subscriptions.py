@@ -29,11 +29,8 @@ logger = logging.getLogger("local_cloud.log_subscriptions")
 #: A batch stays well inside the payload limit of an asynchronous invocation (1 MB, AWS "Lambda quotas"), compressed.
 MAX_BATCH_EVENTS = 10_000
 MAX_BATCH_CHARACTERS = 2_000_000
-
-
-def linger_seconds() -> float:
-    """How long matched events wait for company before a batch is sent."""
-    return float(os.environ.get("LOCAL_CLOUD_LOG_BATCH_SECONDS", "0.2"))
+#: How long matched events wait for company before a batch is sent.
+LINGER_SECONDS = 0.2
 
 
 class LogSubscriptions:
@@ -101,7 +98,7 @@ class LogSubscriptions:
     def _batch(self) -> None:
         while True:
             self._arrived.wait()
-            time.sleep(linger_seconds())
+            time.sleep(LINGER_SECONDS)
             self._arrived.clear()
             try:
                 for key in self._journal.waiting_log_streams():
