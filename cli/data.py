@@ -16,17 +16,19 @@ from typing import Annotated, Any
 
 import typer
 from botocore.exceptions import ClientError
+from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from cli import executions
 from cli.console import JsonOption, Output, ProjectArgument, StageOption, coloured, table
 from cli.failures import Failure, next_step_for
-from cli.platform import Platform, connect, read_project
+from cli.platform import EVERY, Platform, connect, read_project
 from cli.rows import sha256_of
 
 app = typer.Typer(help="Data sets of a project.", no_args_is_help=True)
 INGEST_DEADLINE_SECONDS = 900.0
 POLL_SECONDS = 0.5
+LONGEST_POLL_SECONDS = 5.0
 # Clocks of this machine and the service may differ by this much.
 CLOCK_SLACK = timedelta(minutes=2)
 
@@ -45,10 +47,10 @@ class Pushed:
 
 @dataclass(frozen=True)
 class Ingested:
-    """What the ingest execution of a file said."""
+    """What the ingest execution of a file said, or the registry of one that was there already (``execution`` is then None)."""
 
     pushed: Pushed
-    execution: str
+    execution: str | None
     status: str
     rows: int
     accepted_rows: int
@@ -101,14 +103,15 @@ def push_command(
             out.document({"files": [vars(file) for file in pushed]})
         return
     results = wait(platform, out, pushed, since)
-    if as_json:
-        out.document({"files": [result.document() for result in results]})
-    else:
+    document = {"files": [result.document() for result in results]}
+    if not as_json:
         out.show(table("Ingested", ("file", "verdict", "rows", "accepted", "quarantined", "reasons"), map(_row, results)))
     refused = [result for result in results if result.status != "accepted"]
     if refused:
         reasons = "; ".join(refused[0].reasons) or refused[0].status
-        raise Failure(f"ingest of {refused[0].pushed.file}", reasons, next_step_for("DataRejected"))
+        raise Failure(f"ingest of {refused[0].pushed.file}", reasons, next_step_for("DataRejected"), document)
+    if as_json:
+        out.document(document)
 
 
 def _row(result: Ingested) -> tuple[object, ...]:
@@ -118,26 +121,30 @@ def _row(result: Ingested) -> tuple[object, ...]:
     return (result.pushed.file, verdict, result.rows, result.accepted_rows, result.quarantined_rows, "; ".join(result.reasons))
 
 
-def upload(
-    platform: Platform, out: Output, project: str, dataset: str, files: Sequence[Path], *, names: Sequence[str] | None = None
-) -> tuple[list[Pushed], datetime]:
+def upload(platform: Platform, out: Output, project: str, dataset: str, files: Sequence[Path]) -> tuple[list[Pushed], datetime]:
     """Send what is not there yet; the files, and the moment before the first was sent.
 
-    Parameters
-    ----------
-    names : sequence of str, optional
-        Object names beside ``files``; by default the files' own.
+    Raises
+    ------
+    Failure
+        Before anything is sent, when two files would be the same object.
     """
+    names = [path.name for path in files]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise Failure(
+            "arguments", f"several files are called {', '.join(twice)}", "push them one after the other, or rename them"
+        )
     client, bucket = platform.client("s3"), platform.parameter("buckets/landing")
-    since = datetime.now(UTC)
+    known, since = ingested(platform, project, dataset), datetime.now(UTC)
     pushed: list[Pushed] = []
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=out.progress, transient=True, disable=not out.progress.is_terminal) as progress:
-        for path, name in zip(files, names or [path.name for path in files], strict=True):
-            key, digest, size = f"{project}/{dataset}/{name}", sha256_of(path), path.stat().st_size
-            task = progress.add_task(name, total=size)
+        for path in files:
+            key, digest, size = f"{project}/{dataset}/{path.name}", sha256_of(path), path.stat().st_size
+            task = progress.add_task(escape(path.name), total=size)
             version = present(platform, bucket, key, digest)
-            if version is None or ingestion_of(platform, key, version[0]) is None:
+            if version is None or (key, digest) not in known:
                 metadata = {"Metadata": {"sha256": digest}}
                 client.upload_file(
                     str(path), bucket, key, ExtraArgs=metadata, Callback=lambda sent, task=task: progress.advance(task, sent)
@@ -160,71 +167,87 @@ def present(platform: Platform, bucket: str, key: str, digest: str) -> tuple[str
     return (head.get("VersionId"),) if head["Metadata"].get("sha256") == digest else None
 
 
+def ingested(platform: Platform, project: str, dataset: str) -> dict[tuple[str, str], dict[str, Any]]:
+    """What the registry knows to be in the lake, by object key and sha256 of the content."""
+    ingests = platform.registry.ingests(project, dataset, limit=EVERY)
+    return {(facts["key"], facts["sha256"]): facts for facts in ingests}
+
+
 def wait(
     platform: Platform, out: Output, pushed: Sequence[Pushed], since: datetime, deadline: float = INGEST_DEADLINE_SECONDS
 ) -> list[Ingested]:
-    """Wait for the ingest execution of each file; one result a file, in their order.
+    """Wait for the ingest of each file; one result a file, in their order.
+
+    What was not sent is answered from the registry; of what was sent, the execution that its version started tells.
 
     Raises
     ------
     Failure
         When an execution failed, or did not end within ``deadline`` seconds.
     """
-    done: dict[str, Ingested] = {}
-    until = time.monotonic() + deadline
+    done: dict[Pushed, Ingested] = {}
+    for file in pushed:
+        if not file.sent:
+            project, dataset, _ = file.key.split("/", 2)
+            done[file] = _registered(file, ingested(platform, project, dataset)[file.key, file.sha256])
+    until, pause = time.monotonic() + deadline, POLL_SECONDS
     with out.progress.status("waiting for ingest") as spinner:
-        while True:
+        while len(done) < len(pushed):
+            ingests = [_described(platform, summary) for summary in _began(platform, since - CLOCK_SLACK)]
             for file in pushed:
-                if file.key not in done:
-                    found = ingestion_of(platform, file.key, file.version_id, since if file.sent else None)
-                    if found is not None:
-                        done[file.key] = _read(file, found)
+                found = None if file in done else _ended(platform, file, ingests)
+                if found is not None:
+                    done[file] = _read(file, found)
             if len(done) == len(pushed):
-                return [done[file.key] for file in pushed]
+                break
             if time.monotonic() > until:
-                missing = ", ".join(file.key for file in pushed if file.key not in done)
+                missing = ", ".join(file.key for file in pushed if file not in done)
                 raise Failure(
                     "ingest",
                     f"no finished execution for {missing} after {deadline:.0f} s",
                     "`driftless pipelines list --machine ingest`",
                 )
             spinner.update(f"waiting for ingest: {len(done)} of {len(pushed)} files")
-            time.sleep(POLL_SECONDS)
+            time.sleep(pause)
+            pause = min(pause * 1.2, LONGEST_POLL_SECONDS)
+    return [done[file] for file in pushed]
 
 
-def ingestion_of(platform: Platform, key: str, version_id: str | None, since: datetime | None = None) -> dict[str, Any] | None:
-    """The finished ingest execution of one object version, the latest first; None when there is none yet.
+def _began(platform: Platform, since: datetime) -> list[dict[str, Any]]:
+    return executions.recent(platform, "ingest", lambda _: True, limit=EVERY, since=since)
+
+
+def _ended(platform: Platform, file: Pushed, ingests: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """The ingest of one object version, of ``ingests`` newest first; None while there is none or it runs.
 
     Raises
     ------
     Failure
-        When its last execution failed and is not being tried again (only asked with ``since``: an old failure is
-        mended by sending the file again).
+        When its last execution failed.
     """
-    for summary in executions.recent(
-        platform, "ingest", lambda s: since is None or s["startDate"] >= since - CLOCK_SLACK, limit=500
-    ):
-        facts = _described(platform, summary)
+    for facts in ingests:
         source = json.loads(facts.get("input") or "{}").get("detail", {}).get("object", {})
-        if source.get("key") != key or (version_id and source.get("version-id") not in (None, version_id)):
+        if source.get("key") != file.key or (file.version_id and source.get("version-id") not in (None, file.version_id)):
             continue
-        if facts["status"] == executions.SUCCEEDED:
-            return facts
-        if since is not None and facts["status"] != executions.RUNNING:
+        if facts["status"] == executions.RUNNING:
+            return None
+        if facts["status"] != executions.SUCCEEDED:
             executions.require_success(executions.read(platform, facts["executionArn"]))
-        return None
+        return facts
     return None
 
 
 def _described(platform: Platform, summary: dict[str, Any]) -> dict[str, Any]:
-    """DescribeExecution, remembered once an execution has ended."""
-    arn = summary["executionArn"]
-    if arn not in platform.finished_executions:
-        facts = executions.described(platform, arn) or summary
-        if facts["status"] == executions.RUNNING:
-            return facts
-        platform.finished_executions[arn] = facts
-    return platform.finished_executions[arn]
+    """DescribeExecution, asked for once while it runs and once when it has ended."""
+    arn, known = summary["executionArn"], platform.described_executions
+    if arn not in known or known[arn]["status"] != summary["status"]:
+        known[arn] = executions.described(platform, arn) or summary
+    return known[arn]
+
+
+def _registered(file: Pushed, facts: dict[str, Any]) -> Ingested:
+    kept, aside = facts["rows"], facts["quarantined_rows"]
+    return Ingested(file, None, "accepted", kept + aside, kept, aside, facts["version"], duplicate=False, reasons=())
 
 
 def _read(file: Pushed, facts: dict[str, Any]) -> Ingested:

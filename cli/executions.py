@@ -325,12 +325,16 @@ def rerun(platform: Platform, machine: str, name: str, *, anew: bool = False) ->
     return start(platform, machine, f"{base}.r{attempt}", json.loads(facts["input"])), True
 
 
-def recent(platform: Platform, machine: str, keep: Callable[[dict[str, Any]], bool], limit: int) -> list[dict[str, Any]]:
-    """Summaries of a machine's latest executions for which ``keep`` holds, newest first."""
+def recent(
+    platform: Platform, machine: str, keep: Callable[[dict[str, Any]], bool], limit: int, since: datetime | None = None
+) -> list[dict[str, Any]]:
+    """Summaries of a machine's latest executions for which ``keep`` holds, newest first; none that began before ``since``."""
     pages = platform.client("stepfunctions").get_paginator("list_executions")
     found: list[dict[str, Any]] = []
     for page in pages.paginate(stateMachineArn=platform.machine(machine)):
         for summary in page["executions"]:
+            if since is not None and summary["startDate"] < since:
+                return found
             if keep(summary):
                 found.append(dict(summary))
             if len(found) >= limit:

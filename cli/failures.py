@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import httpx
+from boto3.exceptions import Boto3Error
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -43,7 +44,7 @@ class Failure(Exception):
 
 
 # Everything explain() has words for; anything else is a programming error and shows its traceback.
-EXPECTED = (Failure, CloudError, DriftlessError, BotoCoreError, ClientError, httpx.HTTPError, FileNotFoundError, PermissionError)
+EXPECTED = (Failure, CloudError, DriftlessError, Boto3Error, BotoCoreError, ClientError, httpx.HTTPError, OSError)
 
 NEXT_STEPS = {
     "NotEnoughData": "push more data (`driftless data push`), or lower the minimum in project.toml",
@@ -71,6 +72,8 @@ def explain(error: BaseException) -> Failure:
     """Put an expected error into words."""
     if isinstance(error, Failure):
         return error
+    if isinstance(error, Boto3Error) and isinstance(error.__context__, (BotoCoreError, ClientError)):
+        return explain(error.__context__)
     if isinstance(error, CloudError):
         return Failure("embedded cloud", str(error), "act on it, then `driftless up`")
     if isinstance(error, BadProject):
@@ -90,8 +93,13 @@ def explain(error: BaseException) -> Failure:
         return Failure(f"AWS {error.operation_name}", f"{code}: {message}", "check `driftless status` and your permissions")
     if isinstance(error, (HTTPClientError, httpx.HTTPError)):
         return Failure("connection", str(error) or type(error).__name__, "check `driftless status`, then try again")
-    if isinstance(error, FileNotFoundError):
+    if isinstance(error, FileNotFoundError) and error.filename:
         return Failure("file", f"{error.filename} does not exist", "check the path")
+    if isinstance(error, OSError):
+        place = f"{error.filename}: " if error.filename else ""
+        return Failure(
+            "file", f"{place}{error.strerror or error}", "check the path, its permissions and the space left on the disk"
+        )
     return Failure(type(error).__name__, str(error), "read `driftless logs`")
 
 

@@ -22,6 +22,8 @@ class DriftlessGroup(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
+        except BrokenPipeError:
+            raise  # whoever read our output has had enough: typer ends quietly
         except EXPECTED as error:
             report_failure(explain(error), as_json="--json" in sys.argv or bool(ctx.meta.get("driftless.json")))
             raise typer.Exit(EXIT_FAILURE) from error

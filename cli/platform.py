@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,6 +23,9 @@ from driftless.adapters.s3 import S3Store
 from driftless.project import Project
 from local_cloud import clients, lifecycle
 
+# Of a call that is throttled or meets a broken service; botocore waits longer before each.
+MAX_ATTEMPTS = 6
+EVERY = sys.maxsize
 MACHINES = ("train_and_deploy", "ingest", "monitor")
 _EXECUTE_API = re.compile(r"^https://(?P<api>[a-z0-9]+)\.execute-api\.[^/]+/(?P<stage>[^/]+)/?$")
 
@@ -42,15 +46,16 @@ class Platform:
     def __init__(self, stage: str, session: Any, endpoint: str | None) -> None:
         self.stage, self.session, self.endpoint = stage, session, endpoint
         self._clients: dict[str, Any] = {}
-        # What an execution was when it had ended: it never changes again, so it is asked for once.
-        self.finished_executions: dict[str, dict[str, Any]] = {}
+        # What an execution was when it was last described: it changes once, when it ends.
+        self.described_executions: dict[str, dict[str, Any]] = {}
 
     def client(self, service: str) -> Any:
         """A boto3 client, opened once."""
         if service not in self._clients:
             # With an endpoint of its own, bucket names are no host names: S3 is addressed by path.
-            options = {"config": Config(s3={"addressing_style": "path"})} if service == "s3" and self.endpoint else {}
-            self._clients[service] = self.session.client(service, **options)
+            by_path = {"s3": {"addressing_style": "path"}} if service == "s3" and self.endpoint else {}
+            config = Config(retries={"mode": "standard", "max_attempts": MAX_ATTEMPTS}, **by_path)
+            self._clients[service] = self.session.client(service, config=config)
         return self._clients[service]
 
     @property

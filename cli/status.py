@@ -42,16 +42,18 @@ def status(
         found = [resource for stack in deployed for resource in health.resources(platform, stack["StackName"])]
         parts = [*map(health.stack_part, deployed), api_part(platform), *health.parts(platform, found)]
         projects = [project_facts(platform, name) for name in names]
-    if as_json:
-        others = dict(health.counted(found))
-        facts = {"stage": stage, "place": platform.place, "commit": platform.parameters.get("commit")}
-        out.document(facts | {"parts": [asdict(part) for part in parts], "other_resources": others, "projects": projects})
-    else:
+    others = dict(health.counted(found))
+    facts = {"stage": stage, "place": platform.place, "commit": platform.parameters.get("commit")}
+    document = facts | {"parts": [asdict(part) for part in parts], "other_resources": others, "projects": projects}
+    if not as_json:
         show(out, platform, parts, found, projects, full)
     ill = [part for part in parts if part.health == "bad"]
     if ill:
         causes = "; ".join(f"{part.kind} {part.name}: {part.detail}" for part in ill[:3])
-        raise Failure("status", f"{len(ill)} of {len(parts)} parts are ill: {causes}", "run `driftless up` to deploy again")
+        cause = f"{len(ill)} of {len(parts)} parts are ill: {causes}"
+        raise Failure("status", cause, "run `driftless up` to deploy again", document)
+    if as_json:
+        out.document(document)
 
 
 def quiet(part: Part) -> bool:

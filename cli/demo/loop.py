@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,14 +13,13 @@ from cli import executions
 from cli.console import Output
 from cli.executions import Execution
 from cli.failures import Failure
-from cli.platform import Platform
+from cli.platform import EVERY, Platform
 from driftless.records import RetrainDecision
 
 T = TypeVar("T")
 ALARM_DEADLINE_SECONDS = 180.0
 GOVERNOR_DEADLINE_SECONDS = 120.0
 POLL_SECONDS = 1.0
-EVERY = sys.maxsize
 
 
 @dataclass(frozen=True)

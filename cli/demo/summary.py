@@ -14,7 +14,7 @@ from cli.demo.journal import Journal
 from cli.demo.story import FIRST_RUN, PROJECT, Outcome, monitor_name
 from cli.executions import Execution
 from cli.monitor import LEVELS, find_record
-from cli.platform import Platform, read_project
+from cli.platform import EVERY, Platform, read_project
 from cli.train import section
 
 
@@ -58,7 +58,7 @@ def what_ran(platform: Platform, journal: Journal, outcome: Outcome, first: Exec
         rows.append((f"monitor {month}", f"{levels} on {record.labels} labels", seconds(judged.seconds)))
     alarm = loop.harm_alarm(platform, PROJECT)
     rows.append(("alarm", f"{alarm.name}: now {alarm.state}", ""))
-    for decision in reversed(platform.registry.retrains(PROJECT, limit=loop.EVERY)):
+    for decision in reversed(platform.registry.retrains(PROJECT, limit=EVERY)):
         answer = f"retrain as {decision.run_id}" if decision.retrain else "no retraining: " + "; ".join(decision.reasons)
         rows.append((f"governor, {decision.reason}", answer, ""))
     rows.append((f"retrain {retraining.name}", _verdict(retraining), seconds(retraining.seconds)))

@@ -149,10 +149,11 @@ def test_a_wrong_file_is_rejected_with_reasons_and_the_lake_stays(
     path.write_bytes(content)
     result = checkout.run("data", "push", "energy", "readings", str(path), "--json")
     assert result.code != 0
-    document = json.JSONDecoder().raw_decode(result.stdout)[0]
+    document = json.loads(result.stdout)
     (file,) = document["files"]
     assert file["status"] == "rejected"
     assert file["reasons"] and file["table_version"] is None
+    assert file["reasons"][0] in document["error"]["cause"]
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from botocore.exceptions import ClientError
 
+PAGE = 100
 START = datetime(2026, 1, 1, tzinfo=UTC)
 ARNS = {name: f"arn:aws:states:us-east-1:123456789012:stateMachine:{name}" for name in ("train_and_deploy", "ingest", "monitor")}
 
@@ -42,6 +45,8 @@ class StepFunctions:
         self.histories: dict[str, list[dict[str, Any]]] = {}
         self.started: list[str] = []
         self.outcomes: list[dict[str, Any]] = []
+        # What was asked, by operation; listings count by the page.
+        self.asked: Counter[str] = Counter()
 
     def add(self, machine: str, name: str, status: str, **more: Any) -> str:
         arn = f"{ARNS[machine].replace(':stateMachine:', ':execution:')}:{name}"
@@ -60,6 +65,7 @@ class StepFunctions:
         return {"executionArn": arn}
 
     def describe_execution(self, executionArn: str) -> dict[str, Any]:
+        self.asked["describe"] += 1
         if executionArn not in self.executions:
             raise ExecutionDoesNotExist({"Error": {"Code": "ExecutionDoesNotExist"}}, "DescribeExecution")
         return self.executions[executionArn]
@@ -74,9 +80,12 @@ class Listing:
     def __init__(self, client: StepFunctions) -> None:
         self.client = client
 
-    def paginate(self, stateMachineArn: str) -> list[dict[str, Any]]:
+    def paginate(self, stateMachineArn: str) -> Iterator[dict[str, Any]]:
         found = [facts for facts in self.client.executions.values() if facts["stateMachineArn"] == stateMachineArn]
-        return [{"executions": sorted(found, key=lambda facts: facts["startDate"], reverse=True)}]
+        found.sort(key=lambda facts: facts["startDate"], reverse=True)
+        for first in range(0, max(len(found), 1), PAGE):
+            self.client.asked["list"] += 1
+            yield {"executions": found[first : first + PAGE]}
 
 
 class Histories:

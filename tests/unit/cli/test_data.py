@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from boto3.exceptions import S3UploadFailedError
+from botocore.exceptions import ClientError
 from typer.testing import CliRunner
 
 from cli import data
@@ -28,12 +30,29 @@ def file(tmp_path: Path) -> Path:
 
 def ingested(states: StepFunctions, platform: Platform, status: str = "accepted", **more: Any) -> None:
     """What the ingest machine would have done about the object that lies in the landing bucket."""
-    head = platform.client("s3").head_object(Bucket="landing-bucket", Key="flights/weather/weather.csv")
-    source = {"key": "flights/weather/weather.csv", "version-id": head["VersionId"]}
+    key = "flights/weather/weather.csv"
+    head = platform.client("s3").head_object(Bucket="landing-bucket", Key=key)
+    source = {"key": key, "version-id": head["VersionId"]}
     verdict = {"status": status, "rows": 10, "accepted_rows": 9, "quarantined_rows": 1, "reasons": more.pop("reasons", [])}
     output = {"validation": verdict} | ({"ingestion": {"version": 4, "duplicate": False}} if status == "accepted" else {})
     facts = {"input": json.dumps({"detail": {"object": source}}), "output": json.dumps(output), "startDate": datetime.now(UTC)}
     states.add("ingest", f"event-{len(states.executions)}", **{"status": "SUCCEEDED", **facts, **more})
+    if status == "accepted" and "error" not in more:
+        known = {"key": key, "sha256": head["Metadata"]["sha256"], "version": 4, "rows": 9, "quarantined_rows": 1}
+        platform.registry.record_ingest("flights", "weather", known)
+
+
+@pytest.fixture
+def rejecting(aws: Platform, states: StepFunctions, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is pushed is rejected."""
+    original = data.upload
+
+    def upload(*arguments: Any) -> Any:
+        result = original(*arguments)
+        ingested(states, aws, status="rejected", reasons=["column [dewp] is missing"])
+        return result
+
+    monkeypatch.setattr(data, "upload", upload)
 
 
 def push(platform: Platform, file: Path) -> tuple[list[data.Pushed], datetime]:
@@ -82,15 +101,70 @@ def test_waiting_has_a_deadline(aws: Platform, file: Path) -> None:
         data.wait(aws, Output(as_json=True), pushed, since, deadline=0)
 
 
-def test_a_rejected_file_gives_its_reasons_and_exit_code_1(
-    aws: Platform, states: StepFunctions, file: Path, runner: CliRunner
-) -> None:
-    push(aws, file)
-    ingested(states, aws, status="rejected", reasons=["column dewp is missing"])
+@pytest.mark.usefixtures("rejecting")
+def test_a_rejected_file_gives_its_reasons_and_exit_code_1(file: Path, runner: CliRunner) -> None:
     result = runner.invoke(app, ["data", "push", "flights", "weather", str(file), "--stage", "dev"])
     assert result.exit_code == 1
-    assert "column dewp is missing" in result.stdout
     assert "push it again" in result.stderr
+
+
+@pytest.mark.usefixtures("rejecting")
+def test_a_rejection_as_json_is_one_document(file: Path, runner: CliRunner) -> None:
+    result = runner.invoke(app, ["data", "push", "flights", "weather", str(file), "--stage", "dev", "--json"])
+    document = json.loads(result.stdout)
+    assert (result.exit_code, document["error"]["cause"]) == (1, "column [dewp] is missing")
+    assert [(pushed["status"], pushed["reasons"]) for pushed in document["files"]] == [("rejected", ["column [dewp] is missing"])]
+
+
+def test_files_of_one_name_are_refused_before_any_is_sent(aws: Platform, file: Path, runner: CliRunner) -> None:
+    other = file.parent / "other" / file.name
+    other.parent.mkdir()
+    other.write_text("something else")
+    result = runner.invoke(app, ["data", "push", "flights", "weather", str(file), str(other), "--stage", "dev"])
+    assert result.exit_code == 1
+    assert "several files are called weather.csv" in result.stderr
+    assert "Contents" not in aws.client("s3").list_objects_v2(Bucket="landing-bucket")
+
+
+def test_a_long_history_is_not_read_again_and_again(
+    aws: Platform, states: StepFunctions, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(350):
+        states.add("ingest", f"old-{number}", "SUCCEEDED")
+    (again, *_), since = push(aws, file)
+    ingested(states, aws, status="accepted")
+    states.executions[next(reversed(states.executions))]["status"] = "RUNNING"
+    rounds: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        rounds.append(seconds)
+        if len(rounds) == 10:
+            states.executions[next(reversed(states.executions))]["status"] = "SUCCEEDED"
+
+    monkeypatch.setattr(data.time, "sleep", sleep)
+    states.asked.clear()
+    (result,) = data.wait(aws, Output(as_json=True), [again], since)
+    assert result.status == "accepted"
+    assert (states.asked["list"], states.asked["describe"]) == (11, 2)
+    assert rounds == sorted(rounds) and rounds[-1] > 2 * rounds[0]
+
+
+def test_an_upload_that_is_not_allowed_is_explained(
+    aws: Platform, file: Path, runner: CliRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    denied = ClientError({"Error": {"Code": "AccessDenied", "Message": "no s3:PutObject"}}, "PutObject")
+
+    def refuse(*_: Any, **__: Any) -> None:
+        try:
+            raise denied
+        except ClientError as error:
+            raise S3UploadFailedError(f"Failed to upload: {error}")  # noqa: B904 - as boto3 raises it
+
+    monkeypatch.setattr("boto3.s3.transfer.S3Transfer.upload_file", refuse)
+    result = runner.invoke(app, ["data", "push", "flights", "weather", str(file), "--stage", "dev"])
+    assert result.exit_code == 1
+    assert "AWS PutObject" in result.stderr
+    assert "AccessDenied: no s3:PutObject" in result.stderr
 
 
 def test_accepted_rows_are_reported_as_json(aws: Platform, states: StepFunctions, file: Path, runner: CliRunner) -> None:

@@ -72,8 +72,7 @@ def stack(aws: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
 
 def shown(runner: CliRunner) -> dict[str, dict[str, str]]:
     result = runner.invoke(app, ["status", "--stage", "dev", "--json"])
-    document = json.loads(result.stdout.split('\n{"error"')[0])
-    return {part["name"]: part for part in document["parts"]}
+    return {part["name"]: part for part in json.loads(result.stdout)["parts"]}
 
 
 def test_status_lists_every_part_of_this_stage_only(stack: Platform, runner: CliRunner) -> None:
@@ -102,6 +101,9 @@ def test_a_part_that_is_gone_makes_status_fail(stack: Platform, runner: CliRunne
     result = runner.invoke(app, ["status", "--stage", "dev"])
     assert result.exit_code == 1
     assert "1 of 6 parts are ill: bucket Bucket: HeadBucket: 404" in result.stderr
+    document = json.loads(runner.invoke(app, ["status", "--stage", "dev", "--json"]).stdout)
+    assert "1 of 6 parts are ill" in document["error"]["cause"]
+    assert [part["name"] for part in document["parts"] if part["health"] == "bad"] == ["Bucket"]
 
 
 @pytest.mark.parametrize(
