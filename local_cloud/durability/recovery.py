@@ -1,9 +1,9 @@
 """What a killed process left half done, put into the state AWS would show.
 
 An execution that ran is ABORTED, its input and history kept, so that a rerun can start from it. A stack operation that
-was under way has failed: a creation is rolled back (CDK deletes such a stack and creates it anew), an update is rolled
-back to the template that was last complete, so the next deploy finds the difference and applies it again. Resources are
-what they were: a deploy adopts them because the stack still names them.
+was under way has failed: a creation or a deletion is shown as rolled back (CDK deletes the rest of such a stack and, on
+deploy, creates it anew), an update as rolled back to the template that was last complete, so the next deploy finds the
+difference and applies it again. Resources are what they were: a deploy adopts them because the stack still names them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from local_cloud import emulator
-from local_cloud.durability import expiry
+from local_cloud.durability import expiry, queues
 from local_cloud.durability.executions import Executions
 from local_cloud.durability.objects import Objects
 from local_cloud.durability.snapshots import Snapshots
@@ -24,7 +24,7 @@ _CAUSE = "The embedded cloud stopped while this execution was running"
 _STACK_STATUS = {
     "CREATE_IN_PROGRESS": "ROLLBACK_COMPLETE",
     "ROLLBACK_IN_PROGRESS": "ROLLBACK_COMPLETE",
-    "DELETE_IN_PROGRESS": "DELETE_FAILED",
+    "DELETE_IN_PROGRESS": "ROLLBACK_COMPLETE",
 }
 
 
@@ -45,6 +45,7 @@ def install(data: Path) -> Snapshots:
     tables.install()
     executions.install()
     expiry.install()
+    queues.install(snapshots)
     snapshots.install()
     load = emulator.original(application, "_load_persisted_state")
 
@@ -84,6 +85,9 @@ def settle_stacks(service: Any) -> None:
         stack["LastUpdatedTime"] = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
         if stack["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE":
             stack["_template_body"] = json.dumps(stack["_template"])
+    for change_set in service._change_sets._data.values():
+        if change_set["ExecutionStatus"] == "EXECUTE_IN_PROGRESS":
+            change_set["ExecutionStatus"] = "EXECUTE_FAILED"
 
 
 def settle_functions(service: Any) -> None:

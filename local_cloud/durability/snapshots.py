@@ -1,8 +1,9 @@
 """The control plane on disk: each service's state in one file, written soon after it changed.
 
 Requests that change something mark their service, and a thread saves what is marked. A CloudFormation operation marks
-everything until it has ended, because it creates resources of every kind inside the process, and the stack itself is
-saved last: a stack is never complete on disk without its resources. Step Functions is saved while anything runs.
+everything until it has ended, because it creates resources of every kind inside the process. All of it is copied in one
+step on the server's loop, where that operation runs too, so that a stack on disk names what exists and nothing exists
+twice after a repetition; the stack is written last. Step Functions is saved while anything runs.
 """
 
 from __future__ import annotations
@@ -29,11 +30,15 @@ _ATTEMPTS = 5  # a state may change while it is copied
 _READS = ("Describe", "Get", "List", "Head", "Filter", "Lookup", "Search", "Simulate", "Test", "Validate", "Poll")
 _FREQUENT = frozenset(
     {
-        *("SendMessage", "SendMessageBatch", "ReceiveMessage", "DeleteMessage", "DeleteMessageBatch", "Publish"),
+        *("SendMessage", "SendMessageBatch", "ReceiveMessage", "Publish"),
         *("PutLogEvents", "PutMetricData", "PutEvents", "ChangeMessageVisibility", "Sign", "Verify", "Encrypt"),
         *("Decrypt", "GenerateDataKey", "AssumeRole"),
     }
 )
+# Copied before the others, not on the loop: too large to hold it up, and what a stack makes there can be made again.
+_LARGE = ("cloudwatch_logs", "cloudwatch")
+# Saved by whoever is about to depend on a change, too.
+_PROMPT = frozenset({"s3", "dynamodb", "stepfunctions", "sqs"})
 _STATE_KEYS = {
     "states": ("stepfunctions",),
     "events": ("eventbridge",),
@@ -112,26 +117,44 @@ class Snapshots:
         if get_state is None:
             return
         with self._locks[name]:
-            state = _copied(get_state)
-            path = self._folder / f"{name}.json"
-            if state is None or not (path.exists() or _holds_anything(state)):
-                return  # the next start imports a service for each file, so an unused one gets none
-            wrapped = {"__ministack_format__": self._format_version(name), "payload": state}
-            unfinished = self._folder / f"{name}.unfinished"
-            unfinished.write_text(json.dumps(wrapped, default=self._encode))
-            unfinished.replace(path)
-            if name in self._when_saved:
-                self._when_saved[name]()
+            self._write(name, _copied(get_state))
+
+    def _write(self, name: str, state: Any) -> None:
+        path = self._folder / f"{name}.json"
+        if state is None or not (path.exists() or _holds_anything(state)):
+            return  # the next start imports a service for each file, so an unused one gets none
+        wrapped = {"__ministack_format__": self._format_version(name), "payload": state}
+        unfinished = self._folder / f"{name}.unfinished"
+        unfinished.write_text(json.dumps(wrapped, default=self._encode))
+        unfinished.replace(path)
+        if name in self._when_saved:
+            self._when_saved[name]()
 
     def when_saved(self, name: str, call: Callable[[], None]) -> None:
         """Have something called after each time that a service's state is in its place."""
         self._when_saved[name] = call
 
     def save_everything(self) -> None:
-        """Write the state of every service but DynamoDB, which is saved on the server's loop; stacks last."""
+        """Write the state of every service, stacks last; called on the server's loop while nothing is served."""
         for name in sorted(self._states(), key=lambda name: name == "cloudformation"):
-            if name != "dynamodb":
-                self.save(name)
+            self.save(name)
+
+    def _save_all_parts_of_stacks(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Write the state of every service as it is at one moment, while stacks change."""
+        for name in _LARGE:
+            self.save(name)
+        copies = asyncio.run_coroutine_threadsafe(self._copies(), loop).result()
+        # Those that are saved as soon as they change as well may be newer than the rest, and never older than they were.
+        for name in _PROMPT - {"dynamodb"}:
+            self.save(name)
+        for name in sorted(copies, key=lambda name: name == "cloudformation"):
+            self._write(name, copies[name])
+
+    async def _copies(self) -> dict[str, Any]:
+        """Copy what a stack operation changes, between two of its steps, and save the tables that belong to it."""
+        self.save("dynamodb")
+        states = self._states()
+        return {name: _copied(states[name]) for name in states if name not in _LARGE and name not in _PROMPT}
 
     def _mark(self, method: str, path: str, headers: dict[str, str], body: bytes) -> None:
         if method in ("GET", "HEAD", "OPTIONS") or path.endswith("/invocations"):
@@ -162,15 +185,11 @@ class Snapshots:
         if self._everything and (not busy or time.monotonic() - self._saved_all > _STACK_TICK):
             self._everything = busy
             self._marked.clear()
-            asyncio.run_coroutine_threadsafe(self._save_tables(), loop).result()
-            self.save_everything()
+            self._save_all_parts_of_stacks(loop)
             self._saved_all = time.monotonic()
         marked, self._marked = self._marked, set()
         for name in marked:
             self.save(name)
-
-    async def _save_tables(self) -> None:
-        self.save("dynamodb")
 
     def _executions(self) -> list[tuple[str, str, int]]:
         service = emulator.loaded("services.stepfunctions")

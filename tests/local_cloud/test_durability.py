@@ -206,6 +206,22 @@ def test_a_machine_made_a_moment_ago_is_on_disk_with_its_first_execution(survivo
     assert [each["name"] for each in machines.list_executions(stateMachineArn=machine)["executions"]] == ["first"]
 
 
+def test_messages_survive_however_they_came_to_a_queue(survivor: Survivor) -> None:
+    """SQS documentation: a message is stored before SendMessage answers, and deleted only by its consumer."""
+    sqs, sns = survivor.client("sqs"), survivor.client("sns")
+    url = sqs.create_queue(QueueName="kept-messages")["QueueUrl"]
+    arn = "arn:aws:sqs:us-east-1:000000000000:kept-messages"
+    topic = sns.create_topic(Name="kept-topic")["TopicArn"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"})
+    saved(survivor, "sns", "kept-messages")
+    sns.publish(TopicArn=topic, Message="published")
+    sqs.send_message_batch(QueueUrl=url, Entries=[{"Id": "b", "MessageBody": "batched"}])
+    sqs.send_message(QueueUrl=url, MessageBody="sent")
+    survivor.kill_and_start()
+    received = survivor.client("sqs").receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
+    assert {message["Body"] for message in received} == {"published", "batched", "sent"}
+
+
 def test_journals_are_forgotten_when_a_snapshot_contains_them(survivor: Survivor) -> None:
     """Every operation on a stack saves everything, and each save begins a new file."""
     formation = survivor.client("cloudformation")
