@@ -70,7 +70,11 @@ class MonitoringStack(Stack):
             self,
             "Monitor",
             definition=workflows / "monitor.asl.json",
-            targets={"Monitoring": invoke(self.monitoring), "Notifications": notify(data.topic, data.topic_key)},
+            targets={
+                "Monitoring": invoke(self.monitoring),
+                "Governor": invoke(self.governor),
+                "Notifications": notify(data.topic, data.topic_key),
+            },
             settings=settings,
             alarm_topic=data.topic,
         )

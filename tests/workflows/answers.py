@@ -30,5 +30,6 @@ def answers(candidates=1):
         "Evaluation": lambda event: {"decision": "promote"},
         "Registration": lambda event: {"version": 7},
         "Deployment": _deployment,
-        "Monitoring": lambda event: {"harm_level": 0},
+        "Monitoring": lambda event: {"harm_level": 2, "still_raised": ["harm"]},
+        "Governor": lambda event: {"retrain": False},
     }

@@ -103,3 +103,19 @@ def test_monitoring_judges_the_window_it_is_asked_for(window: dict[str, str]) ->
     (event,) = given(script, "Monitoring")
     assert event.pop("execution_arn").endswith(":run-1")
     assert event == {"project": "flights", **window}
+
+
+@pytest.mark.parametrize("raised", [[], ["harm"], ["harm", "drift"]])
+def test_monitoring_asks_the_governor_again_for_each_level_that_stays_raised(raised: list[str]) -> None:
+    script = happy()
+    script.answers["Monitoring"] = lambda event: {"still_raised": raised}
+    script.answers["Governor"] = lambda event: {"reason": event["reason"], "retrain": False}
+    outcome = run("monitor", script, {"project": "flights"})
+    assert outcome.status == "SUCCEEDED"
+    asked = given(script, "Governor")
+    assert [(event["project"], event["reason"]) for event in asked] == [("flights", reason) for reason in raised]
+    assert [set(event) for event in asked] == [{"project", "reason", "event_id"}] * len(raised)
+    assert len({event["event_id"] for event in asked}) == len(raised), "two signals are two requests"
+    assert all(event["event_id"].endswith(":run-1") for event in asked), "a request tried again is the same"
+    assert outcome.output["monitoring"] == {"still_raised": raised}
+    assert [answer["reason"] for answer in outcome.output["retraining"]] == raised

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
+import itertools
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -40,6 +41,12 @@ def inputs(generator: np.random.Generator, count: int) -> dict[str, list[Any]]:
     }
 
 
+def ticking() -> Callable[[], datetime]:
+    """A clock that moves on by a second each time it is read."""
+    seconds = itertools.count()
+    return lambda: NOW + timedelta(seconds=next(seconds))
+
+
 @dataclass
 class Monitored:
     """One project whose window a test fills."""
@@ -47,7 +54,7 @@ class Monitored:
     project: Project
     lake: MemoryStore = field(default_factory=MemoryStore)
     artifacts: MemoryStore = field(default_factory=MemoryStore)
-    registry: MemoryRegistry = field(default_factory=MemoryRegistry)
+    registry: MemoryRegistry = field(default_factory=lambda: MemoryRegistry(clock=ticking()))
     metrics: MemoryMetrics = field(default_factory=MemoryMetrics)
 
     def crown(self, version: int = 1, reference: float = 0.5) -> None:

@@ -181,6 +181,21 @@ def test_a_new_champion_starts_its_own_history(monitored: Build) -> None:
     assert case.judge(START + timedelta(days=40)).harm_level == 0
 
 
+def test_a_level_that_stays_raised_is_named_because_an_alarm_tells_of_changes_only(monitored: Build) -> None:
+    case = monitored(reference=0.56, window_days=20, drifted_share=0.2)
+    filled(case, wrong=0.4)
+    filled(case, wrong=0.4, shift=15, seed=6, start=START + timedelta(days=20), tag="second")
+    filled(case, seed=7, start=START + timedelta(days=40), tag="third")
+    first, second, third = (START + timedelta(days=days) for days in (20, 40, 60))
+    assert case.judge(first).still_raised == [], "reached: the alarm tells"
+    assert case.judge(first).still_raised == ["harm"], "the same window again: no other prediction came"
+    assert case.judge(second).still_raised == ["harm"]
+    assert case.judge(second).still_raised == ["harm", "drift"]
+    assert case.judge(third).still_raised == []
+    assert case.judge(second).still_raised == [], "what counts is the report made last, not the window before"
+    assert case.judge(first).still_raised == ["harm"]
+
+
 def test_the_report_is_kept_in_the_lake_and_in_the_registry(monitored: Build) -> None:
     case = monitored(reference=0.56, drifted_share=0.2)
     filled(case, shift=15)

@@ -88,6 +88,21 @@ def test_two_alarms_at_once_start_one_training(scene: Scene) -> None:
     assert [decision.retrain for decision in scene.registry.retrains("flights")] == [False, True]
 
 
+def test_alarm_and_monitoring_asking_because_of_one_report_start_one_training_however_short_it_is(scene: Scene) -> None:
+    scene.registry.record_monitoring("flights", NOW, {"harm_level": 2})
+    scene.now += timedelta(seconds=1)
+    first = scene.ask("harm execution-1")
+    scene.workflow.active.clear()
+    scene.registry.record_run(Run(run_id=str(first.run_id), execution_arn="arn", project="flights"), {"decision": "refuse"})
+    scene.now += timedelta(minutes=6)
+    second = scene.ask("the alarm's event, late")
+    assert first.retrain
+    assert second.reasons == ["the training that began 2026-03-01 12:00 UTC answers the harm found 2026-03-01 12:00 UTC"]
+    scene.registry.record_monitoring("flights", NOW, {"harm_level": 2})
+    scene.now += timedelta(seconds=1)
+    assert scene.ask("harm execution-2").retrain, "harm that a training did not end asks again"
+
+
 def test_a_crash_between_decision_and_start_is_mended_by_the_next_delivery(scene: Scene) -> None:
     class Down(MemoryWorkflow):
         def start(self, name: str, payload: dict[str, Any]) -> str:

@@ -372,7 +372,10 @@ class Signal(Record):
 
 
 class MonitoringRecord(Record):
-    """What monitoring found in one window, levels after persistence."""
+    """What monitoring found in one window, levels after persistence.
+
+    ``still_raised`` names the levels that are alerts here and were in the report made before: an alarm tells of changes only.
+    """
 
     project: str
     version: int | None
@@ -386,6 +389,7 @@ class MonitoringRecord(Record):
     reference_metrics: dict[str, float]
     signals: list[Signal]
     report: Ref | None
+    still_raised: list[Literal["harm", "drift"]] = Field(default_factory=list)
 
 
 class RetrainRequest(Record):

@@ -31,6 +31,7 @@ from driftless.project import Project
 from driftless.records import MonitoringRecord, MonitoringRequest, Signal
 
 _HISTORY = 100
+_ALERT = 2
 _LABEL_DAYS = 366
 # Serving's outputs are 32-bit, the baseline's 64-bit: without a nudge, equal outputs fall on either side of a bin edge.
 _NUDGE = 2e-7
@@ -132,6 +133,7 @@ class Monitor:
             signals=[performance.signal, *sorted((*features, *outputs), key=lambda signal: (-signal.level, signal.name))],
             report=None,
         )
+        record = record.model_copy(update={"still_raised": still_raised(record, reports)})
         own = {
             "window_drift_level": own_drift,
             "window_harm_level": own_harm,
@@ -173,6 +175,13 @@ class Monitor:
         }
         published = {name: value for name, value in found.items() if value is not None}
         self._metrics.publish(published, {"Stage": self._stage, "Project": project.name})
+
+
+def still_raised(record: MonitoringRecord, reports: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Signals at level 2 in this record and in the report that was made last, of whatever window."""
+    last = max(reports, key=lambda report: str(report["recorded_at"]), default={})
+    levels = {"harm": record.harm_level, "drift": record.drift_level}
+    return [signal for signal, level in levels.items() if level == _ALERT and last.get(f"{signal}_level") == _ALERT]
 
 
 def labels_by_day(window: Window, reports: Sequence[Mapping[str, Any]]) -> dict[str, int]:
