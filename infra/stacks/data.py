@@ -49,7 +49,7 @@ class DataStack(Stack):
         self.signing_key = self._signing_key(settings)
         self.topic_key, self.topic = self._notifications(settings)
         if settings.monthly_budget is not None:
-            self._budget(settings.monthly_budget)
+            self._budget(settings.monthly_budget, settings.stage)
         publish_parameter(self, settings, "keys/signing", self.signing_key.key_id)
         publish_parameter(self, settings, "topics/notifications", self.topic.topic_arn)
         self.commit = publish_parameter(self, settings, "commit", settings.commit)
@@ -105,8 +105,11 @@ class DataStack(Stack):
             topic.add_subscription(subscriptions.EmailSubscription(settings.alarm_email))
         return key, topic
 
-    def _budget(self, monthly_dollars: float) -> None:
-        """Tell the topic at 80 % of the month's budget, and when the forecast exceeds it."""
+    def _budget(self, monthly_dollars: float, stage: str) -> None:
+        """Tell the topic at 80 % of the month's budget, and when the forecast exceeds it.
+
+        Only what carries the stage's tag counts, which AWS knows once the tag is activated for cost allocation.
+        """
         subscriber = budgets.CfnBudget.SubscriberProperty(address=self.topic.topic_arn, subscription_type="SNS")
         notices = [
             budgets.CfnBudget.NotificationWithSubscribersProperty(
@@ -124,6 +127,7 @@ class DataStack(Stack):
                 budget_type="COST",
                 time_unit="MONTHLY",
                 budget_limit=budgets.CfnBudget.SpendProperty(amount=monthly_dollars, unit="USD"),
+                cost_filters={"TagKeyValue": [f"user:stage${stage}"]},
             ),
             notifications_with_subscribers=notices,
         )
