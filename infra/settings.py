@@ -30,9 +30,9 @@ class Settings:
     """Everything a stage decides. Days are calendar days; rates are requests a second.
 
     ``retain_data`` keeps buckets, tables and keys when their stack is deleted. ``code_canary`` shifts a tenth of the API
-    functions' traffic to new code for five minutes and rolls back on errors. ``native_packages`` installs layers for the
-    interpreter at hand instead of Lambda's platform. ``open_pages`` lets a browser read the API's pages without a signature.
-    ``monthly_budget`` is in US dollars.
+    functions' traffic to new code for five minutes and rolls back when it fails. ``snap_start`` keeps snapshots of those
+    functions ready, which costs while nobody asks. ``native_packages`` installs layers for the interpreter at hand instead of
+    Lambda's platform. ``open_pages`` lets a browser read the API's pages unsigned. ``monthly_budget`` is in US dollars.
     """
 
     stage: StageName
@@ -108,7 +108,7 @@ def for_stage(stage: str, *, commit: str = "unknown", alarm_email: str | None = 
             run_retention_days=30,
             staging_retention_days=3,
             code_canary=False,
-            snap_start=True,
+            snap_start=False,
             web_firewall=False,
             access_logs=True,
             open_pages=False,

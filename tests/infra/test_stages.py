@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from infra import settings
-from tests.infra.conftest import Synth
+from tests.infra.conftest import ROOT, Synth
 
 STATEFUL = ("AWS::S3::Bucket", "AWS::DynamoDB::Table", "AWS::KMS::Key", "AWS::Logs::LogGroup")
 
@@ -50,7 +50,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "run_retention_days": 30,
         "staging_retention_days": 3,
         "code_canary": False,
-        "snap_start": True,
+        "snap_start": False,
         "web_firewall": False,
         "monthly_budget": None,
         "api_rate": 200,
@@ -262,7 +262,29 @@ def test_logs_end(local: Synth, prod: Synth) -> None:
 def test_prod_watches_its_bill(prod: Synth) -> None:
     budget = prod.properties("AWS::Budgets::Budget", "Budget")
     assert budget["Budget"]["BudgetLimit"] == {"Amount": 200, "Unit": "USD"}
+    assert budget["Budget"]["CostFilters"] == {"TagKeyValue": ["user:stage$prod"]}
+    functions = prod.resources("AWS::Lambda::Function").values()
+    assert all({"Key": "stage", "Value": "prod"} in f["Properties"]["Tags"] for f in functions)
     assert [n["Notification"]["NotificationType"] for n in budget["NotificationsWithSubscribers"]] == ["ACTUAL", "FORECASTED"]
+
+
+def test_the_idle_bill_in_the_handbook_is_that_of_the_templates(dev: Synth, prod: Synth) -> None:
+    """One project, list prices: $0.10 for each metric of an alarm, $1 a key, $5 a firewall and $1 each rule."""
+    text = (ROOT / "docs/operations.md").read_text()
+    rows = {
+        cells[1].strip().split(",")[0].split(":")[0]: cells for line in text.splitlines() if len(cells := line.split("|")) == 5
+    }
+    for synth, column in ((dev, 2), (prod, 3)):
+        alarms = [a["Properties"] for a in synth.resources("AWS::CloudWatch::Alarm").values()]
+        metrics = sum(sum("MetricStat" in m for m in a["Metrics"]) if "Metrics" in a else 1 for a in alarms)
+        assert rows["alarms"][column].strip() == f"${metrics / 10:.2f}"
+        assert rows["two KMS keys"][column].strip() == f"${len(synth.resources('AWS::KMS::Key')):.2f}"
+        walls = list(synth.resources("AWS::WAFv2::WebACL").values())
+        cost = sum(5 + len(wall["Properties"]["Rules"]) for wall in walls)
+        assert rows["web firewall"][column].strip() == (f"${cost:.2f}" if cost else "")
+        ready = [f["Properties"] for f in synth.resources("AWS::Lambda::Function").values() if "SnapStart" in f["Properties"]]
+        kept = sum(f["MemorySize"] for f in ready) / 1024 * 30 * 86400 * 0.0000015
+        assert rows["SnapStart"][column].strip() == (f"${round(kept, 1):.2f}" if ready else "")
 
 
 def test_prod_stands_behind_a_firewall(prod: Synth) -> None:
