@@ -1,11 +1,18 @@
-"""Signed HTTP to the deployed API: SigV4 by botocore, one kept-alive connection by httpx, errors in the API's own words."""
+"""Signed HTTP to the deployed API: SigV4 by botocore, one kept-alive connection by httpx, errors in the API's own words.
+
+A gateway that throttles, or whose function is not there yet, is asked again, a little later each time and signed anew. The
+request keeps its ``X-Request-Id``, so one that was answered after all is the same request to the platform.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
+import random
+import time
+from collections.abc import Callable, Generator
 from types import TracebackType
 from typing import Any, Self
+from uuid import uuid4
 
 import httpx
 from botocore.auth import SigV4Auth
@@ -16,6 +23,11 @@ from cli.platform import Platform
 
 TIMEOUT_SECONDS = 35.0
 RETRIES = 3
+ATTEMPTS = 6
+LONGEST_PAUSE_SECONDS = 8.0
+PASSING = (429, 502, 503, 504)
+PROBLEM = "application/problem+json"
+BROKEN_OFF = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
 
 
 class SigV4(httpx.Auth):
@@ -39,9 +51,19 @@ class Api:
     """The API of a stage.
 
     Use it as a context manager: the connection is kept for all calls inside.
+
+    Parameters
+    ----------
+    transport : httpx.BaseTransport, optional
+        In place of HTTP over the network.
+    sleep : callable
+        Waits that many seconds between attempts.
     """
 
-    def __init__(self, platform: Platform, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(
+        self, platform: Platform, transport: httpx.BaseTransport | None = None, sleep: Callable[[float], None] | None = None
+    ) -> None:
+        self._sleep = sleep or time.sleep
         auth = SigV4(platform.session.get_credentials(), platform.session.region_name)
         chosen = transport or httpx.HTTPTransport(retries=RETRIES)
         self._client = httpx.Client(
@@ -56,12 +78,30 @@ class Api:
 
     def get(self, path: str) -> dict[str, Any]:
         """GET a JSON document."""
-        return _document(self._client.get(path))
+        return self._answer("GET", path)
 
     def post(self, path: str, body: dict[str, Any], request_id: str | None = None) -> dict[str, Any]:
-        """POST JSON; ``request_id`` makes a repeated call the same call."""
-        headers = {"Content-Type": "application/json"} | ({"X-Request-Id": request_id} if request_id else {})
-        return _document(self._client.post(path, content=json.dumps(body), headers=headers))
+        """POST JSON; ``request_id``, a UUID, makes a repeated call the same call."""
+        headers = {"Content-Type": "application/json", "X-Request-Id": request_id or str(uuid4())}
+        return self._answer("POST", path, content=json.dumps(body), headers=headers)
+
+    def _answer(self, method: str, path: str, **more: Any) -> dict[str, Any]:
+        for attempt in range(1, ATTEMPTS):
+            try:
+                response = self._client.request(method, path, **more)
+            except BROKEN_OFF:
+                pass
+            else:
+                if not passing(response):
+                    return _document(response)
+            self._sleep(random.uniform(0, min(LONGEST_PAUSE_SECONDS, 0.5 * 2**attempt)))  # noqa: S311 - spreads load
+        return _document(self._client.request(method, path, **more))
+
+
+def passing(response: httpx.Response) -> bool:
+    """Whether an answer is about the moment: throttled, or the gateway's own; what our function refuses stays refused."""
+    ours = response.headers.get("content-type", "").startswith(PROBLEM)
+    return response.status_code in PASSING and (response.status_code == 429 or not ours)
 
 
 def _document(response: httpx.Response) -> dict[str, Any]:

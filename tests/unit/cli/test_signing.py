@@ -15,9 +15,9 @@ def answering(platform: Platform, status: int, body: object, seen: list[httpx.Re
     def handle(request: httpx.Request) -> httpx.Response:
         if seen is not None:
             seen.append(request)
-        return httpx.Response(status, json=body)
+        return httpx.Response(status, json=body, headers={"content-type": "application/problem+json"})
 
-    return Api(platform, httpx.MockTransport(handle))
+    return Api(platform, httpx.MockTransport(handle), sleep=lambda _: None)
 
 
 def test_requests_are_signed_for_execute_api_with_their_body(aws: Platform) -> None:
@@ -81,8 +81,61 @@ def test_refusals_say_what_to_do(aws: Platform, status: int, body: object, hint:
 
 def test_an_answer_that_is_no_json_is_still_explained(aws: Platform) -> None:
     transport = httpx.MockTransport(lambda _: httpx.Response(502, text="<html>bad gateway</html>"))
-    with Api(aws, transport) as api, pytest.raises(Failure, match="502 <html>bad gateway"):
+    with Api(aws, transport, sleep=lambda _: None) as api, pytest.raises(Failure, match="502 <html>bad gateway"):
         api.get("/health")
+
+
+def failing(answers: list[httpx.Response | httpx.HTTPError], seen: list[httpx.Request]) -> httpx.MockTransport:
+    """Answers in turn, the last one for good."""
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        if isinstance(answer, httpx.HTTPError):
+            raise answer
+        return answer
+
+    return httpx.MockTransport(handle)
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        *(httpx.Response(status, json={"message": "later"}) for status in (429, 502, 503, 504)),
+        httpx.RemoteProtocolError("server disconnected"),
+        httpx.ReadError("reset"),
+    ],
+)
+def test_what_passes_is_asked_again_under_the_same_id_and_signed_anew(
+    aws: Platform, trouble: httpx.Response | httpx.HTTPError
+) -> None:
+    seen: list[httpx.Request] = []
+    pauses: list[float] = []
+    transport = failing([trouble, trouble, httpx.Response(202, json={"accepted": 1})], seen)
+    with Api(aws, transport, sleep=pauses.append) as api:
+        assert api.post("/flights/labels", {"labels": []}) == {"accepted": 1}
+    assert len(seen) == 3
+    assert len({request.headers["x-request-id"] for request in seen}) == 1
+    assert all("authorization" in request.headers and request.content == b'{"labels": []}' for request in seen)
+    assert all(0 <= pause <= 2 for pause in pauses) and len(pauses) == 2
+
+
+def test_asking_again_ends_with_the_last_answer(aws: Platform) -> None:
+    seen: list[httpx.Request] = []
+    pauses: list[float] = []
+    transport = failing([httpx.Response(429, json={"message": "Too Many Requests"})], seen)
+    with Api(aws, transport, sleep=pauses.append) as api, pytest.raises(Failure, match="429 Too Many Requests"):
+        api.get("/health")
+    assert (len(seen), len(pauses)) == (6, 5)
+    assert max(pauses) <= 8
+
+
+@pytest.mark.parametrize("status", [400, 422, 500, 503])
+def test_what_our_function_refuses_is_final(aws: Platform, status: int) -> None:
+    seen: list[httpx.Request] = []
+    with answering(aws, status, {"detail": "no"}, seen) as api, pytest.raises(Failure):
+        api.get("/flights/model")
+    assert len(seen) == 1
 
 
 def test_nobody_listening_is_said_in_words() -> None:
