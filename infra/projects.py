@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from driftless import estimators, features
+from driftless.errors import BadProject
 from driftless.project import Project, load_all
 from driftless.sql import engine
 from driftless.validate.checks import check_definition
@@ -29,6 +30,8 @@ def checked_projects(root: Path) -> dict[str, Project]:
     """
     start = time.perf_counter()
     projects = load_all(root)
+    if not projects:
+        raise BadProject("projects/", "", "there is no project to deploy", "add a folder with project.toml and features.sql")
     for project in projects.values():
         _check(project)
     # On standard error: what a synth writes to standard output may be read by a program.

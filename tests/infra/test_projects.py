@@ -91,6 +91,16 @@ def test_blank_lines_and_a_last_semicolon_do_not_shift_the_line(tmp_path: Path) 
     assert caught.value.line == 4
 
 
+def test_a_comment_may_follow_the_last_semicolon(tmp_path: Path) -> None:
+    shop(tmp_path, sql=SQL.rstrip() + "; -- one row an order\n")
+    assert [*checked_projects(tmp_path)] == ["shop"]
+
+
+def test_nothing_to_deploy_is_told(tmp_path: Path) -> None:
+    with pytest.raises(BadProject, match=r"projects/: there is no project to deploy\. Fix: "):
+        checked_projects(tmp_path)
+
+
 def test_a_column_known_only_afterwards_is_told_at_synth(tmp_path: Path) -> None:
     shop(tmp_path, sql=SQL.replace("p.market", "o.paid::INT AS market"))
     with pytest.raises(LeakageFound, match=r"projects/shop/features\.sql reads orders\.paid.*Fix: "):

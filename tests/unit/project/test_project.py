@@ -26,14 +26,14 @@ MISTAKES = [
     ('base = "orders"', 'base = "order"', "features.base", "base", "names dataset 'order'", "orders, prices"),
     ('primary = "log_loss"', 'primary = "mae"', "gates.primary", "primary", "'mae' does not exist for task binary", "log_loss"),
     ('name = "is_paid"', 'name = "price"', "target.name", 'name = "price"', "is also a feature", "another name"),
-    ('key = ["id"]', 'key = ["ident"]', "datasets.orders", "[datasets.orders]", "'ident' is named as event_time or key", "holds"),
+    ('key = ["id"]', 'key = ["ident"]', "datasets.orders.key", "key", "'ident' is not defined under columns", "id, made_at"),
     (
         'event_time = "made_at"',
         'event_time = "price"',
-        "datasets.orders",
-        "[datasets.orders]",
-        "event_time column 'price' must have type timestamp",
-        "holds",
+        "datasets.orders.event_time",
+        "event_time",
+        "column 'price' must have type timestamp",
+        "change its type",
     ),
     (
         'size = { type = "string" }\npaid',
@@ -46,12 +46,133 @@ MISTAKES = [
     (
         'price = { type = "number", nullable = true }',
         'price = { type = "number", nullable = true, range = [5, 1] }',
-        "datasets.orders.columns.price",
+        "datasets.orders.columns.price.range",
         "price",
-        "range [5.0, 1.0] is empty",
-        "holds",
+        "[5, 1] is empty",
+        "smaller bound first",
     ),
 ]
+
+
+PRICE, SIZE = 'price = { type = "number", nullable = true }\n', 'size = { type = "string" }\npaid'
+INPUT, MARKET = 'size = { type = "category", allowed = ["S", "M"] }', 'market = { type = "number", nullable = true }'
+TARGET, SERVING = 'expression = "paid"', 'primary = "log_loss"\n\n[serving]\n'
+GATE, MONITORING, RETRAINING = (
+    'primary = "log_loss"\n',
+    SERVING.replace("serving", "monitoring"),
+    SERVING.replace("serving", "retraining"),
+)
+# What is replaced, by what, the key, a part of the reason.
+CONTRADICTIONS = [
+    ('task = "binary"', 'task = "binary"\ncolour = 1', "colour", "no such key"),
+    ('title = "Orders that are paid"', "title = 7", "title", "valid string (got 7)"),
+    ('key = ["id"]', 'key = "id"', "datasets.orders.key", "should be a list (got 'id')"),
+    ('key = ["id"]', "key = []", "datasets.orders.key", "at least 1 item, not 0"),
+    ('key = ["id"]', 'key = ["paid"]', "datasets.orders.key", "known only after the event"),
+    (
+        'made_at = { type = "timestamp" }',
+        'made_at = { type = "timestamp", known = "after" }',
+        "datasets.orders.event_time",
+        "after the",
+    ),
+    ('event_time = "made_at"', 'event_time = "nope"', "datasets.orders.event_time", "'nope' is not defined"),
+    (PRICE, '_source = { type = "string" }\n' + PRICE, "datasets.orders.columns._source", "platform's own"),
+    (PRICE, 'known_at = { type = "timestamp" }\n' + PRICE, "datasets.orders.columns.known_at", "platform's own"),
+    (PRICE, PRICE.replace("price", "Price") + PRICE, "datasets.orders.columns.price", "cannot tell it from 'Price'"),
+    (PRICE, PRICE.replace("null", "range = [nan, 5], null"), "datasets.orders.columns.price.range.0", "finite number (got nan)"),
+    (PRICE, PRICE.replace("null", 'allowed = ["a"], null'), "datasets.orders.columns.price.allowed", "'a' is no number"),
+    (SIZE, SIZE.replace('" }', '", allowed = [] }', 1), "datasets.orders.columns.size.allowed", "no value would be allowed"),
+    (SIZE, SIZE.replace('" }', '", pattern = "(" }', 1), "datasets.orders.columns.size.pattern", "not a regular expression"),
+    (SIZE, SIZE.replace('" }', '", range = [1, 2] }', 1), "datasets.orders.columns.size.range", "integer and number only"),
+    ("[datasets.prices]", "[datasets.Prices]", "datasets.Prices.[key]", "should match pattern"),
+    (
+        "[datasets.prices]",
+        '[[datasets.orders.rules]]\nname = "a"\nsql = " "\n\n[datasets.prices]',
+        "datasets.orders.rules.0.sql",
+        "least 1",
+    ),
+    ("range = [0, 100]", "range = [100, 0]", "features.columns.price.range", "[100, 0] is empty"),
+    ("range = [0, 100]", "range = [0, 1, 2]", "features.columns.price.range", "at most 2 items, not 3"),
+    (INPUT, INPUT.replace("allowed", "range = [0, 1], allowed"), "features.columns.size.range", "integer and number only"),
+    (INPUT, INPUT.replace('"S", "M"', ""), "features.columns.size.allowed", "no value would be allowed"),
+    (MARKET, MARKET.replace(" }", ', allowed = ["a"] }'), "features.columns.market.allowed", "no categories"),
+    (MARKET, MARKET + '\n_target = { type = "number" }', "features.columns._target", "platform's own"),
+    (MARKET, MARKET + '\nSize = { type = "category" }', "features.columns.Size", "cannot tell it from 'size'"),
+    (TARGET, 'expression = " "', "target.expression", "at least 1 character"),
+    (TARGET, TARGET + '\nclasses = ["a", "b"]', "target.classes", "a binary task has no classes"),
+    ('name = "is_paid"', 'name = "ID"', "target.name", "also the key or the event time"),
+    ('name = "is_paid"', 'name = "_observable"', "target.name", "platform's own"),
+    ("label_delay_hours = 24", "label_delay_hours = inf", "target.label_delay_hours", "finite number (got inf)"),
+    ("label_delay_hours = 24", "label_delay_hours = 1e15", "target.label_delay_hours", "less than or equal to 876000"),
+    ("holdout_days = 5", "holdout_days = true", "split.holdout_days", "true is no number"),
+    ("train_days = 20", "train_days = 1e12", "split.train_days", "less than or equal to 36500"),
+    ("C = [1.0, 0.1, 10.0]", "C = []", "model.search.C", "at least 1 item, not 0"),
+    ("C = [1.0, 0.1, 10.0]", "C = 1.0", "model.search.C", "should be a list"),
+    (GATE, GATE + 'absolute = [{ metric = "auc" }]\n', "gates.absolute.0.metric", "has no bound"),
+    (
+        GATE,
+        GATE + 'absolute = [{ metric = "auc", minimum = 0.9, maximum = 0.1 }]\n',
+        "gates.absolute.0.minimum",
+        "above the maximum",
+    ),
+    (GATE, GATE + 'slices = ["colour"]\n', "gates.slices", "'colour' is not a feature"),
+    (
+        GATE,
+        SERVING + "canary_steps = [0.1, 0.1]\n",
+        "serving.canary_steps",
+        "each be larger than the one before (got [0.1, 0.1])",
+    ),
+    (GATE, SERVING + "canary_steps = [0.5, 0.1]\n", "serving.canary_steps", "each be larger than the one before"),
+    (GATE, SERVING + "canary_steps = [1.0]\n", "serving.canary_steps", "between 0 and 1"),
+    (GATE, SERVING + "bake_seconds = 90000\n", "serving.bake_seconds", "longer than a day"),
+    (GATE, SERVING + "rate_limit = inf\n", "serving.rate_limit", "finite number"),
+    (GATE, MONITORING + "psi_warn = 0.5\n", "monitoring.psi_warn", "0.5 is above psi_alert, 0.25"),
+    (GATE, MONITORING + 'schedule = "every day"\n', "monitoring.schedule", "'every day' is no schedule"),
+    (GATE, RETRAINING + 'schedule = "rate(1 days)"\n', "retraining.schedule", "'rate(1 days)' is no schedule"),
+    (GATE, RETRAINING + 'schedule = "rate(5 day)"\n', "retraining.schedule", "'rate(5 day)' is no schedule"),
+    (GATE, RETRAINING + 'schedule = "cron(0 12 * * *)"\n', "retraining.schedule", "is no schedule"),
+    (GATE, RETRAINING + 'schedule = "cron(99 12 ? * * *)"\n', "retraining.schedule", "'99' as minutes, which goes from 0 to 59"),
+    (
+        GATE,
+        RETRAINING + 'schedule = "cron(0 12 * * * *)"\n',
+        "retraining.schedule",
+        "must have ? as day of month or as day of week",
+    ),
+    (GATE, RETRAINING + 'triggers = ["moon"]\n', "retraining.triggers.0", "got 'moon'"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "key", "reason"), CONTRADICTIONS)
+def test_what_contradicts_itself_is_refused_with_key_line_reason_and_fix(
+    tmp_path: Path, old: str, new: str, key: str, reason: str
+) -> None:
+    with pytest.raises(BadProject) as caught:
+        shop(tmp_path, toml={old: new})
+    error = caught.value
+    assert (error.file, error.key) == ("projects/shop/project.toml", key)
+    assert reason in error.reason and error.fix and error.line is not None
+
+
+@pytest.mark.parametrize("classes", ['["S"]', '["S", "M", "S"]'])
+def test_classes_are_at_least_two_and_each_is_listed_once(tmp_path: Path, classes: str) -> None:
+    with pytest.raises(BadProject) as caught:
+        shop(tmp_path, toml={'task = "binary"': 'task = "multiclass"', TARGET: f'expression = "size"\nclasses = {classes}'})
+    assert caught.value.key == "target.classes" and "list each class once" in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        "rate(1 day)",
+        "rate(15 minutes)",
+        "cron(0 6 ? * MON-FRI *)",
+        "cron(0/15 6,18 L * ? 2026)",
+        "cron(0 8 15W JAN/3 ? *)",
+        "cron(0 0 ? * 2#1 *)",
+    ],
+)
+def test_schedules_of_eventbridge_pass(tmp_path: Path, schedule: str) -> None:
+    assert shop(tmp_path, toml={GATE: f'{RETRAINING}schedule = "{schedule}"\n'}).retraining.schedule == schedule
 
 
 @pytest.mark.parametrize(("old", "new", "key", "line", "reason", "fix"), MISTAKES)
@@ -92,6 +213,40 @@ def test_a_file_that_is_no_utf8_or_missing_is_named(tmp_path: Path) -> None:
         load(tmp_path / "empty")
 
 
+def test_sql_that_is_no_utf8_or_elsewhere_is_named(tmp_path: Path) -> None:
+    folder = write(tmp_path, TOML.encode())
+    (folder / "features.sql").write_bytes("-- märket".encode("latin-1"))
+    with pytest.raises(BadProject, match=r"projects/shop/features\.sql: not UTF-8"):
+        load(folder)
+    for elsewhere in ("/etc/passwd", "../shop/features.sql", ".", ""):
+        (folder / "project.toml").write_text(TOML.replace('base = "orders"', f'base = "orders"\nsql = "{elsewhere}"'))
+        with pytest.raises(BadProject, match=r"project\.toml:\d+: features\.sql: '.*' is no file beside"):
+            load(folder)
+
+
+def test_the_mark_before_utf8_is_no_part_of_a_file(tmp_path: Path) -> None:
+    folder = write(tmp_path, b"\xef\xbb\xbf" + TOML.encode())
+    (folder / "features.sql").write_bytes(b"\xef\xbb\xbf" + SQL.encode())
+    assert load(folder).features_sql == SQL
+
+
+def test_folders_that_are_no_projects_are_named(tmp_path: Path) -> None:
+    with pytest.raises(BadProject, match=r"projects/: there is no such folder"):
+        load_all(tmp_path / "none")
+    write(tmp_path, TOML.encode())
+    (tmp_path / "linked").symlink_to(tmp_path / "shop")
+    with pytest.raises(BadProject, match=r"projects/linked: a link.* Fix: put the folder itself there"):
+        load_all(tmp_path)
+    (tmp_path / "linked").unlink()
+    (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(BadProject, match="projects/gone: a link"):
+        load_all(tmp_path)
+    (tmp_path / "gone").unlink()
+    (tmp_path / "odd" / "project.toml").mkdir(parents=True)
+    with pytest.raises(BadProject, match=r"projects/odd/project\.toml: cannot be read: Is a directory"):
+        load_all(tmp_path)
+
+
 def test_a_folder_of_another_name_and_missing_sql_are_named(tmp_path: Path) -> None:
     folder = write(tmp_path, TOML.encode()).rename(tmp_path / "store")
     with pytest.raises(BadProject, match="differs from its folder") as caught:
@@ -99,7 +254,7 @@ def test_a_folder_of_another_name_and_missing_sql_are_named(tmp_path: Path) -> N
     assert (caught.value.key, caught.value.fix) == ("name", 'write name = "store" or rename the folder')
     folder = folder.rename(tmp_path / "shop")
     (folder / "features.sql").unlink()
-    with pytest.raises(BadProject, match=r"features\.sql does not exist"):
+    with pytest.raises(BadProject, match=r"'features\.sql' is no file beside"):
         load(folder)
 
 

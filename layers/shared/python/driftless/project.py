@@ -14,17 +14,47 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from driftless.errors import BadProject
-from driftless.project_file import describe, line_of, located
+from driftless.project_checks import (
+    check_column,
+    check_dataset,
+    check_feature,
+    check_gate,
+    check_monitoring,
+    check_project,
+    check_schedule,
+    check_serving,
+)
+from driftless.project_file import describe, line_of
+
+
+def _schedule(text: str) -> str:
+    check_schedule(text)
+    return text
+
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")]
 Task = Literal["binary", "multiclass", "regression"]
 ColumnType = Literal["integer", "number", "string", "boolean", "timestamp"]
 Level = Literal["warn", "quarantine", "fail"]
-_SCHEDULE = re.compile(r"^(rate\([1-9]\d* (minute|minutes|hour|hours|day|days)\)|cron\(([^ ()]+ ){5}[^ ()]+\))$")
+Sql = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Days = Annotated[float, Field(gt=0, le=36_500)]
+Hours = Annotated[float, Field(ge=0, le=876_000)]
+Schedule = Annotated[str, AfterValidator(_schedule)]
 
 METRICS: dict[str, tuple[Task, ...]] = {
     "log_loss": ("binary", "multiclass"),
@@ -43,7 +73,14 @@ HIGHER_IS_BETTER = frozenset({"auc", "average_precision", "accuracy", "f1_macro"
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, value: Any, field: ValidationInfo) -> Any:
+        if isinstance(value, bool) and cls.model_fields[str(field.field_name)].annotation in (int, float):
+            raise ValueError(f"{str(value).lower()} is no number")
+        return value
 
 
 class Column(_Section):
@@ -65,19 +102,7 @@ class Column(_Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Column:
-        if self.range is not None:
-            low, high = self.range
-            if self.type not in ("integer", "number"):
-                raise ValueError("range applies to integer and number columns only")
-            if low is not None and high is not None and low > high:
-                raise ValueError(f"range [{low}, {high}] is empty")
-        if self.pattern is not None:
-            if self.type != "string":
-                raise ValueError("pattern applies to string columns only")
-            try:
-                re.compile(self.pattern)
-            except re.error as error:
-                raise ValueError(f"pattern is not a regular expression: {error}") from error
+        check_column(self)
         return self
 
 
@@ -85,7 +110,7 @@ class Rule(_Section):
     """A named SQL predicate over one row that must hold; null counts as holding."""
 
     name: Identifier
-    sql: str
+    sql: Sql
     level: Level = "quarantine"
 
 
@@ -108,12 +133,8 @@ class Dataset(_Section):
     description: str = ""
 
     @model_validator(mode="after")
-    def _names_exist(self) -> Dataset:
-        for name in (self.event_time, *self.key):
-            if name not in self.columns:
-                raise ValueError(f"column {name!r} is named as event_time or key but not defined under columns")
-        if self.columns[self.event_time].type != "timestamp":
-            raise ValueError(f"event_time column {self.event_time!r} must have type timestamp")
+    def _consistent(self) -> Dataset:
+        check_dataset(self)
         return self
 
 
@@ -132,6 +153,11 @@ class FeatureColumn(_Section):
     reviewed: str = ""
     description: str = ""
 
+    @model_validator(mode="after")
+    def _consistent(self) -> FeatureColumn:
+        check_feature(self)
+        return self
+
 
 class Features(_Section):
     """One SELECT that yields, for each row of ``base``, its key, its event time and the feature columns.
@@ -149,8 +175,8 @@ class Target(_Section):
     """What is predicted: a SQL expression over the base dataset; ``label_delay_hours`` after the event it is known."""
 
     name: Identifier
-    expression: str
-    label_delay_hours: float = Field(default=0, ge=0)
+    expression: Sql
+    label_delay_hours: Hours = 0
     classes: tuple[str, ...] | None = None
 
     @property
@@ -162,8 +188,8 @@ class Split(_Section):
     """By time (default): the last ``holdout_days`` of labelled rows judge, the ``train_days`` before them train."""
 
     by: Literal["time", "random"] = "time"
-    holdout_days: float = Field(default=14, gt=0)
-    train_days: float = Field(default=90, gt=0)
+    holdout_days: Days = 14
+    train_days: Days = 90
     minimum_train_rows: int = Field(default=200, ge=20)
     minimum_holdout_rows: int = Field(default=100, ge=10)
     holdout_fraction: float = Field(default=0.2, gt=0, lt=1)
@@ -179,7 +205,7 @@ class Model(_Section):
 
     estimator: str
     parameters: dict[str, Any] = Field(default_factory=dict)
-    search: dict[str, tuple[Any, ...]] = Field(default_factory=dict)
+    search: dict[str, Annotated[tuple[Any, ...], Field(min_length=1)]] = Field(default_factory=dict)
     candidates: int = Field(default=4, ge=1, le=64)
     folds: int = Field(default=3, ge=2, le=10)
     seed: int = 0
@@ -191,6 +217,11 @@ class AbsoluteGate(_Section):
     metric: str
     minimum: float | None = None
     maximum: float | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> AbsoluteGate:
+        check_gate(self)
+        return self
 
 
 class Gates(_Section):
@@ -216,8 +247,9 @@ class Gates(_Section):
 class Serving(_Section):
     """How predictions are answered and how a new champion takes over.
 
-    ``canary_steps`` are the shares of traffic (0 to 1) the challenger gets before all of it, each baked for
-    ``bake_seconds``; an empty tuple promotes at once. ``approval = "manual"`` waits for ``driftless models promote``.
+    ``canary_steps`` are the shares of traffic (0 to 1, strictly increasing) the challenger gets before all of it, each baked for
+    ``bake_seconds``, a day at most in all; an empty tuple promotes at once. ``approval = "manual"`` waits for
+    ``driftless models promote``.
     """
 
     max_records: int = Field(default=100, ge=1, le=1000)
@@ -230,9 +262,8 @@ class Serving(_Section):
     approval: Literal["auto", "manual"] = "auto"
 
     @model_validator(mode="after")
-    def _ascending(self) -> Serving:
-        if any(not 0 < step < 1 for step in self.canary_steps) or list(self.canary_steps) != sorted(self.canary_steps):
-            raise ValueError("canary_steps must ascend strictly between 0 and 1, for example [0.1, 0.5]")
+    def _consistent(self) -> Serving:
+        check_serving(self)
         return self
 
 
@@ -244,8 +275,8 @@ class Monitoring(_Section):
     exceeds ``harm_margin``; warn when only the point estimate does.
     """
 
-    schedule: str = "rate(1 hour)"
-    window_days: float = Field(default=30, gt=0)
+    schedule: Schedule = "rate(1 hour)"
+    window_days: Days = 30
     minimum_predictions: int = Field(default=500, ge=1)
     minimum_labels: int = Field(default=200, ge=1)
     psi_warn: float = Field(default=0.1, gt=0)
@@ -255,6 +286,11 @@ class Monitoring(_Section):
     harm_margin: float = Field(default=0.02, ge=0)
     persistence: int = Field(default=1, ge=1)
 
+    @model_validator(mode="after")
+    def _consistent(self) -> Monitoring:
+        check_monitoring(self)
+        return self
+
 
 class Retraining(_Section):
     """When the governor lets a retraining start.
@@ -262,11 +298,11 @@ class Retraining(_Section):
     ``triggers`` are the signals that may ask for one. ``budget_runs`` executions at most in any ``budget_days``.
     """
 
-    schedule: str = "rate(7 days)"
+    schedule: Schedule = "rate(7 days)"
     triggers: tuple[Literal["schedule", "drift", "harm", "new_data"], ...] = ("schedule", "harm")
-    cooldown_hours: float = Field(default=24, ge=0)
+    cooldown_hours: Hours = 24
     budget_runs: int = Field(default=10, ge=1)
-    budget_days: float = Field(default=30, gt=0)
+    budget_days: Days = 30
     minimum_new_labels: int = Field(default=0, ge=0)
 
 
@@ -295,30 +331,7 @@ class Project(_Section):
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Project:
-        if self.features.base not in self.datasets:
-            known = ", ".join(self.datasets)
-            raise located("features.base", f"names dataset {self.features.base!r}, which is not defined", f"write one of {known}")
-        if self.target.name in self.features.columns:
-            raise located("target.name", f"{self.target.name!r} is also a feature", "give the target another name")
-        named = {"gates.primary": self.gates.primary}
-        named |= {f"gates.absolute.{position}.metric": gate.metric for position, gate in enumerate(self.gates.absolute)}
-        for key, metric in named.items():
-            if self.task not in METRICS.get(metric, ()):
-                known = ", ".join(sorted(m for m, tasks in METRICS.items() if self.task in tasks))
-                raise located(key, f"metric {metric!r} does not exist for task {self.task}", f"write one of {known}")
-        for key, columns in (("gates.slices", self.gates.slices), ("gates.protected", self.gates.protected)):
-            for column in columns:
-                if column not in self.features.columns:
-                    raise located(key, f"column {column!r} is not a feature", "name columns of features.columns only")
-        if self.task == "multiclass" and not self.target.classes:
-            raise located("target.classes", "a multiclass task has no classes", 'list them, as in ["a", "b", "c"]')
-        for section, schedule in (("monitoring", self.monitoring.schedule), ("retraining", self.retraining.schedule)):
-            if not _SCHEDULE.match(schedule):
-                fix = 'write an EventBridge schedule such as "rate(7 days)"'
-                raise located(f"{section}.schedule", f"{schedule!r} is no schedule", fix)
-        for name in self.datasets:
-            if f"{name}_outcomes" in self.datasets:
-                raise located(f"datasets.{name}_outcomes", "the name is that of a view", "give the dataset another name")
+        check_project(self, METRICS)
         return self
 
     @property
@@ -348,14 +361,12 @@ def load(folder: Path) -> Project:
     BadProject
         Naming the file, the line, the key, the reason and the fix.
     """
-    path = folder / "project.toml"
     shown = f"projects/{folder.name}/project.toml"
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise BadProject(shown, "", "the file does not exist", "write it, or remove the folder") from error
-    except UnicodeDecodeError as error:
-        raise BadProject(shown, "", f"not UTF-8 text ({error.reason})", "save the file as UTF-8") from error
+    if folder.is_symlink():
+        raise BadProject(
+            f"projects/{folder.name}", "", "a link, which the projects layer does not follow", "put the folder itself there"
+        )
+    text = _read(folder / "project.toml", shown)
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -374,13 +385,25 @@ def load(folder: Path) -> Project:
     if project.name != folder.name:
         fix = f'write name = "{folder.name}" or rename the folder'
         raise BadProject(shown, "name", f"{project.name!r} differs from its folder", fix, line_of(text, "name"))
-    sql = folder / project.features.sql
-    if sql.parent != folder or not sql.is_file():
-        fix = "put the SQL file beside project.toml"
-        raise BadProject(shown, "features.sql", f"{sql.name} does not exist", fix, line_of(text, "features.sql"))
-    project._features_sql = sql.read_text(encoding="utf-8")
+    name = project.features.sql
+    if Path(name).name != name or not (folder / name).is_file():
+        reason, fix = f"{name!r} is no file beside project.toml", "put the SQL file there, and write its name alone"
+        raise BadProject(shown, "features.sql", reason, fix, line_of(text, "features.sql"))
+    project._features_sql = _read(folder / name, f"projects/{folder.name}/{name}")
     project._definition = text
     return project
+
+
+def _read(path: Path, shown: str) -> str:
+    """A file as text; the mark some editors put before UTF-8 is no part of it."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise BadProject(shown, "", "the file does not exist", "write it, or remove the folder") from error
+    except UnicodeDecodeError as error:
+        raise BadProject(shown, "", f"not UTF-8 text ({error.reason})", "save the file as UTF-8") from error
+    except OSError as error:
+        raise BadProject(shown, "", f"cannot be read: {error.strerror}", "make it a file that you may read") from error
 
 
 def load_all(root: Path | None = None) -> dict[str, Project]:
@@ -392,7 +415,10 @@ def load_all(root: Path | None = None) -> dict[str, Project]:
         The ``projects`` folder; by default the one on the import path (in a function, its layer).
     """
     base = root if root is not None else default_root()
-    folders = sorted(entry for entry in base.iterdir() if entry.is_dir() and not entry.name.startswith((".", "_")))
+    if not base.is_dir():
+        raise BadProject("projects/", "", "there is no such folder", "make it, with a folder for each project")
+    entries = (entry for entry in base.iterdir() if not entry.name.startswith((".", "_")))
+    folders = sorted(entry for entry in entries if entry.is_dir() or entry.is_symlink())
     return {folder.name: load(folder) for folder in folders}
 
 

@@ -50,7 +50,7 @@ def line_of(text: str, key: str) -> int | None:
 
 
 def located(key: str, reason: str, fix: str) -> PydanticCustomError:
-    """A complaint of a whole-project check that knows its own key and fix."""
+    """A complaint that knows its fix, and its key within the section that is checked."""
     # Braces in a template would be taken for its fields.
     return PydanticCustomError("located", "{reason}", {"key": key, "reason": reason, "fix": fix})
 
@@ -60,10 +60,15 @@ def describe(error: ValidationError) -> tuple[str, str, str]:
     first = error.errors(include_url=False)[0]
     key = ".".join(str(part) for part in first["loc"])
     kind, given = first["type"], first.get("input")
-    message = first["msg"].removeprefix("Value error, ")
+    message = (
+        first["msg"].removeprefix("Value error, ").replace("a valid tuple", "a list").replace("a valid dictionary", "a table")
+    )
+    message = message.replace("Tuple should", "The list should").replace(" after validation", "")
     if kind == "located":
         context = first["ctx"]
-        return context["key"], context["reason"], context["fix"]
+        # A schedule is checked as a value, everything else as a section.
+        path = key if key.endswith(f".{context['key']}") else f"{key}.{context['key']}".lstrip(".")
+        return path, context["reason"], context["fix"]
     if kind == "missing":
         return key, "the key is required and missing", f"add {key.rsplit('.', 1)[-1]} = … there"
     if kind == "extra_forbidden":
