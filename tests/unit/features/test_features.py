@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -150,6 +151,20 @@ def test_personal_values_are_not_quoted(tmp_path: Path, files: Files) -> None:
     with pytest.raises(BadProject) as caught:
         rows(shop(tmp_path, toml=personal, sql=SQL.replace("o.size, p", "'Ann' AS size, p")), files)
     assert "Ann" not in str(caught.value)
+
+
+def test_a_conversion_that_fails_quotes_no_personal_value(tmp_path: Path, files: Files) -> None:
+    """The error's text goes into logs and notifications, its cause into the log's traceback."""
+    sql = SQL.replace("p.market", "('Ann ' || o.id)::DOUBLE AS market")
+    with pytest.raises(BadProject, match="Ann "):
+        rows(shop(tmp_path, sql=sql), files)
+    for change in (
+        {'market = { type = "number", nullable = true }': 'market = { type = "number", nullable = true, pii = true }'},
+        {'id = { type = "integer" }': 'id = { type = "integer", pii = true }'},
+    ):
+        with pytest.raises(BadProject, match="Could not convert string … to DOUBLE") as caught:
+            rows(shop(tmp_path, toml=change, sql=sql), files)
+        assert "Ann" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_a_dataset_without_files_is_not_enough_data(tmp_path: Path, files: Files) -> None:

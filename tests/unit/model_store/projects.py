@@ -12,7 +12,7 @@ FEATURES: dict[str, dict[str, Any]] = {
     "origin": {"type": "category", "allowed": ["EWR", "JFK"]},
     "carrier": {"type": "category", "nullable": True},
     "night": {"type": "boolean"},
-    "name": {"type": "category", "nullable": True, "pii": True},
+    "name": {"type": "category", "nullable": True, "pii": True, "allowed": ["Ada", "Ada Lovelace"]},
 }
 RECORD: dict[str, Any] = {"temp": 1.5, "seats": 180, "origin": "JFK", "carrier": "AA", "night": False, "name": "Ada"}
 

@@ -153,6 +153,32 @@ def test_what_contradicts_itself_is_refused_with_key_line_reason_and_fix(
     assert reason in error.reason and error.fix and error.line is not None
 
 
+PERSONAL = [
+    (
+        {INPUT: INPUT.replace("allowed", "pii = true, allowed").replace(', allowed = ["S", "M"]', "")},
+        "features.columns.size.allowed",
+    ),
+    ({SIZE: SIZE.replace('" }', '", pii = true }', 1)}, "features.columns.size.pii"),
+    ({"range = [0, 100]": "pii = true", GATE: GATE + 'slices = ["price"]\n'}, "gates.slices"),
+    ({"range = [0, 100]": "pii = true", GATE: GATE + 'protected = ["price"]\n'}, "gates.protected"),
+]
+
+
+@pytest.mark.parametrize(("changes", "key"), PERSONAL)
+def test_a_personal_column_whose_values_would_leave_the_lake_is_refused(
+    tmp_path: Path, changes: dict[str, str], key: str
+) -> None:
+    with pytest.raises(BadProject) as caught:
+        shop(tmp_path, toml=changes)
+    error = caught.value
+    assert error.key == key and "personal" in error.reason and error.fix and error.line is not None
+
+
+def test_a_personal_category_of_listed_values_may_be_an_input_and_a_slice(tmp_path: Path) -> None:
+    changes = {INPUT: INPUT.replace("allowed", "pii = true, allowed"), GATE: GATE + 'slices = ["size"]\nprotected = ["size"]\n'}
+    assert shop(tmp_path, toml=changes).features.columns["size"].pii
+
+
 @pytest.mark.parametrize("classes", ['["S"]', '["S", "M", "S"]'])
 def test_classes_are_at_least_two_and_each_is_listed_once(tmp_path: Path, classes: str) -> None:
     with pytest.raises(BadProject) as caught:

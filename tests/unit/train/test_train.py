@@ -100,7 +100,7 @@ def test_the_interface_names_inputs_outputs_and_classes_in_probability_order() -
 
 def test_the_baseline_profiles_inputs_outputs_and_hides_personal_data() -> None:
     columns = {**scene.project().model_dump()["features"]["columns"]}
-    columns["colour"] = {**columns["colour"], "pii": True}
+    columns["colour"] = {**columns["colour"], "pii": True, "allowed": ["red", "green", "blue"]}
     definition = scene.project(features={"base": "events", "columns": columns})
     store = MemoryStore()
     rows = scene.rows()

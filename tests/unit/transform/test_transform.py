@@ -16,7 +16,7 @@ from driftless.errors import LeakageFound, NotEnoughData, NotFound
 from driftless.project import Project
 from driftless.records import Candidate, DatasetRecord, Ref, Run, TransformRequest
 from driftless.transform import Transform, candidates
-from tests.unit.small_shop import START, Row, append, orders, prices, shop
+from tests.unit.small_shop import SQL, START, Row, append, orders, prices, shop
 
 RUN = Run(run_id="run-1", execution_arn="arn", project="shop")
 
@@ -76,6 +76,28 @@ def test_the_training_set_has_the_declared_columns_types_and_order(stocked: Hous
     number, made_at, price, size, market, paid = rows[7]
     assert (made_at, price, size, paid) == orders(120)[number][1:]  # type: ignore[call-overload]
     assert market == (made_at - START).days + 0.25  # type: ignore[operator]
+
+
+def test_a_personal_key_stays_in_the_lake(stocked: House, tmp_path: Path) -> None:
+    project = shop(tmp_path / "personal", toml={'id = { type = "integer" }': 'id = { type = "integer", pii = true }'})
+    record = stocked.transform(project=project)
+    for part in (record.train, record.holdout):
+        described = stocked.read(part, "DESCRIBE SELECT * FROM read_parquet(?)")
+        assert [row[0] for row in described] == ["made_at", "price", "size", "market", "is_paid"]
+
+
+def test_columns_may_be_called_what_the_stage_might_call_its_own(tmp_path: Path) -> None:
+    toml = {
+        'key = ["id"]': 'key = ["n"]',
+        "id = {": "n = {",
+        'market = { type = "number", nullable = true }': 'part = { type = "number", nullable = true }',
+    }
+    project = shop(tmp_path, toml=toml, sql=SQL.replace("o.id", "o.n").replace("p.market", "p.market AS part"))
+    house = House(tmp_path, project, folder_tables(tmp_path / "lake"), MemoryStore(), MemoryRegistry())
+    house.add("orders", orders(120), "orders")
+    house.add("prices", prices(31), "prices")
+    described = house.read(house.transform().train, "DESCRIBE SELECT * FROM read_parquet(?)")
+    assert [row[0] for row in described] == ["n", "made_at", "price", "size", "part", "is_paid"]
 
 
 def test_the_split_is_by_time_and_nothing_unknown_trains_or_judges(stocked: House) -> None:

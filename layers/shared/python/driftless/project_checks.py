@@ -19,7 +19,7 @@ ROLLOUT_SECONDS = 86_400
 """Longest baking of a rollout, all steps together: an execution of the pipeline ends after 25 hours."""
 _ALLOWED_KINDS: dict[str, tuple[type, ...]] = {"string": (str,), "integer": (int,), "number": (int,), "boolean": (bool,)}
 _STORED = frozenset({"_source", "_source_row", "_file", "_row", "_path", "filename", "file_row_number"})
-_COMPUTED = frozenset({"_position", "_observable", "_target", "parity_challenge"})
+_COMPUTED = frozenset({"_position", "_observable", "_target", "_part", "_count", "parity_challenge"})
 _RATE = re.compile(r"rate\((1 (minute|hour|day)|([2-9]|[1-9]\d+) (minutes|hours|days))\)")
 _CRON = re.compile(r"cron\(([^ ()]+) ([^ ()]+) ([^ ()]+) ([^ ()]+) ([^ ()]+) ([^ ()]+)\)")
 _CRON_FIELDS = (
@@ -145,6 +145,29 @@ def check_project(project: Project, metrics: Mapping[str, Sequence[str]]) -> Non
         if f"{name}_outcomes" in project.datasets:
             raise located(f"datasets.{name}_outcomes", "the name is that of a view", "give the dataset another name")
     _check_target(project)
+    _check_personal(project)
+
+
+def _check_personal(project: Project) -> None:
+    """Values of personal columns stay out of models, cards and reports, which are kept for good.
+
+    A category becomes part of the fitted model and a slice's name is the value it holds, so both are limited to what the
+    definition itself lists.
+    """
+    tagged = {name.lower() for dataset in project.datasets.values() for name, column in dataset.columns.items() if column.pii}
+    for name, feature in project.features.columns.items():
+        if name.lower() in tagged and not feature.pii:
+            reason = f"column {name!r} is personal in its dataset, but not as a feature"
+            raise located(f"features.columns.{name}.pii", reason, "add pii = true, or name what the SQL makes of it differently")
+        if feature.pii and feature.type == "category" and feature.allowed is None:
+            reason = "the values of a personal category would be written into the model's files"
+            raise located(f"features.columns.{name}.allowed", reason, "list every value there may be, or leave the feature out")
+    for key, columns in (("gates.slices", project.gates.slices), ("gates.protected", project.gates.protected)):
+        for name in columns:
+            feature = project.features.columns[name]
+            if feature.pii and feature.type in ("number", "integer"):
+                reason = f"{name!r} is personal, and reports name its groups by their values"
+                raise located(key, reason, "make a category with allowed values of it in the SQL, or leave it out")
 
 
 def _check_target(project: Project) -> None:

@@ -70,7 +70,7 @@ class Transform:
             scratch = Path(folder)
             versions = self._snapshot(connection, run, project, scratch)
             compute(connection, project)
-            columns = label(connection, project, now=start)
+            columns = [name for name in label(connection, project, now=start) if name not in _personal_keys(project)]
             leakage.check(connection, project)
             split = divide(connection, project)
             train = self._freeze(connection, columns, "train", run, scratch)
@@ -116,10 +116,17 @@ class Transform:
         path = scratch / f"{part}.parquet"
         wanted = ", ".join(quoted(name) for name in columns)
         connection.execute(
-            f"COPY (SELECT {wanted} FROM labelled JOIN parts USING (_position) WHERE part = {literal(part)} ORDER BY _position) "
+            f"COPY (SELECT {wanted} FROM labelled JOIN parts USING (_position) WHERE _part = {literal(part)} ORDER BY _position) "
             f"TO {literal(str(path))} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880)"
         )
         return self._artifacts.upload(path, f"runs/{run.project}/{run.run_id}/dataset/{part}.parquet")
+
+
+def _personal_keys(project: Project) -> set[str]:
+    """Key columns that tell who a row is about: nothing after this stage asks for them, so they stay in the lake."""
+    base = project.datasets[project.features.base]
+    keys = {name for name in base.key if base.columns[name].pii}
+    return keys - {base.event_time, *project.features.columns}
 
 
 @dataclass(frozen=True)
@@ -134,7 +141,7 @@ class Split:
 
 
 def divide(connection: Any, project: Project) -> Split:
-    """Fill ``parts(_position, part)`` from ``labelled``.
+    """Fill ``parts(_position, _part)`` from ``labelled``.
 
     Raises
     ------
@@ -159,12 +166,12 @@ def divide(connection: Any, project: Project) -> Split:
         digest = f"('0x' || md5({literal(split.seed)}::VARCHAR || ' ' || _position::VARCHAR)[1:8])::BIGINT / 4294967296.0"
         rule, parameters = f"CASE WHEN {digest} < ? THEN 'holdout' ELSE 'train' END", [split.holdout_fraction]
     connection.execute(
-        f"CREATE OR REPLACE TABLE parts AS SELECT _position, {rule} AS part FROM labelled WHERE {target} IS NOT NULL", parameters
+        f"CREATE OR REPLACE TABLE parts AS SELECT _position, {rule} AS _part FROM labelled WHERE {target} IS NOT NULL", parameters
     )
     found = {}
     for part, minimum in (("train", split.minimum_train_rows), ("holdout", split.minimum_holdout_rows)):
         rows, classes, first = connection.execute(
-            f"SELECT count(*), count(DISTINCT {target}), min({time}) FROM labelled JOIN parts USING (_position) WHERE part = ?",
+            f"SELECT count(*), count(DISTINCT {target}), min({time}) FROM labelled JOIN parts USING (_position) WHERE _part = ?",
             [part],
         ).fetchone()
         if rows < minimum:

@@ -43,7 +43,7 @@ def compute(connection: Any, project: Project, schema: str = "main") -> None:
     try:
         connection.execute(f"CREATE OR REPLACE TABLE {table} AS SELECT {', '.join(wanted)} FROM {selected}")
     except duckdb.Error as error:
-        raise _complaint(project, error) from error
+        raise _complaint(project, error) from (None if _quotes_a_person(project, error) else error)
     connection.execute(f"DROP TABLE {selected}")
     if schema == "main":
         _check_rows(connection, project)
@@ -63,10 +63,24 @@ def _select(connection: Any, project: Project, schema: str) -> str:
         connection.execute(f"SET search_path = {literal(schema)}")
         connection.execute(f"CREATE OR REPLACE TABLE {target} AS FROM (\n{_LAST_SEMICOLON.sub('', sql)}\n)")
     except duckdb.Error as error:
-        raise _complaint(project, error, lines_before=1) from error
+        raise _complaint(project, error, lines_before=1) from (None if _quotes_a_person(project, error) else error)
     finally:
         connection.execute("SET search_path = 'main'")
     return target
+
+
+def _quotes_a_person(project: Project, error: duckdb.Error) -> bool:
+    """Whether an error may hold a personal value: those raised while rows are read quote the value they stopped at."""
+    if isinstance(error, duckdb.BinderException | duckdb.CatalogException | duckdb.ParserException):
+        return False
+    stored = any(column.pii for dataset in project.datasets.values() for column in dataset.columns.values())
+    return stored or any(column.pii for column in project.features.columns.values())
+
+
+def _said(project: Project, error: duckdb.Error) -> str:
+    """What the engine says, without the value it stopped at when that may be personal."""
+    said = first_line(error)
+    return re.sub(r"""(['"]).*\1|\d[-+.:\d]*""", "…", said) if _quotes_a_person(project, error) else said
 
 
 def _sql_error(project: Project, reason: str, fix: str, line: int | None = None, key: str = "") -> BadProject:
@@ -86,7 +100,7 @@ def _column_error(project: Project, name: str, reason: str, fix: str) -> BadProj
 
 
 def _complaint(project: Project, error: duckdb.Error, lines_before: int = 0) -> BadProject | LeakageFound:
-    reason = first_line(error)
+    reason = _said(project, error)
     for name, dataset in project.datasets.items():
         for column in outcome_columns(dataset):
             if isinstance(error, duckdb.BinderException) and re.search(rf'["\.]{re.escape(column)}"', reason):
@@ -147,8 +161,9 @@ def _check_rows(connection: Any, project: Project) -> None:
     name = project.features.base
     dataset = project.datasets[name]
     keys = ", ".join(quoted(column) for column in dataset.key)
-    counted = f"SELECT {keys}, count(*) AS n FROM features GROUP BY {keys}"
-    repeated = connection.execute(f"SELECT count(*), sum(n), min(({keys})::VARCHAR) FROM ({counted}) WHERE n > 1").fetchone()
+    counted = f"SELECT {keys}, count(*) AS _count FROM features GROUP BY {keys}"
+    found = f"SELECT count(*), sum(_count), min(({keys})::VARCHAR) FROM ({counted}) WHERE _count > 1"
+    repeated = connection.execute(found).fetchone()
     personal = any(dataset.columns[column].pii for column in dataset.key)
     if repeated[0]:
         shown = "" if personal else f", for example {repeated[2]}"
@@ -222,7 +237,8 @@ def label(connection: Any, project: Project, as_of: datetime | None = None, now:
         )
     except duckdb.Error as error:
         fix = f"write an expression over the columns of {name}"
-        raise project.wrong("target.expression", first_line(error), fix) from error
+        cause = None if _quotes_a_person(project, error) else error
+        raise project.wrong("target.expression", _said(project, error), fix) from cause
     order = ", ".join(f"f.{quoted(column)}" for column in dict.fromkeys((dataset.event_time, *dataset.key)))
     connection.execute(
         f"CREATE OR REPLACE TABLE labelled AS SELECT {public}, CASE WHEN _observable THEN _target END AS {quoted(target.name)}, "
