@@ -48,8 +48,8 @@ def private_bucket(
 class Lake(Construct):
     """The three buckets: files arrive in *landing*, tables live in the *lake*, models in *artifacts*.
 
-    Only ``trust_writer`` may write below ``trust/`` in artifacts, whatever other policies say: serving believes the
-    public keys it finds there.
+    Only ``trust_writer`` may write below ``models/`` and ``trust/`` in artifacts, whatever other policies say: serving believes
+    the public keys it finds there, and a version is never changed.
 
     Attributes
     ----------
@@ -82,11 +82,11 @@ class Lake(Construct):
             )
         self.artifacts.add_to_resource_policy(
             iam.PolicyStatement(
-                sid="OnlyRegistrationWritesTrust",
+                sid="OnlyRegistrationWritesModels",
                 effect=iam.Effect.DENY,
                 principals=[iam.AnyPrincipal()],
                 actions=["s3:PutObject", "s3:DeleteObject", "s3:DeleteObjectVersion"],
-                resources=[self.artifacts.arn_for_objects("trust/*")],
+                resources=[self.artifacts.arn_for_objects(f"{prefix}/*") for prefix in ("models", "trust")],
                 conditions={"ArnNotEquals": {"aws:PrincipalArn": trust_writer.role_arn}},
             )
         )
