@@ -81,7 +81,8 @@ def smoke(project: ProjectOption = None, stage: StageOption = "local", as_json: 
         out.document({"stage": stage, "url": platform.api_url, "projects": found})
         return
     rows = [(f["project"], f["model_version"], f["id"] or "no champion yet: health only", f["seconds"]) for f in found]
-    out.show(table(f"{platform.api_url} answers", ("project", "version", "prediction", "seconds"), rows))
+    out.show(f"{platform.api_url} answers")
+    out.show(table("Predictions", ("project", "version", "prediction", "seconds"), rows))
 
 
 def check(
