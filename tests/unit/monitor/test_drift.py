@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import chi2_contingency, ks_2samp
+from scipy.stats import chi2_contingency, fisher_exact, ks_2samp
 
 from driftless.monitor.drift import Comparison, coarsen, compare, compare_all, excess_index, holm, judge, stability_index
 from driftless.profile import Profile, profile_categories, profile_like, profile_numbers
@@ -184,3 +184,78 @@ def test_coarse_bins_hold_about_a_tenth_each_and_lose_nothing() -> None:
     assert merged.sum() == before.sum() and (merged == same).all()
     assert len(merged) == 12
     assert merged[1:-1] / before.sum() == pytest.approx(np.full(10, 0.1), abs=0.01)
+
+
+@pytest.mark.parametrize(("hits", "n", "again", "m"), [(0, 5000, 3, 20), (3, 5000, 0, 40), (9, 12, 0, 11), (5000, 5000, 17, 20)])
+def test_few_counts_are_judged_exactly(hits: int, n: int, again: int, m: int) -> None:
+    """Doubled tails of the hypergeometric distribution, as scipy has it."""
+    found = numbers(np.r_[np.full(again, np.nan), np.zeros(m - again)], np.r_[np.full(hits, np.nan), np.zeros(n - hits)])
+    assert found[0].test == "nulls"
+    tails = [fisher_exact([[again, m - again], [hits, n - hits]], alternative=side).pvalue for side in ("less", "greater")]
+    assert found[0].p == pytest.approx(min(1.0, 2 * min(tails)), rel=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["category", "null"])
+def test_one_odd_row_among_few_is_no_alarm(kind: str) -> None:
+    """However large the window, a column may be filled in a few of its rows only; the normal approximation cries out here."""
+    if kind == "category":
+        found = categories(["a"] * 9 + ["new"], ["a"] * 3000 + ["b"] * 2000)
+    else:
+        found = numbers(np.r_[RNG(1).normal(size=19), np.nan], RNG(2).normal(size=5000))
+    assert max(item.index for item in found) > 0.1
+    assert level(found).level == 0
+
+
+def test_rows_of_a_long_tail_raise_nothing_at_any_number() -> None:
+    generator = RNG(15)
+    weights = 1 / np.arange(1, 3001) ** 1.5
+    names = np.array([f"c{index}" for index in range(3000)], dtype=object)
+
+    def draw(count: int) -> np.ndarray:
+        return generator.choice(names, count, p=weights / weights.sum())
+
+    reference = profile_categories(draw(20_000))
+    assert reference.other > 0, "more categories than a profile counts one by one"
+    for count in (5, 20, 80, 500):
+        levels = [level(compare("x", reference, profile_like(reference, draw(count)))).level for _ in range(60)]
+        assert levels == [0] * 60, count
+
+
+def test_thousands_of_categories_that_changed_places_are_an_alert() -> None:
+    generator = RNG(16)
+    weights = 1 / np.arange(1, 3001) ** 1.2
+    names = np.array([f"c{index}" for index in range(3000)], dtype=object)
+    shares = weights / weights.sum()
+    reference = profile_categories(generator.choice(names, 20_000, p=shares))
+    assert level(compare("x", reference, profile_like(reference, generator.choice(names, 2000, p=shares[::-1])))).level == 2
+
+
+def test_a_column_that_was_all_null_is_silent_until_it_is_filled() -> None:
+    nothing = np.full(5000, np.nan)
+    assert level(numbers(np.full(1000, np.nan), nothing)).level == 0
+    filled = level(numbers(RNG(17).normal(size=1000), nothing))
+    assert (filled.level, filled.statistic) == (2, "psi:nulls")
+    blank = profile_categories([None] * 5000)
+    signal = level(compare("x", blank, profile_like(blank, np.array(["a"] * 1000, dtype=object))))
+    assert (signal.level, signal.statistic) == (2, "psi:nulls")
+
+
+def test_infinities_are_beyond_everything_seen() -> None:
+    values = RNG(18).normal(size=2000)
+    assert level(numbers(values, RNG(19).normal(size=5000))).level == 0
+    values[:300], values[300:500] = np.inf, -np.inf
+    signal = level(numbers(values, RNG(19).normal(size=5000)))
+    assert signal.level == 2
+    assert np.isfinite(signal.value or np.nan)
+
+
+def test_many_columns_raise_no_more_false_alarms_than_one() -> None:
+    """Holm's correction spans the columns of a window: of 60 without drift, hardly one in a thousand windows is called."""
+    generator = RNG(20)
+    settings = Monitoring(psi_warn=1e-12, psi_alert=1.0)
+    before: dict[str, Profile] = {f"n{index}": profile_numbers(generator.normal(size=3000)) for index in range(60)}
+    called = 0
+    for _ in range(20):
+        now = {name: profile_like(profile, generator.normal(size=400)) for name, profile in before.items()}
+        called += any(signal.level for signal in judge(compare_all(before, now), settings))
+    assert called == 0

@@ -132,7 +132,7 @@ def _edges(present: NDArray[np.float64]) -> list[float]:
 def _dominant(present: NDArray[np.float64]) -> tuple[float | None, float]:
     if len(present) == 0:
         return None, 0.0
-    starts = np.flatnonzero(np.r_[True, np.diff(present) != 0])
+    starts = np.flatnonzero(np.r_[True, present[1:] != present[:-1]])
     lengths = np.diff(np.r_[starts, len(present)])
     longest = int(np.argmax(lengths))
     return float(present[starts[longest]]), float(lengths[longest] / len(present))

@@ -7,7 +7,8 @@ than it would by chance. Under no drift the index is distributed as chi-squared 
 
 Tests: Kolmogorov-Smirnov over up to 257 bins for numbers, Pearson's chi-squared for categories, and a difference of proportions
 for nulls, for unseen categories, and for the dominant value of a column that was constant or nearly so in training, where
-quantile bins see nothing at all.
+quantile bins see nothing at all. However large a window is, a column may be null but for a few rows of it: counts that are too
+small for the normal approximation get Fisher's exact test.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import chdtrc, kolmogorov, ndtr
+from scipy.special import chdtrc, gammaln, kolmogorov, ndtr
 
 from driftless.profile import CategoryProfile, HiddenProfile, NumberProfile, Profile
 from driftless.project import Monitoring
@@ -137,15 +138,36 @@ def _categories(column: str, reference: CategoryProfile, current: CategoryProfil
 
 
 def _shares(column: str, test: str, before: tuple[int, int], after: tuple[int, int], what: str) -> list[Comparison]:
-    """Difference of two proportions by the pooled z-test, two-sided; no test where neither side has any."""
+    """Difference of two proportions, two-sided; no test where neither side has any.
+
+    By the pooled z-test, or by Fisher's exact one where fewer than five are expected in a cell.
+    """
     (hits, n), (again, m) = before, after
     if n == 0 or m == 0 or hits + again == 0:
         return []
-    pooled = (hits + again) / (n + m)
+    both = hits + again
+    pooled = both / (n + m)
     spread = math.sqrt(pooled * (1 - pooled) * (1 / n + 1 / m))
     z = 0.0 if spread == 0 else abs(hits / n - again / m) / spread
+    fewest = min(n, m) * min(pooled, 1 - pooled)
+    p = float(2 * ndtr(-z)) if fewest >= _FEWEST_EXPECTED else _fisher(again, both, m, n + m)
     index = excess_index(np.array([hits, n - hits], dtype=np.float64), np.array([again, m - again], dtype=np.float64))
-    return [Comparison(column, test, z, index, float(2 * ndtr(-z)), f"{hits / n:.1%} to {again / m:.1%} {what}")]
+    return [Comparison(column, test, z, index, p, f"{hits / n:.1%} to {again / m:.1%} {what}")]
+
+
+def _fisher(found: int, marked: int, drawn: int, total: int) -> float:
+    """Fisher's exact test (1935): ``found`` of ``drawn`` are marked where ``marked`` of ``total`` are; twice the smaller tail."""
+    counts = np.arange(max(0, drawn + marked - total), min(drawn, marked) + 1, dtype=np.float64)
+    chances = np.exp(
+        _log_choose(marked, counts) + _log_choose(total - marked, drawn - counts) - _log_choose(total, np.array([float(drawn)]))
+    )
+    tail = min(chances[counts >= found].sum(), chances[counts <= found].sum())
+    return min(1.0, 2 * float(tail))
+
+
+def _log_choose(total: int, drawn: Counts) -> Counts:
+    """Logarithm of the number of ways to draw so many of ``total``."""
+    return np.asarray(gammaln(total + 1) - gammaln(drawn + 1) - gammaln(total - drawn + 1))
 
 
 def stability_index(before: Counts, after: Counts) -> float:
@@ -182,11 +204,16 @@ def coarsen(before: Counts, after: Counts, bins: int = COARSE_BINS) -> tuple[Cou
 
 
 def _pool(before: Counts, after: Counts) -> tuple[Counts, Counts]:
-    """Pool categories too rare for Pearson's approximation into one (Cochran, 1954)."""
+    """Pool categories too rare for Pearson's approximation (Cochran, 1954); a pool still too rare joins the rarest other one."""
     n, m = before.sum(), after.sum()
     expected = (before + after) * min(n, m) / (n + m)
-    rare = expected < _FEWEST_EXPECTED
-    return np.r_[before[~rare], before[rare].sum()], np.r_[after[~rare], after[rare].sum()]
+    order = np.argsort(expected, kind="stable")
+    pooled = int((expected < _FEWEST_EXPECTED).sum())
+    if 0 < pooled < len(order) and expected[order[:pooled]].sum() < _FEWEST_EXPECTED:
+        pooled += 1
+    rare, kept = order[:pooled], np.sort(order[pooled:])
+    groups = [np.r_[side[kept], side[rare].sum()] if pooled else side for side in (before, after)]
+    return groups[0], groups[1]
 
 
 def _chi_squared(before: Counts, after: Counts) -> tuple[float, float]:
