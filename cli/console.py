@@ -60,7 +60,7 @@ class Output:
         self.progress = wide(Console(stderr=True))
 
     def say(self, text: str) -> None:
-        """A line along the way, to stderr; ``text`` is rich markup."""
+        """A line along the way, to stderr; ``text`` is rich markup, so what comes from files and services is escaped in it."""
         self.progress.print(text, highlight=False)
 
     def document(self, value: Any) -> None:
@@ -90,20 +90,26 @@ def wide(console: Console) -> Console:
     return console
 
 
+class Markup(str):
+    """Text that is rich markup on purpose: :func:`table` shows any other as it is, square brackets included."""
+
+    __slots__ = ()
+
+
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
-    """A plain table; cells are rich markup."""
-    built = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold", title_style="bold")
+    """A plain table; a cell is text, unless it is :class:`Markup`."""
+    built = Table(title=escape(title), title_justify="left", box=None, pad_edge=False, header_style="bold", title_style="bold")
     for column in columns:
-        built.add_column(column, overflow="fold")
+        built.add_column(escape(column), overflow="fold")
     for row in rows:
-        built.add_row(*("" if cell is None else str(cell) for cell in row))
+        built.add_row(*(cell if isinstance(cell, Markup) else escape("" if cell is None else str(cell)) for cell in row))
     return built
 
 
-def coloured(text: str, health: str) -> str:
+def coloured(text: str, health: str) -> Markup:
     """Text in the colour of a health: ok, warn, bad or idle."""
     colour = COLOURS.get(health, "white")
-    return f"[{colour}]{escape(text)}[/{colour}]"
+    return Markup(f"[{colour}]{escape(text)}[/{colour}]")
 
 
 def seconds(value: float | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from cli import executions
 from cli.console import JsonOption, Output, StageOption, coloured, seconds, table
@@ -87,7 +88,7 @@ def show(name: ExecutionArgument, stage: StageOption = "local", as_json: JsonOpt
     if execution.error:
         out.show(f"error  {coloured(execution.error, 'bad')}")
         out.console.print(f"cause  {execution.cause}", markup=False, highlight=False)
-        out.show(f"next   {next_step_for(execution.error, rerun=executions.run_id(name))}")
+        out.show(f"next   {escape(next_step_for(execution.error, rerun=executions.run_id(name)))}")
 
 
 @app.command()

@@ -18,6 +18,7 @@ from typing import Annotated, Any, TextIO, TypeVar
 from uuid import NAMESPACE_URL, uuid5
 
 import typer
+from rich.markup import escape
 
 from cli.console import JsonOption, Output, ProjectArgument, StageOption
 from cli.failures import EXPECTED, Failure, explain
@@ -150,7 +151,7 @@ class Answers:
         self._columns = self._columns or named
         for name in sorted(set(named) - set(self._columns) - self._told):
             self._told.add(name)
-            self._out.say(f"column {name} is left out from row {rows[0]['row']} on: another version knows more classes")
+            self._out.say(f"column {escape(name)} is left out from row {rows[0]['row']} on: another version knows more classes")
         writer = csv.DictWriter(self._stream, fieldnames=self._columns, restval="", extrasaction="ignore")
         if first:
             writer.writeheader()

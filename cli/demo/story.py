@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from rich.markup import escape
+
 from cli import cloud, data, executions
 from cli.console import Output, coloured, number, seconds
 from cli.demo import flights, loop
@@ -131,9 +133,8 @@ class Story:
                     f"ingest of {result.pushed.file}", "; ".join(result.reasons), "`driftless pipelines list --machine ingest`"
                 )
             there = "" if result.pushed.sent else coloured("  already there", "idle")
-            self.out.say(
-                f"  {result.pushed.key:<34} {result.accepted_rows:>6} accepted {result.quarantined_rows:>4} quarantined{there}"
-            )
+            counts = f"{result.accepted_rows:>6} accepted {result.quarantined_rows:>4} quarantined"
+            self.out.say(f"  {escape(result.pushed.key):<34} {counts}{there}")
 
     def verdict(self, run: Execution, there: bool) -> None:
         """What the gate said about a run's model, and what became of it."""
@@ -145,7 +146,7 @@ class Story:
         self.out.say(f"  version {version['version']}: {shown} after {seconds(run.seconds)}{note}")
         self.out.say(f"  hold-out: {metrics}")
         for reason in evaluation["reasons"]:
-            self.out.say(f"  [dim]{reason}[/dim]")
+            self.out.say(f"  [dim]{escape(reason)}[/dim]")
         status = section(run, "deployment").get("status")
         if decision == "promote" and status != "promoted":
             raise Failure(
@@ -198,10 +199,10 @@ class Story:
         self.out.say(f"  monitoring: drift {drift}, harm {harm}; {primary} {seen} against {expected} expected{note}")
         moved = [signal.name for signal in record.signals if signal.level == HARMFUL and signal.name != "harm"]
         if moved:
-            self.out.say(f"  [dim]inputs that moved: {', '.join(moved)}[/dim]")
+            self.out.say(f"  [dim]inputs that moved: {escape(', '.join(moved))}[/dim]")
         for signal in record.signals:
             if signal.level and signal.name == "harm":
-                self.out.say(f"  [dim]{signal.reason}[/dim]")
+                self.out.say(f"  [dim]{escape(signal.reason)}[/dim]")
         return record
 
     def harm(self, platform: Platform, month: Month, record: MonitoringRecord) -> RetrainDecision | None:
@@ -235,7 +236,7 @@ class Story:
             loop.GOVERNOR_DEADLINE_SECONDS,
             "`driftless logs governor`",
         )
-        self.out.say(f"  governor: {'retrain' if decided.retrain else 'do not retrain'}: {'; '.join(decided.reasons)}")
+        self.out.say(f"  governor: {'retrain' if decided.retrain else 'do not retrain'}: {escape('; '.join(decided.reasons))}")
         return decided
 
     def granted(self, platform: Platform, month: Month) -> bool:

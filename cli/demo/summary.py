@@ -7,7 +7,7 @@ from typing import Any
 from rich.table import Table
 
 from cli import executions, health
-from cli.console import Output, coloured, number, seconds, table
+from cli.console import Markup, Output, coloured, number, seconds, table
 from cli.demo import loop
 from cli.demo.flights import DATASETS
 from cli.demo.journal import Journal
@@ -55,7 +55,7 @@ def what_ran(platform: Platform, journal: Journal, outcome: Outcome, first: Exec
         judged = executions.read_latest(platform, "monitor", monitor_name(month))
         record = find_record(judged.output)
         levels = f"drift {coloured(*LEVELS[record.drift_level])}, harm {coloured(*LEVELS[record.harm_level])}"
-        rows.append((f"monitor {month}", f"{levels} on {record.labels} labels", seconds(judged.seconds)))
+        rows.append((f"monitor {month}", Markup(f"{levels} on {record.labels} labels"), seconds(judged.seconds)))
     alarm = loop.harm_alarm(platform, PROJECT)
     rows.append(("alarm", f"{alarm.name}: now {alarm.state}", ""))
     for decision in reversed(platform.registry.retrains(PROJECT, limit=EVERY)):
@@ -65,10 +65,12 @@ def what_ran(platform: Platform, journal: Journal, outcome: Outcome, first: Exec
     return table("What ran", ("what", "result", "took"), rows)
 
 
-def _verdict(run: Execution) -> str:
+def _verdict(run: Execution) -> Markup:
     decision = section(run, "evaluation").get("decision", "unknown")
     shown = {"promote": "promoted by the gate", "refuse": "refused by the gate"}.get(decision, decision)
-    return f"version {section(run, 'version').get('version')} {coloured(shown, 'ok' if decision == 'promote' else 'warn')}"
+    return Markup(
+        f"version {section(run, 'version').get('version')} {coloured(shown, 'ok' if decision == 'promote' else 'warn')}"
+    )
 
 
 def months(platform: Platform, journal: Journal, outcome: Outcome) -> Table:

@@ -105,6 +105,7 @@ def test_waiting_has_a_deadline(aws: Platform, file: Path) -> None:
 def test_a_rejected_file_gives_its_reasons_and_exit_code_1(file: Path, runner: CliRunner) -> None:
     result = runner.invoke(app, ["data", "push", "flights", "weather", str(file), "--stage", "dev"])
     assert result.exit_code == 1
+    assert "column [dewp] is missing" in result.stdout
     assert "push it again" in result.stderr
 
 

@@ -33,7 +33,7 @@ class Stage:
         self.alter: Alter = lambda request, response: response
         self._key = Key()
         self.serves("binary")
-        monkeypatch.setattr(smoke, "Api", lambda given: signing.Api(given, httpx.MockTransport(self._handle)))
+        monkeypatch.setattr(smoke, "Api", lambda given: signing.Api(given, httpx.MockTransport(self._handle), lambda _: None))
         monkeypatch.setattr(smoke, "PATIENCE_SECONDS", 0.0)
         monkeypatch.setattr(smoke, "PAUSE_SECONDS", 0.0)
 

@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+import pytest
+from rich.console import Console
+
+from cli.console import Markup, coloured, table
+
+NASTY = ["x[/foo].csv", "must match [a-z]+", "[bold]no[/bold]", "[/]", "ends with \\", "[link=file:///x]y[/link]"]
+
+
+@pytest.mark.parametrize("text", NASTY)
+def test_text_of_files_and_services_is_shown_as_it_is(text: str) -> None:
+    console = Console(width=100)
+    with console.capture() as captured:
+        console.print(table(text, ("plain", "coloured", text), [(text, coloured(text, "ok"), None)]))
+    assert captured.get().count(text) == 4
+
+
+def test_markup_on_purpose_stays_markup() -> None:
+    console = Console(width=100)
+    with console.capture() as captured:
+        console.print(table("t", ("cell",), [(Markup(f"drift {coloured('alert', 'bad')}"),), (7,)]))
+    assert "drift alert" in captured.get()
+    assert "7" in captured.get()
