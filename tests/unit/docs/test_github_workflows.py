@@ -124,7 +124,8 @@ def shell(tmp_path: Path) -> Shell:
 
 
 ROLLED_BACK = "deploy --app before/cdk.out --exclusively --require-approval never"
-LIST = '[ "$1" = list ] && printf "data\\npipeline\\nserving\\n"'
+LISTED = "a warning of driftless-dev-data\\ndriftless-dev-data\\ndriftless-dev-pipeline\\ndriftless-dev-serving\\n"
+LIST = f'[ "$1" = list ] && printf "{LISTED}"'
 
 
 def test_stacks_go_back_in_the_opposite_order_and_the_api_is_asked_again(shell: Shell) -> None:
@@ -133,7 +134,7 @@ def test_stacks_go_back_in_the_opposite_order_and_the_api_is_asked_again(shell: 
     assert shell.run("deploy", "Roll back") == 0
     assert shell.asked() == [
         "cdk list --app before/cdk.out",
-        *(f"cdk {ROLLED_BACK} {stack}" for stack in ("serving", "pipeline", "data")),
+        *(f"cdk {ROLLED_BACK} driftless-dev-{stack}" for stack in ("serving", "pipeline", "data")),
         "driftless smoke --stage dev",
     ]
     assert "version 3 answered" in shell.summary.read_text()
