@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from aws_cdk import Duration
+from aws_cdk import Duration, Size
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
@@ -24,7 +24,7 @@ from infra.constructs.naming import METRICS_NAMESPACE, log_group, publish_parame
 from infra.constructs.permissions import Statements, send
 from infra.constructs.queue import DeadLetterQueue
 from infra.constructs.rollout import CodeRollout
-from infra.functions import FUNCTIONS, FunctionSpec
+from infra.functions import FUNCTIONS, SMALLEST_DISK, FunctionSpec
 from infra.settings import Settings
 
 IGNORED = ["**/__pycache__", "__pycache__", "*.pyc", "**/*.pyc"]
@@ -74,6 +74,7 @@ class StageFunction(Construct):
             code=lambda_.Code.from_asset(str(code), exclude=IGNORED),
             layers=list(layers),
             memory_size=spec.memory,
+            ephemeral_storage_size=Size.mebibytes(spec.disk) if spec.disk > SMALLEST_DISK else None,
             timeout=Duration.seconds(spec.timeout),
             environment={
                 "STAGE": settings.stage,

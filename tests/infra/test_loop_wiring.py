@@ -10,6 +10,7 @@ import pytest
 
 from driftless.infer.schema import request_schema
 from driftless.project import load
+from driftless.validate.source import LIMIT, WORK_PER_BYTE
 from infra.functions import FUNCTIONS
 from tests.infra.conftest import EXTRA_PROJECT, ROOT, Synth
 
@@ -258,6 +259,25 @@ def test_functions_are_as_the_catalogue_says(local: Synth, folder: str) -> None:
 def test_no_function_asks_for_more_memory_than_a_new_account_has(prod: Synth) -> None:
     sizes = {name: f["Properties"]["MemorySize"] for name, f in prod.resources("AWS::Lambda::Function").items()}
     assert {name: size for name, size in sizes.items() if size > 3008} == {}
+
+
+def test_scratch_disks_hold_what_the_functions_accept(prod: Synth) -> None:
+    functions = prod.resources("AWS::Lambda::Function").values()
+    disks = {
+        f["Properties"]["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"]: f["Properties"].get(
+            "EphemeralStorage", {"Size": 512}
+        )["Size"]
+        for f in functions
+        if "Environment" in f["Properties"]
+    }
+    assert disks == {name: spec.disk for name, spec in FUNCTIONS.items()}
+    assert all(512 <= size <= 10_240 for size in disks.values())
+    # The packed file lies beside the unpacked one, and the unpacked one beside what is made of it.
+    assert disks["validation"] << 20 >= LIMIT * (2 + WORK_PER_BYTE)
+    assert disks["ingestion"] << 20 >= LIMIT
+    assert disks["transform"] == max(disks.values())
+    frozen = [f["Properties"] for f in functions if "SnapStart" in f["Properties"]]
+    assert frozen and not any("EphemeralStorage" in properties for properties in frozen)
 
 
 @pytest.mark.parametrize("folder", sorted(FUNCTIONS))

@@ -72,8 +72,8 @@ def project(folder: Path, toml: str = TOML, level: str = "quarantine") -> Projec
 
 
 class House:
-    def __init__(self, folder: Path, definition: Project) -> None:
-        self.landing, self.lake = FolderStore(folder / "landing"), FolderStore(folder / "lake")
+    def __init__(self, folder: Path, definition: Project, landing: FolderStore | None = None) -> None:
+        self.landing, self.lake = landing or FolderStore(folder / "landing"), FolderStore(folder / "lake")
         self.validate = Validate(landing=self.landing, lake=self.lake, projects={"shop": definition}, clock=lambda: NOW)
 
     def send(self, content: bytes | str, key: str = "shop/orders/file") -> ValidationRecord:

@@ -16,6 +16,7 @@ Step Functions retries by class name, so each leaf is either *retryable* (the sa
         ├── NotFound             the named thing does not exist
         ├── AccessDenied         the function's role, or the person, lacks a permission
         ├── DataRejected         an input file cannot be accepted as a whole
+        ├── OutOfResources       a function's memory or scratch space is too small for its input
         ├── NotEnoughData        too few rows, labels or days to decide anything
         ├── LeakageFound         a feature carries what is only known later
         ├── ExportRefused        the fitted model has no faithful ONNX form
@@ -87,6 +88,10 @@ class AccessDenied(TerminalError):
 
 class DataRejected(TerminalError):
     """An input file cannot be accepted as a whole."""
+
+
+class OutOfResources(TerminalError):
+    """A function's own memory or scratch space is too small for its input; no fault of whoever sent it."""
 
 
 class NotEnoughData(TerminalError):

@@ -15,6 +15,7 @@ from driftless.lake_columns import stored_columns
 from driftless.ports import LakeTables, ObjectStore, Registry
 from driftless.project import Project
 from driftless.records import IngestionRecord, IngestionRequest
+from driftless.sql import within_resources
 
 
 class Ingest:
@@ -58,7 +59,7 @@ class Ingest:
             raise NotFound(f"no dataset {verdict.project}/{verdict.dataset}")
         table = project.table(verdict.dataset)
         source = verdict.source
-        with TemporaryDirectory(prefix="ingest-") as folder:
+        with within_resources(), TemporaryDirectory(prefix="ingest-") as folder:
             staged = self._lake.fetch(verdict.staged, Path(folder) / "staged.parquet")
             version, duplicate = self._tables.append(
                 table,

@@ -7,6 +7,7 @@ carry the zone.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+
+from driftless.errors import OutOfResources
 
 _MEMORY_SHARE = 0.5
 _DEFAULT_MEMORY_MB = 2048
@@ -24,6 +27,11 @@ def engine(scratch: Path) -> Iterator[Any]:
     """A connection to a new database in ``scratch``, closed at the end.
 
     Half of the function's memory (``AWS_LAMBDA_FUNCTION_MEMORY_SIZE``, else of 2 GB) is DuckDB's; beyond that it spills to disk.
+
+    Raises
+    ------
+    OutOfResources
+        As of :func:`within_resources`, for all that happens while it is open.
     """
     memory = int(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE") or _DEFAULT_MEMORY_MB) * _MEMORY_SHARE
     config = {
@@ -33,10 +41,35 @@ def engine(scratch: Path) -> Iterator[Any]:
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
     }
-    with duckdb.connect(str(scratch / "work.duckdb"), config=config) as connection:
+    with within_resources(), duckdb.connect(str(scratch / "work.duckdb"), config=config) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute("SET preserve_insertion_order = true")
         yield connection
+
+
+@contextmanager
+def within_resources() -> Iterator[None]:
+    """Give our own want of memory or disk its name, so that nobody takes it for a fault of data or definition.
+
+    Raises
+    ------
+    OutOfResources
+        When the function's memory or its scratch space did not do.
+    """
+    try:
+        yield
+    except (duckdb.Error, OSError, MemoryError) as error:
+        if not exhausted(error):
+            raise
+        remedy = "give the function more in infra/functions.py, or send the data in smaller files"
+        raise OutOfResources(f"the function's memory or disk is too small for this: {type(error).__name__}; {remedy}") from error
+
+
+def exhausted(error: Exception) -> bool:
+    """Whether an error says that memory or disk is used up."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return isinstance(error, MemoryError | duckdb.OutOfMemoryException) or os.strerror(errno.ENOSPC) in str(error)
 
 
 def quoted(identifier: str) -> str:

@@ -19,7 +19,7 @@ from typing import Any
 from driftless.ports import Clock, ObjectStore
 from driftless.project import Dataset, Project
 from driftless.records import Ref, RuleResult, SourceObject, ValidationRecord, ValidationRequest
-from driftless.sql import engine, literal, quoted, scalar
+from driftless.sql import engine, literal, quoted, scalar, within_resources
 from driftless.validate.checks import checks, create_typed, examples, judge
 from driftless.validate.raw import load
 from driftless.validate.source import Refused, open_source
@@ -45,7 +45,7 @@ class Validate:
         self._clock = clock
 
     def __call__(self, request: ValidationRequest) -> ValidationRecord:
-        with TemporaryDirectory(prefix="validate-") as folder:
+        with within_resources(), TemporaryDirectory(prefix="validate-") as folder:
             scratch = Path(folder)
             landed = self._landing.download(request.key, scratch / "landed", version_id=request.version_id)
             source = SourceObject(

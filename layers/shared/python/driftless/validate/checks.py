@@ -14,7 +14,7 @@ from typing import Any, Literal
 import duckdb
 
 from driftless.project import Column, Dataset, Project
-from driftless.sql import first_line, literal, literals, quoted
+from driftless.sql import exhausted, first_line, literal, literals, quoted
 
 Level = Literal["warn", "quarantine", "fail"]
 
@@ -133,6 +133,8 @@ def _probe(connection: Any, project: Project, query: str, key: str) -> None:
     try:
         connection.execute(query)
     except duckdb.Error as error:
+        if exhausted(error):
+            raise
         fix = "write a predicate over the dataset's columns in DuckDB SQL, or an RE2 pattern"
         raise project.wrong(key, first_line(error), fix) from error
 

@@ -15,7 +15,7 @@ from typing import Any
 import duckdb
 
 from driftless.project import Dataset
-from driftless.sql import first_line, literal, literals, quoted, scalar
+from driftless.sql import exhausted, first_line, literal, literals, quoted, scalar
 from driftless.validate.source import Refused, Source
 
 _DELIMITERS = (",", ";", "\t", "|")
@@ -36,6 +36,8 @@ def load(connection: Any, source: Source, dataset: Dataset) -> list[str]:
     try:
         return reader(connection, source, dataset)
     except duckdb.Error as error:
+        if exhausted(error):
+            raise
         raise Refused(f"the file cannot be read as {source.format.upper()}: {first_line(error)}") from error
 
 

@@ -1,21 +1,27 @@
 """What a landed file is, told by its content and not by its name: Parquet, CSV or JSON lines, perhaps in gzip.
 
-Text must be UTF-8 (a byte order mark is dropped) or UTF-16 with a mark, which is transcoded; nothing is guessed. Every refusal
-is a :class:`Refused` with a reason for the person who sent the file.
+A file is at most :data:`LIMIT` bytes, unpacked. Each form of it is deleted once the next is written, and a disk that would not do
+for the work to come is our own want, not the sender's fault. Text must be UTF-8 (a byte order mark is dropped) or UTF-16 with a
+mark, which is transcoded; nothing is guessed. Every refusal is a :class:`Refused` with a reason for the person who sent the file.
 """
 
 from __future__ import annotations
 
 import codecs
 import gzip
+import shutil
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from driftless.errors import OutOfResources
+
 _CHUNK = 1 << 20
-_UNPACKED_LIMIT = 8 << 30
+LIMIT = 1 << 30
+# Raw and typed values, flags, the sort's spill and the two Parquet files, as measured on wide rows, beside the text itself.
+WORK_PER_BYTE = 3.0
 _SIGNATURES = {
     b"PK\x03\x04": "a zip archive; send the file itself, or gzip it",
     b"BZh": "a bzip2 file; send it plain or as gzip",
@@ -48,6 +54,8 @@ def open_source(path: Path) -> Source:
     Refused
         With the reason, when it is nothing that can be read.
     """
+    if path.stat().st_size > LIMIT:
+        raise Refused(f"the file is larger than {LIMIT >> 30} GB; send it in parts")
     head = _head(path)
     if head.startswith(b"\x1f\x8b"):
         path = _unpack(path)
@@ -77,15 +85,19 @@ def _head(path: Path) -> bytes:
 
 def _unpack(path: Path) -> Path:
     target = path.with_name("unpacked")
+    room = int(shutil.disk_usage(path.parent).free / (1 + WORK_PER_BYTE))
     size = 0
     try:
         with gzip.open(path, "rb") as packed, target.open("wb") as plain:
             while chunk := packed.read(_CHUNK):
                 size += plain.write(chunk)
-                if size > _UNPACKED_LIMIT:
-                    raise Refused(f"the file unpacks to more than {_UNPACKED_LIMIT >> 30} GB; send it in parts")
+                if size > LIMIT:
+                    raise Refused(f"the file unpacks to more than {LIMIT >> 30} GB; send it in parts")
+                if size > room:
+                    raise OutOfResources(f"the file unpacks to more than the {room >> 20} MB the function's disk can work on")
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise Refused(f"the gzip file is damaged: {error}") from error
+    path.unlink()
     return target
 
 
@@ -104,6 +116,7 @@ def _rewrite(path: Path, encoding: str) -> Path:
     with target.open("w", encoding="utf-8", newline="") as out:
         for text in _decoded(path, encoding):
             out.write(text)
+    path.unlink()
     return target
 
 
