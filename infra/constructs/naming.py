@@ -5,7 +5,7 @@ Physical names are CloudFormation's, so nothing outside may guess them; people, 
 
 from __future__ import annotations
 
-from aws_cdk import RemovalPolicy
+from aws_cdk import Fn, RemovalPolicy, Stack
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
@@ -33,7 +33,19 @@ def removal_policy(settings: Settings) -> RemovalPolicy:
     return RemovalPolicy.RETAIN if settings.retain_data else RemovalPolicy.DESTROY
 
 
-def log_group(scope: Construct, identifier: str, settings: Settings) -> logs.LogGroup:
+def log_group(scope: Construct, identifier: str, settings: Settings, *, name: str | None = None) -> logs.LogGroup:
     """A log group that keeps its lines for the stage's time and leaves with its stack unless data is retained."""
     retention = _RETENTION[settings.log_retention_days]
-    return logs.LogGroup(scope, identifier, retention=retention, removal_policy=removal_policy(settings))
+    return logs.LogGroup(scope, identifier, log_group_name=name, retention=retention, removal_policy=removal_policy(settings))
+
+
+def vended_log_group(scope: Construct, identifier: str, settings: Settings, *, service: str) -> logs.LogGroup:
+    """A log group that a service of AWS writes into.
+
+    Below ``/aws/vendedlogs/`` services share one permission; each group elsewhere makes the account's resource policy for log
+    delivery longer, until it is full and a deployment fails. The stack's own id keeps the name apart from a group that an earlier
+    stack of this name retained.
+    """
+    stack = Stack.of(scope)
+    unique = Fn.select(2, Fn.split("/", stack.stack_id))
+    return log_group(scope, identifier, settings, name=f"/aws/vendedlogs/{service}/{stack.stack_name}-{scope.node.id}-{unique}")

@@ -20,7 +20,7 @@ from constructs import Construct
 
 from infra.constructs.failure import MINUTE, alarm_on_any
 from infra.constructs.function import StageFunction
-from infra.constructs.naming import log_group, publish_parameter
+from infra.constructs.naming import publish_parameter, vended_log_group
 from infra.constructs.permissions import Statements, publish
 from infra.settings import Settings
 
@@ -86,7 +86,9 @@ class Workflow(Construct):
             state_machine_type=sfn.StateMachineType.STANDARD,
             tracing_enabled=True,
             logs=sfn.LogOptions(
-                destination=log_group(self, "Logs", settings), level=sfn.LogLevel.ALL, include_execution_data=False
+                destination=vended_log_group(self, "Logs", settings, service="states"),
+                level=sfn.LogLevel.ALL,
+                include_execution_data=False,
             ),
         )
         for target in targets.values():

@@ -106,6 +106,10 @@ def test_machines_log_without_data_trace_and_end(definition: dict[str, Any], pat
     assert machine["TracingConfiguration"] == {"Enabled": True}
     assert machine["LoggingConfiguration"]["Level"] == "ALL"
     assert machine["LoggingConfiguration"]["IncludeExecutionData"] is False
+    group = local.properties("AWS::Logs::LogGroup", f"{MACHINES[name_of(path)].removesuffix('Machine')}Logs")
+    name = group["LogGroupName"]["Fn::Join"][1]
+    assert name[0].startswith("/aws/vendedlogs/states/driftless-local-")
+    assert "AWS::StackId" in json.dumps(name[-1])
 
 
 def test_every_task_retries_catches_and_ends(definition: dict[str, Any]) -> None:
