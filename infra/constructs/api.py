@@ -107,17 +107,16 @@ class InferenceApi(Construct):
             ),
         )
         self.api.deployment_stage.node.add_dependency(self._logging_account())
-        # Bodies are judged by the function alone: API Gateway would answer before it with a text that names no field and may not
-        # even be JSON. The models stay, for the documentation and the SDKs that API Gateway exports.
-        self._validator = self.api.add_request_validator(
-            "Parameters", validate_request_body=False, validate_request_parameters=True
-        )
+        # Requests are judged by the function alone: API Gateway would answer before it with a text that names no field and may
+        # not even be JSON. The models stay, for the documentation and the SDKs that API Gateway exports.
         self._to_inference = apigw.LambdaIntegration(inference.live, proxy=True, scope_permission_to_method=False)
         self._to_labels = apigw.LambdaIntegration(labels.live, proxy=True, scope_permission_to_method=False)
         pages = apigw.AuthorizationType.NONE if settings.open_pages else apigw.AuthorizationType.IAM
         for path in ("health", "openapi.json", "docs"):
             self.api.root.add_resource(path).add_method(
-                "GET", self._to_inference, authorization_type=pages, request_validator=self._validator
+                "GET",
+                self._to_inference,
+                authorization_type=pages,
             )
         self._add_routes("{project}", None)
         for name, project in projects.items():
@@ -130,16 +129,17 @@ class InferenceApi(Construct):
         resource.add_resource("predictions").add_method(
             "POST",
             self._to_inference,
-            request_validator=self._validator,
             request_models={"application/json": model} if model else None,
         )
-        resource.add_resource("labels").add_method("POST", self._to_labels, request_validator=self._validator)
-        resource.add_resource("model").add_method("GET", self._to_inference, request_validator=self._validator)
+        resource.add_resource("labels").add_method("POST", self._to_labels)
+        resource.add_resource("model").add_method("GET", self._to_inference)
 
     def _request_model(self, name: str, project: ApiProject) -> apigw.IModel:
+        # A scope by the raw name: "x_1" and "x1" are two projects.
+        scope = Construct(self, f"Project-{name}")
         model = apigw.CfnModel(
-            self,
-            f"{name.title().replace('_', '')}Request",
+            scope,
+            "Request",
             rest_api_id=self.api.rest_api_id,
             content_type="application/json",
             description=f"Prediction request of {name}",
@@ -150,7 +150,7 @@ class InferenceApi(Construct):
             # A changed model reaches callers only through a new deployment.
             deployment.add_to_logical_id(json.dumps(project.request_schema, sort_keys=True))
             deployment.node.add_dependency(model)
-        return apigw.Model.from_model_name(self, f"{name.title().replace('_', '')}Model", model.ref)
+        return apigw.Model.from_model_name(scope, "Model", model.ref)
 
     def _problems(self) -> None:
         """Answers of API Gateway itself as problem+json."""

@@ -20,6 +20,7 @@ os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "1")
 
 ROOT = Path(__file__).resolve().parents[2]
 EXTRA_PROJECT = "second_model"
+ALIKE = ("delays_1", "delays1")
 Resource = dict[str, Any]
 
 
@@ -95,16 +96,22 @@ def read(stage: str, out: Path) -> Synth:
     return Synth(stage, out, {n: json.loads((out / f"driftless-{stage}-{n}.template.json").read_text()) for n in names})
 
 
+def copy_of_flights(projects: Path, name: str) -> Path:
+    """The example under another name; its definition's path."""
+    shutil.copytree(ROOT / "projects" / "flights", projects / name, ignore=shutil.ignore_patterns("__pycache__"))
+    definition = projects / name / "project.toml"
+    definition.write_text(definition.read_text().replace('name = "flights"', f'name = "{name}"', 1))
+    return definition
+
+
 @pytest.fixture(scope="session")
 def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Synth]:
     """The local stage, with one more project folder than the checkout has."""
     folder = tmp_path_factory.mktemp("local")
     projects = folder / "projects"
     shutil.copytree(ROOT / "projects", projects, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(projects / "flights", projects / EXTRA_PROJECT)
-    definition = projects / EXTRA_PROJECT / "project.toml"
-    text = definition.read_text().replace('name = "flights"', f'name = "{EXTRA_PROJECT}"', 1)
-    definition.write_text(text.replace('schedule = "rate(7 days)"', 'schedule = "rate(3 days)"'))
+    definition = copy_of_flights(projects, EXTRA_PROJECT)
+    definition.write_text(definition.read_text().replace('schedule = "rate(7 days)"', 'schedule = "rate(3 days)"'))
     yield synthesise("local", folder, projects)
 
 
@@ -116,5 +123,8 @@ def prod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Synth]:
 
 @pytest.fixture(scope="session")
 def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Synth]:
-    """The dev stage with the checkout's projects."""
-    yield synthesise("dev", tmp_path_factory.mktemp("dev"), ROOT / "projects")
+    """The dev stage with two projects that only an underscore tells apart."""
+    folder = tmp_path_factory.mktemp("dev")
+    for name in ALIKE:
+        copy_of_flights(folder / "projects", name)
+    yield synthesise("dev", folder, folder / "projects")

@@ -12,7 +12,7 @@ from driftless.infer.schema import request_schema
 from driftless.project import load
 from driftless.validate.source import LIMIT, WORK_PER_BYTE
 from infra.functions import FUNCTIONS
-from tests.infra.conftest import EXTRA_PROJECT, ROOT, Synth
+from tests.infra.conftest import ALIKE, EXTRA_PROJECT, ROOT, Synth
 
 
 def rules(synth: Synth) -> dict[str, dict[str, Any]]:
@@ -134,7 +134,6 @@ def test_routes(local: Synth) -> None:
     found = methods(local)
     assert set(found) == expected
     for (path, verb), method in found.items():
-        assert "RequestValidatorId" in method, path
         target = "LabelsLive" if path.endswith("/labels") else "InferenceLive"
         assert target in json.dumps(method["Integration"]["Uri"]), (path, verb)
 
@@ -147,10 +146,15 @@ def test_every_method_is_signed_but_for_the_pages_a_stage_opens(local: Synth, pr
         assert {route for route, kind in found.items() if kind == "AWS_IAM"} == set(found) - unsigned
 
 
-def test_bodies_are_left_to_the_function_which_names_the_field(local: Synth) -> None:
-    (validator,) = local.resources("AWS::ApiGateway::RequestValidator").values()
-    assert validator["Properties"]["ValidateRequestBody"] is False
-    assert validator["Properties"]["ValidateRequestParameters"] is True
+def test_requests_are_left_to_the_function_which_names_the_field(local: Synth) -> None:
+    assert not local.resources("AWS::ApiGateway::RequestValidator")
+
+
+def test_projects_whose_names_differ_by_an_underscore_are_two(dev: Synth) -> None:
+    found = methods(dev)
+    models = {name: found[f"/{name}/predictions", "POST"]["RequestModels"]["application/json"]["Ref"] for name in ALIKE}
+    assert len(set(models.values())) == 2
+    assert len({json.dumps(alarm(dev, "ModelRefused", Stage="dev", Project=name)) for name in ALIKE}) == 2
 
 
 @pytest.mark.parametrize("project", ["flights", EXTRA_PROJECT])
