@@ -181,8 +181,8 @@ def test_an_alarm_that_may_still_come_is_awaited(
 def test_an_alarm_without_a_decision_is_a_failure(
     aws: Platform, states: StepFunctions, story: Story, alarms: CloudWatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    record = judge(states, MAY, NOW + timedelta(minutes=1))
-    alarms.fire(NOW + timedelta(minutes=2))
+    record = judge(states, MAY, NOW + timedelta(days=1))
+    alarms.fire(NOW + timedelta(days=1, minutes=2))
     with pytest.raises(Failure, match="the retraining governor: nothing happened"):
         story.harm(aws, MAY, record)
 
