@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from driftless import features
-from driftless.errors import BadProject, LeakageFound, NotEnoughData
+from driftless.errors import BadProject, LeakageFound, NotEnoughData, OutOfResources
 from driftless.project import Project
 from tests.unit.flights_lake import staged_files, variant
 from tests.unit.small_shop import SQL, START, orders, parquet, prices, shop
@@ -165,6 +165,13 @@ def test_a_conversion_that_fails_quotes_no_personal_value(tmp_path: Path, files:
         with pytest.raises(BadProject, match="Could not convert string … to DOUBLE") as caught:
             rows(shop(tmp_path, toml=change, sql=sql), files)
         assert "Ann" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_memory_that_does_not_do_is_no_fault_of_the_sql(tmp_path: Path, files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "40")
+    greedy = "(SELECT len(list(i))::DOUBLE FROM range(5000000) AS r(i)) AS market"
+    with pytest.raises(OutOfResources):
+        rows(shop(tmp_path, sql=SQL.replace("p.market", greedy)), files)
 
 
 def test_a_dataset_without_files_is_not_enough_data(tmp_path: Path, files: Files) -> None:

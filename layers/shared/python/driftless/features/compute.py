@@ -14,7 +14,7 @@ import duckdb
 from driftless.errors import BadProject, LeakageFound
 from driftless.features.tables import outcome_columns, rows_table
 from driftless.project import FeatureColumn, Project
-from driftless.sql import first_line, literal, literals, quoted, scalar
+from driftless.sql import exhausted, first_line, literal, literals, quoted, scalar
 
 _NUMERIC = re.compile(r"^(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL.*)$")
 _LAST_SEMICOLON = re.compile(r";\s*(--[^\n]*(\n\s*|\Z))*\Z")
@@ -43,6 +43,8 @@ def compute(connection: Any, project: Project, schema: str = "main") -> None:
     try:
         connection.execute(f"CREATE OR REPLACE TABLE {table} AS SELECT {', '.join(wanted)} FROM {selected}")
     except duckdb.Error as error:
+        if exhausted(error):
+            raise
         raise _complaint(project, error) from (None if _quotes_a_person(project, error) else error)
     connection.execute(f"DROP TABLE {selected}")
     if schema == "main":
@@ -63,6 +65,8 @@ def _select(connection: Any, project: Project, schema: str) -> str:
         connection.execute(f"SET search_path = {literal(schema)}")
         connection.execute(f"CREATE OR REPLACE TABLE {target} AS FROM (\n{_LAST_SEMICOLON.sub('', sql)}\n)")
     except duckdb.Error as error:
+        if exhausted(error):
+            raise
         raise _complaint(project, error, lines_before=1) from (None if _quotes_a_person(project, error) else error)
     finally:
         connection.execute("SET search_path = 'main'")
@@ -236,6 +240,8 @@ def label(connection: Any, project: Project, as_of: datetime | None = None, now:
             f"{time} + to_microseconds({delay}) <= {moment} AS _observable FROM {rows_table(name)}"
         )
     except duckdb.Error as error:
+        if exhausted(error):
+            raise
         fix = f"write an expression over the columns of {name}"
         cause = None if _quotes_a_person(project, error) else error
         raise project.wrong("target.expression", _said(project, error), fix) from cause
