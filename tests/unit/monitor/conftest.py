@@ -57,8 +57,10 @@ class Monitored:
     registry: MemoryRegistry = field(default_factory=lambda: MemoryRegistry(clock=ticking()))
     metrics: MemoryMetrics = field(default_factory=MemoryMetrics)
 
-    def crown(self, version: int = 1, reference: float = 0.5) -> None:
-        """Register a version with a baseline, and make it the champion."""
+    def crown(
+        self, version: int = 1, reference: float = 0.5, *, outputs: dict[str, Profile] | None = None, leave_out: str = ""
+    ) -> None:
+        """Register a version with a baseline, of these outputs if given, and make it the champion."""
         generator = np.random.default_rng(version)
         columns = inputs(generator, 5000)
         features: dict[str, Profile] = {
@@ -74,10 +76,11 @@ class Monitored:
             rows=5000,
             features=features,
             target=profile_categories((chances > 0.5).tolist()),
-            outputs={"p_false": profile_numbers(1 - chances), "p_true": profile_numbers(chances)},
+            outputs=outputs or {"p_false": profile_numbers(1 - chances), "p_true": profile_numbers(chances)},
         )
         interface = {"classes": CLASSES[self.project.task]}
         files = {"baseline.json": baseline.model_dump_json().encode(), "interface.json": json.dumps(interface).encode()}
+        files.pop(leave_out, None)
         metrics = {self.project.gates.primary: reference}
         measured = {name: value + 9.0 for name, value in metrics.items()}
         made = manifest(self.project.name, version, files, metrics=measured, expected=metrics)

@@ -353,7 +353,7 @@ class Label(Record):
 
 
 class MonitoringRequest(Record):
-    """Judge the window that ends at ``window_end`` (event time, UTC; default: the latest prediction's)."""
+    """Judge the window that ends at ``window_end`` (event time, UTC; default: the latest prediction's, now at the latest)."""
 
     project: str
     window_end: datetime | None = None

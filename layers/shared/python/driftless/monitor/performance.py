@@ -43,7 +43,7 @@ def judge_performance(project: Project, window: Window, classes: Sequence[str], 
         What the champion's metrics are expected to be: its hold-out's, the primary one as ``EvaluationRecord.expected`` defines.
     """
     metric, settings = project.gates.primary, project.monitoring
-    rows = window.labelled
+    rows = window.labelled & _answered(window, classes)
     count = int(rows.sum())
     if count < settings.minimum_labels:
         missing = f"{count} labels, fewer than the {settings.minimum_labels} that harm is judged on"
@@ -82,6 +82,12 @@ def _outputs(window: Window, classes: Sequence[str], rows: NDArray[np.bool_]) ->
     if not classes:
         return {"prediction": window.columns["score"][rows]}
     return {name: window.columns[name][rows] for name in ("prediction", *probability_columns(classes))}
+
+
+def _answered(window: Window, classes: Sequence[str]) -> NDArray[np.bool_]:
+    """Rows whose outputs are all numbers: one that is none would leave the whole window's metrics undefined, and harm unseen."""
+    names = probability_columns(classes) or ["score"]
+    return np.asarray(np.all([np.isfinite(window.columns[name]) for name in names], axis=0))
 
 
 def _quiet(metric: str, reason: str) -> Signal:

@@ -91,7 +91,9 @@ class Monitor:
             raise BadRequest(f"no such project: {request.project}")
         with tempfile.TemporaryDirectory() as folder:
             predictions = Predictions(self._lake, project.name, Path(folder))
-            end = _utc(request.window_end) if request.window_end else predictions.latest()
+            # Predictions are about what is still to come, by mistake years ahead: the latest window ends now at the latest.
+            latest = predictions.latest()
+            end = _utc(request.window_end) if request.window_end else latest and min(latest, self._clock())
             champion = self._champion(project)
             if champion is None or end is None:
                 record = _nothing(project.name, champion.version if champion else None)
@@ -117,7 +119,7 @@ class Monitor:
         performance = judge_performance(project, window, champion.classes, champion.metrics)
         own_drift = drift_level(features, outputs, settings.drifted_share)
         own_harm = performance.signal.level
-        reports = self._registry.monitoring(project.name, _HISTORY)
+        reports = self._registry.monitoring(project.name, _HISTORY + settings.persistence)
         history = earlier_windows(reports, champion.version, window.end)
         record = MonitoringRecord(
             project=project.name,
@@ -213,11 +215,20 @@ def drift_signals(
     scores = probability_columns(classes)[1:] if project.task == "binary" else probability_columns(classes) or ["prediction"]
     for name in scores:
         values = window.columns["score" if name == "prediction" else name]
-        if name in baseline.outputs:
-            current[name] = profile_like(baseline.outputs[name], values - _NUDGE * np.maximum(1.0, np.abs(values)))
+        reference = baseline.outputs.get(name)
+        if isinstance(reference, NumberProfile):
+            current[name] = profile_like(reference, nudged(values, reference.minimum))
     outputs = judge(compare_all(baseline.outputs, current), project.monitoring, prefix="output.")
     capped = [signal.model_copy(update={"level": min(signal.level, 1)}) for signal in outputs]
     return judge(features, project.monitoring), capped
+
+
+def nudged(values: NDArray[np.float64], lowest: float | None) -> NDArray[np.float64]:
+    """Serving's outputs moved off the baseline's bin edges; what equals its lowest output stays, for nothing was seen below."""
+    nudge = _NUDGE * np.maximum(1.0, np.abs(values))
+    if lowest is None:
+        return values
+    return np.where(np.abs(values - lowest) <= nudge, lowest, values - nudge)
 
 
 def profile_features(baseline: Baseline, window: Window) -> dict[str, Profile]:
