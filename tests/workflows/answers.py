@@ -28,7 +28,7 @@ def answers(candidates=1):
         "Training": lambda event: {"onnx": "model"},
         "Scoring": lambda event: {"challenger": "scores"},
         "Evaluation": lambda event: {"decision": "promote"},
-        "Registration": lambda event: {"version": 7},
+        "Registration": lambda event: {"version": 7, "decision": event["evaluation"]["decision"]},
         "Deployment": _deployment,
         "Monitoring": lambda event: {"harm_level": 2, "still_raised": ["harm"]},
         "Governor": lambda event: {"retrain": False},

@@ -44,7 +44,7 @@ def champion_is_safe(script: Script, function: str) -> None:
         name, event = script.calls[-1]
         assert name == "Deployment"
         assert event["abandon"] is True
-        assert event["version"] == {"version": 7}
+        assert event["version"]["version"] == 7
     else:
         assert "Deployment" not in script.called()
 

@@ -53,6 +53,16 @@ def test_a_challenger_that_is_not_promoted_is_registered_and_touches_no_champion
     assert [message["Subject"] for message in outcome.messages] == messages
 
 
+@pytest.mark.parametrize(("judged", "sealed"), [("promote", "refuse"), ("refuse", "promote")])
+def test_a_rerun_that_is_judged_otherwise_follows_the_registered_decision(judged: str, sealed: str) -> None:
+    script = happy()
+    script.answers["Evaluation"] = lambda event: {"decision": judged}
+    script.answers["Registration"] = lambda event: {"version": 7, "decision": sealed}
+    outcome = run("train_and_deploy", script, TRAIN)
+    assert outcome.status == "SUCCEEDED"
+    assert ("Deployment" in script.called()) is (sealed == "promote")
+
+
 def test_a_rollout_that_rolls_back_is_told_and_is_no_failure() -> None:
     script = happy()
     script.answers["Deployment"] = lambda event: {"status": "rolled_back", "bake_seconds": 0, "reasons": ["errors 5 %"]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from datetime import timedelta
 from types import SimpleNamespace
@@ -271,6 +272,18 @@ def test_other_tasks_are_judged_too(task: str) -> None:
     record = world.judge()
     assert record.decision == "promote" and [gate.gate for gate in record.gates] == ["parity", "naive", "champion"]
     assert world.report(record)["calibration"] is None
+
+
+def test_a_run_that_is_judged_again_leaves_its_first_report_as_it_was(twin: World) -> None:
+    refused = twin.judge()
+    digest = hashlib.sha256(twin.store.get(refused.report.key)).hexdigest()
+    again = twin.judge()
+    assert again.report == refused.report, "the same verdict is the same report"
+    without_champion = twin.scores().model_copy(update={"champion": None, "champion_version": None})
+    promoted = twin.judge(without_champion)
+    assert (refused.decision, promoted.decision) == ("refuse", "promote")
+    assert hashlib.sha256(twin.store.get(refused.report.key)).hexdigest() == digest == refused.report.sha256
+    assert twin.report(promoted)["decision"] == "promote"
 
 
 def test_what_is_expected_of_a_model_is_the_median_of_its_unseen_periods() -> None:

@@ -230,6 +230,17 @@ def test_after_the_seal_nothing_is_replaced(scene: Scene) -> None:
     assert scene.store.get("models/flights/1/model.onnx") == b"run-1 onnx"
 
 
+def test_a_run_judged_otherwise_when_tried_again_remembers_the_sealed_verdict(scene: Scene) -> None:
+    sealed = request(scene.store, decision="refuse", reasons=["not surely better"])
+    scene.register()(sealed)
+    scene.registry.record_run(sealed.run, {"decision": "promote", "reasons": ["better"], "metrics": {}, "evaluation": "other"})
+    assert scene.register()(request(scene.store, decision="promote", reasons=["better"])).decision == "refuse"
+    found = scene.registry.run("flights", "run-1")
+    assert (found["decision"], found["reasons"]) == ("refuse", ["not surely better"])
+    assert found["metrics"] == {"log_loss": 0.513, "auc": 0.69}
+    assert found["evaluation"] == sealed.evaluation.report.key
+
+
 def test_a_file_that_is_not_what_the_run_recorded_is_refused(scene: Scene) -> None:
     asked = request(scene.store)
     scene.store.put("runs/flights/run-1/model/onnx", b"swapped")

@@ -2,8 +2,9 @@
 
 Written in this order, so that a crash between any two writes leaves nothing that looks finished, and the next attempt finishes
 it: number, files, card, public key, manifest, signature, registry. The manifest seals the folder. Until it is there the folder
-may be filled again; from then on every attempt for the same run answers what the manifest says. Refused challengers are
-registered like any other version, with their decision: what was tried and why it was not taken belongs to the record.
+may be filled again; from then on every attempt for the same run answers what the manifest says, also one that was judged
+otherwise. Refused challengers are registered like any other version, with their decision: what was tried and why it was not
+taken belongs to the record.
 """
 
 from __future__ import annotations
@@ -81,7 +82,15 @@ class Register:
         if f"{prefix}/manifest.sig" not in there:
             self._sign(prefix, sealed, manifest.signing_key)
         registered = self._registry.create_version(_model_version(manifest, prefix, hashlib.sha256(sealed).hexdigest()))
-        facts = {"version": version, "decision": registered.decision, "manifest_sha256": registered.manifest_sha256}
+        # A run that was tried again may have been judged otherwise since; what it remembers is the verdict that was sealed.
+        facts = {
+            "version": version,
+            "manifest_sha256": registered.manifest_sha256,
+            "decision": registered.decision,
+            "reasons": json.loads(self._artifacts.get(f"{prefix}/card.json"))["decision"]["reasons"],
+            "metrics": registered.metrics,
+            "evaluation": manifest.evaluation.key,
+        }
         self._registry.record_run(run, facts)
         return VersionRecord(
             project=run.project,

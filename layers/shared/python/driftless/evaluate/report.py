@@ -1,4 +1,4 @@
-"""``evaluation.json``: everything the verdict rests on, for the model card, the CLI and whoever doubts it."""
+"""The evaluation's report: everything the verdict rests on, for the model card, the CLI and whoever doubts it."""
 
 from __future__ import annotations
 

@@ -2,11 +2,13 @@
 
 It reads only what the earlier stages froze: the hold-out's truth, the scored predictions of challenger and champion, and the
 parity outputs. Every gate is judged, also after one has failed, so a refusal tells all there is to mend. The verdict and all
-it rests on go to ``evaluation.json`` beside the run; the metrics go to the registry.
+it rests on go to a report beside the run, named by its digest: a run that is tried again may be judged otherwise, and the report
+that a signed manifest names stays as it was. The metrics go to the registry.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import statistics
@@ -67,7 +69,8 @@ class Evaluate:
         decision, reasons = decide(project, gates, case)
         written = {"run": request.run.model_dump(mode="json"), **report(project, case, gates, decision, reasons)}
         content = json.dumps(written, indent=1, sort_keys=True, allow_nan=False).encode()
-        ref = self._artifacts.put(f"runs/{request.run.project}/{request.run.run_id}/evaluation.json", content)
+        key = f"runs/{request.run.project}/{request.run.run_id}/evaluation/{hashlib.sha256(content).hexdigest()[:16]}.json"
+        ref = self._artifacts.put(key, content, if_absent=True)
         metrics = measure_all(case.challenger)
         facts = {"metrics": metrics, "decision": decision, "reasons": reasons, "parameters": model.parameters}
         self._registry.record_run(request.run, {**facts, "evaluation": ref.key})
