@@ -51,7 +51,8 @@ class Scene:
         self.registry = MemoryRegistry(clock=self.clock, pause=lambda seconds: None)
         self.metrics = MemoryMetrics(clock=self.clock)
         project = load(Path(__file__).parents[3] / "projects" / "flights")
-        serving = project.serving.model_copy(update={"canary_steps": canary_steps, "bake_seconds": 60, "max_error_rate": 0.01})
+        limits = {"canary_steps": canary_steps, "bake_seconds": 60, "quiet_bakes": 3, "max_error_rate": 0.01}
+        serving = project.serving.model_copy(update=limits)
         self.projects = {"flights": project.model_copy(update={"serving": serving})}
         self.registry.create_version(model_version(1))
         self.registry.create_version(model_version(2, compared_with=1))
@@ -73,6 +74,12 @@ class Scene:
         where = {"Stage": "local", "Project": "flights", "Version": str(number)}
         self.metrics.publish({"Predictions": predictions, "PredictionErrors": errors}, where)
         self.clock.pass_seconds(30)
+
+    def baked(self, number: int, deployment: DeploymentRecord | None = None) -> DeploymentRecord:
+        """The next step, after one that baked with traffic and without an error."""
+        if deployment is not None:
+            self.served(number, 100)
+        return self.step(number, deployment)
 
     def copy(self) -> Endpoint:
         return Endpoint.model_validate_json(self.store.get("serving/flights/endpoint.json"))

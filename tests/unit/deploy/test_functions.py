@@ -89,6 +89,17 @@ def endpoint(s3: Any) -> Endpoint:
     return Endpoint.model_validate_json(body)
 
 
+def count(version: str, **counts: float) -> None:
+    """What inference's embedded metrics would have counted by now."""
+    where = {"Stage": "local", "Project": "flights", "Version": version}
+    dimensions = [{"Name": name, "Value": value} for name, value in where.items()]
+    data = [
+        {"MetricName": name, "Dimensions": dimensions, "Value": value, "Timestamp": datetime.now(UTC)}
+        for name, value in counts.items()
+    ]
+    boto3.client("cloudwatch", region_name="us-east-1").put_metric_data(Namespace="Driftless", MetricData=data)
+
+
 def test_two_runs_go_through_registration_and_rollout(account: Any) -> None:
     register, deploy = load_handler("registration"), load_handler("deployment")
     first = uploaded(account, "run-1")
@@ -104,7 +115,10 @@ def test_two_runs_go_through_registration_and_rollout(account: Any) -> None:
     asked = {"run": event(second)["run"], "version": challenger}
     baking = deploy(asked, Context())
     assert (baking["status"], baking["bake_seconds"], endpoint(account).challenger) == ("baking", 5, 2)
-    promoted = deploy({**asked, "deployment": baking}, Context())
+    quiet = deploy({**asked, "deployment": baking}, Context())
+    assert (quiet["status"], quiet["step"], quiet["weight"]) == ("baking", baking["step"], 0.1)
+    count("2", Predictions=100)
+    promoted = deploy({**asked, "deployment": quiet}, Context())
     assert (promoted["status"], promoted["champion"], promoted["previous_champion"]) == ("promoted", 2, 1)
     assert endpoint(account).champion == 2
 
@@ -116,12 +130,7 @@ def test_errors_counted_in_cloudwatch_roll_a_challenger_back(account: Any) -> No
     second = uploaded(account, "run-2", champion_version=1)
     asked = {"run": event(second)["run"], "version": register(event(second), Context())}
     baking = deploy(asked, Context())
-    dimensions = [{"Name": "Stage", "Value": "local"}, {"Name": "Project", "Value": "flights"}, {"Name": "Version", "Value": "2"}]
-    data = [
-        {"MetricName": name, "Dimensions": dimensions, "Value": value, "Timestamp": datetime.now(UTC)}
-        for name, value in (("Predictions", 90), ("PredictionErrors", 10))
-    ]
-    boto3.client("cloudwatch", region_name="us-east-1").put_metric_data(Namespace="Driftless", MetricData=data)
+    count("2", Predictions=90, PredictionErrors=10)
     rolled = deploy({**asked, "deployment": baking}, Context())
     assert (rolled["status"], rolled["champion"]) == ("rolled_back", 1)
     assert "10 errors in 100 predictions" in rolled["reasons"][0]

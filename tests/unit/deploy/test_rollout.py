@@ -50,11 +50,56 @@ def test_without_steps_a_challenger_is_promoted_at_once() -> None:
     assert scene.copy().champion == 2
 
 
-def test_no_traffic_is_no_evidence_against_a_challenger(scene: Scene) -> None:
+def test_a_step_without_traffic_bakes_on_for_its_quiet_bakes_and_passes_then(scene: Scene) -> None:
+    """Three more bakes of a minute; calls that come twice or early change neither the endpoint nor the time that is waited."""
     scene.first_champion()
-    record = scene.step(2, scene.step(2))
-    assert record.status == "baking"
-    assert record.reasons[0] == "0 errors in 0 predictions with 10% of traffic"
+    first = scene.step(2)
+    revision = scene.registry.endpoint("flights").revision
+    record = first
+    for _ in range(3):
+        scene.clock.pass_seconds(60)
+        for _ in range(2):
+            record = scene.step(2, record)
+            assert (record.status, record.step, record.weight, record.bake_seconds) == ("baking", 0, 0.1, 60)
+            assert record.reasons == ["no prediction with 10% of traffic yet: bakes on, for 240 s at most"]
+        assert scene.registry.endpoint("flights").revision == revision
+    scene.clock.pass_seconds(60)
+    second = scene.step(2, record)
+    assert (second.status, second.step, second.weight) == ("baking", 1, 0.5)
+    assert second.reasons[0] == "no prediction with 10% of traffic within 240 s, which is no evidence against version 2"
+    scene.clock.pass_seconds(60)
+    assert scene.step(2, second).weight == 0.5, "each step waits anew"
+    scene.clock.pass_seconds(180)
+    assert scene.step(2, second).status == "promoted"
+
+
+def test_errors_that_come_late_are_still_judged(scene: Scene) -> None:
+    scene.first_champion()
+    first = scene.step(2)
+    scene.clock.pass_seconds(60)
+    quiet = scene.step(2, first)
+    scene.served(2, 0, errors=5)
+    assert scene.step(2, quiet).status == "rolled_back"
+
+
+def test_the_first_prediction_ends_the_waiting(scene: Scene) -> None:
+    scene.first_champion()
+    first = scene.step(2)
+    scene.clock.pass_seconds(60)
+    quiet = scene.step(2, first)
+    scene.served(2, 1)
+    assert scene.step(2, quiet).weight == 0.5
+
+
+def test_predictions_count_from_the_minute_the_share_was_set(scene: Scene) -> None:
+    """CloudWatch keeps counts by the minute: what it attributes to the start of that minute is the step's own."""
+    scene.first_champion()
+    scene.clock.pass_seconds(40)
+    first = scene.step(2)
+    minute = scene.clock.now.replace(second=0)
+    scene.metrics.published.append((minute, {"PredictionErrors": 9.0}, {"Stage": "local", "Project": "flights", "Version": "2"}))
+    scene.clock.pass_seconds(60)
+    assert scene.step(2, first).status == "rolled_back"
 
 
 def test_too_many_errors_roll_it_back(scene: Scene) -> None:
@@ -127,7 +172,7 @@ def test_a_rolled_back_call_made_again_stays_rolled_back(scene: Scene) -> None:
 
 def test_an_execution_started_again_goes_on_where_it_was(scene: Scene) -> None:
     scene.first_champion()
-    scene.step(2, scene.step(2))
+    scene.baked(2, scene.baked(2))
     record = scene.step(2)
     assert (record.status, record.step, record.weight) == ("baking", 1, 0.5)
 
@@ -135,8 +180,8 @@ def test_an_execution_started_again_goes_on_where_it_was(scene: Scene) -> None:
 def test_an_execution_started_again_long_after_does_not_bring_its_version_back(scene: Scene) -> None:
     scene.first_champion()
     scene.registry.create_version(model_version(3, compared_with=2))
-    scene.step(2, scene.step(2, scene.step(2)))
-    scene.step(3, scene.step(3, scene.step(3)))
+    scene.baked(2, scene.baked(2, scene.baked(2)))
+    scene.baked(3, scene.baked(3, scene.baked(3)))
     assert scene.registry.endpoint("flights").champion == 3
     assert scene.step(2).reasons == ["version 2 was promoted and replaced since"]
     assert scene.registry.endpoint("flights").champion == 3
@@ -160,7 +205,7 @@ def test_a_challenger_that_a_person_took_away_is_rolled_back(scene: Scene) -> No
 def test_a_verdict_about_another_champion_is_out_of_date(scene: Scene) -> None:
     scene.first_champion()
     scene.registry.create_version(model_version(3, compared_with=1))
-    scene.step(2, scene.step(2, scene.step(2)))
+    scene.baked(2, scene.baked(2, scene.baked(2)))
     record = scene.step(3)
     assert record.status == "rolled_back"
     assert record.reasons == ["its gates compared version 3 with version 1, but version 2 is champion now"]

@@ -3,7 +3,8 @@
 First decide, then do. :func:`decide` looks at the endpoint and at what was observed and returns a frozen decision with its
 reasons; :class:`Deploy` carries it out by one conditional move of the endpoint and then renews the copy that serving reads. A
 step is told by the share of traffic the challenger has, so the same call made twice (a retry, a delivery too many) finds its
-work done and answers the same. The registry is the truth; the copy follows it and never returns to an older revision.
+work done and answers the same. Metrics come late and traffic may not come at all: a step that saw no prediction bakes on, for
+as long as the project says. The registry is the truth; the copy follows it and never returns to an older revision.
 """
 
 from __future__ import annotations
@@ -25,10 +26,16 @@ _ATTEMPTS = 20
 
 @dataclass(frozen=True)
 class Observed:
-    """What the challenger did since its current share was set: predictions made, and predictions it could not make."""
+    """What the challenger did in the ``seconds`` since its current share was set: predictions it made, and could not make."""
 
     predictions: float
     errors: float
+    seconds: float
+
+    @property
+    def nothing(self) -> bool:
+        """Whether it was not asked at all, or not that anybody knows of yet."""
+        return not self.predictions + self.errors
 
     @property
     def error_rate(self) -> float:
@@ -99,6 +106,12 @@ def decide(
     if observed.error_rate > serving.max_error_rate:
         reason = f"{seen}: {observed.error_rate:.2%} is more than the {serving.max_error_rate:.2%} allowed"
         return Decision("roll_back", "rolled_back", step, _without_challenger(endpoint), (reason,))
+    if observed.nothing:
+        patience = (1 + serving.quiet_bakes) * serving.bake_seconds
+        if observed.seconds < patience:
+            reason = f"no prediction with {share} yet: bakes on, for {patience} s at most"
+            return Decision("leave", "baking", step, None, (reason,))
+        seen = f"no prediction with {share} within {patience} s, which is no evidence against version {number}"
     if current >= last:
         return Decision("promote", "promoted", last + 1, _with_champion(endpoint, number), (seen, "every step is baked"))
     return _canary(endpoint, number, current + 1, serving.canary_steps, seen)
@@ -207,7 +220,7 @@ class Deploy:
         actor = f"run/{version.run_id}"
 
         def choose(now: Endpoint) -> Decision:
-            observed = self._observed(now, number) if step is not None else Observed(0, 0)
+            observed = self._observed(now, number) if step is not None else Observed(0, 0, 0)
             past = self._past(now, number, actor)
             return decide(now, version, step, serving, observed, past=past, abandon=request.abandon)
 
@@ -226,15 +239,18 @@ class Deploy:
         )
 
     def _observed(self, endpoint: Endpoint, number: int) -> Observed:
-        """The challenger's counts since its share was set."""
+        """The challenger's counts since the minute its share was set."""
         if endpoint.challenger != number:
-            return Observed(0, 0)
+            return Observed(0, 0, 0)
         where = {"Stage": self._stage, "Project": endpoint.project, "Version": str(number)}
-        # CloudWatch reads whole seconds and refuses an empty interval: one that ends within the second it began in.
-        since, until = endpoint.updated_at, self._clock() + timedelta(seconds=1)
+        now = self._clock()
+        # Metrics are kept by the minute, and an interval counts from the minute it begins in; one that ends within the second it
+        # began in is empty, which CloudWatch refuses.
+        since, until = endpoint.updated_at.replace(second=0, microsecond=0), now + timedelta(seconds=1)
         return Observed(
             predictions=self._metrics.total("Predictions", where, since, until),
             errors=self._metrics.total("PredictionErrors", where, since, until),
+            seconds=(now - endpoint.updated_at).total_seconds(),
         )
 
     def _past(self, endpoint: Endpoint, number: int, actor: str) -> list[str]:

@@ -248,8 +248,9 @@ class Serving(_Section):
     """How predictions are answered and how a new champion takes over.
 
     ``canary_steps`` are the shares of traffic (0 to 1, strictly increasing) the challenger gets before all of it, each baked for
-    ``bake_seconds``, a day at most in all; an empty tuple promotes at once. ``approval = "manual"`` waits for
-    ``driftless models promote``.
+    ``bake_seconds``; an empty tuple promotes at once. A step in which it was asked for no prediction is baked ``quiet_bakes``
+    more times before it counts as passed; with them all steps take a day at most. Five minutes are the default because metrics
+    need one or two to arrive. ``approval = "manual"`` waits for ``driftless models promote``.
     """
 
     max_records: int = Field(default=100, ge=1, le=1000)
@@ -257,7 +258,8 @@ class Serving(_Section):
     burst_limit: int = Field(default=1000, gt=0)
     refresh_seconds: float = Field(default=5, ge=0)
     canary_steps: tuple[float, ...] = (0.1,)
-    bake_seconds: int = Field(default=60, ge=0)
+    bake_seconds: int = Field(default=300, ge=0)
+    quiet_bakes: int = Field(default=3, ge=0, le=100)
     max_error_rate: float = Field(default=0.01, ge=0, le=1)
     approval: Literal["auto", "manual"] = "auto"
 

@@ -97,9 +97,11 @@ def check_serving(serving: Serving) -> None:
     if any(not 0 < step < 1 for step in steps) or any(later <= step for step, later in itertools.pairwise(steps)):
         reason = f"steps must lie between 0 and 1 and each be larger than the one before (got {list(steps)})"
         raise located("canary_steps", reason, "write growing shares, for example [0.1, 0.5]")
-    if len(steps) * serving.bake_seconds > ROLLOUT_SECONDS:
-        reason = f"{len(steps)} steps of {serving.bake_seconds} s are longer than a day, the most a rollout may take"
-        raise located("bake_seconds", reason, "bake for less time, or in fewer steps")
+    bakes = len(steps) * (1 + serving.quiet_bakes)
+    if bakes * serving.bake_seconds > ROLLOUT_SECONDS:
+        longest = f"{len(steps)} steps of {serving.bake_seconds} s, each {serving.quiet_bakes} times more without traffic"
+        fix = "bake for less time, in fewer steps, or with fewer quiet_bakes"
+        raise located("bake_seconds", f"{longest}, are longer than a day, the most a rollout may take", fix)
 
 
 def check_monitoring(monitoring: Monitoring) -> None:
