@@ -22,11 +22,8 @@ def up(as_json: JsonOption = False) -> None:
     """
     out = Output(as_json)
     began = time.monotonic()
-    endpoint, deployment = start_and_deploy(out)
+    endpoint, deployment, findings = start_and_deploy(out)
     took = time.monotonic() - began
-    findings = unfaithful(endpoint)
-    for finding in findings:
-        out.say(f"  [yellow]not as the template says[/yellow]  {escape(finding)}")
     out.say(f"deployed at {endpoint} in {seconds(took)}; `driftless status` shows every part")
     if as_json:
         out.document(
@@ -54,8 +51,13 @@ def down(as_json: JsonOption = False) -> None:
         out.document({"stopped": was_running})
 
 
-def start_and_deploy(out: Output) -> tuple[str, Deployment]:
-    """Make sure that a cloud answers and that it holds what the checkout says; the endpoint, and what deploying it took.
+def start_and_deploy(out: Output) -> tuple[str, Deployment, list[str]]:
+    """Make sure that a cloud answers and that it holds what the checkout says.
+
+    Returns
+    -------
+    tuple
+        The endpoint, what deploying it took, and what is not deployed as the templates say; the last is said as well.
 
     Raises
     ------
@@ -73,4 +75,8 @@ def start_and_deploy(out: Output) -> tuple[str, Deployment]:
         except DeployError as error:
             last = "\n".join(error.tail.strip().splitlines()[-LAST_WORDS:])
             raise Failure(f"cdk {error.step}", last, f"read {error.log}, correct the cause, then run it again") from error
-    return cloud.endpoint, deployment
+        spinner.update("comparing what is deployed with the templates")
+        findings = unfaithful(cloud.endpoint)
+    for finding in findings:
+        out.say(f"  [yellow]not as the template says[/yellow]  {escape(finding)}")
+    return cloud.endpoint, deployment, findings

@@ -108,12 +108,22 @@ def execution_arn(machine_arn: str, name: str) -> str:
 
 
 def start(platform: Platform, machine: str, name: str, payload: dict[str, Any]) -> str:
-    """Start an execution, or find the one of that name; its ARN."""
+    """Start an execution, or find the one of that name, in its latest attempt; its ARN.
+
+    Raises
+    ------
+    Failure
+        When the name belongs to another project.
+    """
     client, machine_arn = platform.client("stepfunctions"), platform.machine(machine)
     try:
         answer = client.start_execution(stateMachineArn=machine_arn, name=name, input=json.dumps(payload))
     except client.exceptions.ExecutionAlreadyExists:
-        return execution_arn(machine_arn, name)
+        there = latest(platform, machine, name) or {"executionArn": execution_arn(machine_arn, name)}
+        owner = json.loads(there.get("input") or "{}").get("project")
+        if owner is not None and owner != payload.get("project"):
+            raise Failure("arguments", f"{name} is a run of project {owner}", "choose another --name") from None
+        return str(there["executionArn"])
     return str(answer["executionArn"])
 
 

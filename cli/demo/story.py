@@ -66,7 +66,7 @@ class Story:
             At the first step that did not truly happen.
         """
         self.chapter("Start the cloud and deploy")
-        endpoint, deployment = cloud.start_and_deploy(self.out)
+        endpoint, deployment, _ = cloud.start_and_deploy(self.out)
         platform = connect("local")
         synthesis = seconds(deployment.synth_seconds) if deployment.synthesised else "not needed"
         self.out.say(f"  at {endpoint}: synthesis {synthesis}, deployment {seconds(deployment.deploy_seconds)}")

@@ -41,9 +41,7 @@ def what_ran(platform: Platform, journal: Journal, outcome: Outcome, first: Exec
     took = sum(health.deploy_seconds(platform, stack["StackName"]) for stack in found)
     rows: list[tuple[Any, ...]] = [("deploy (CloudFormation)", f"{len(found)} stacks, {count} resources", seconds(took))]
     for dataset in DATASETS:
-        ingests = platform.registry.ingests(PROJECT, dataset)
-        kept, aside = sum(i["rows"] for i in ingests), sum(i["quarantined_rows"] for i in ingests)
-        rows.append((f"ingest {dataset}", f"{len(ingests)} files, {kept} rows, {aside} quarantined", ""))
+        rows.append((f"ingest {dataset}", ingested(platform, dataset), ""))
     rows.append((f"train {first.name}", _verdict(first), seconds(first.seconds)))
     for month in outcome.months:
         there = journal.kept(month)
@@ -63,6 +61,13 @@ def what_ran(platform: Platform, journal: Journal, outcome: Outcome, first: Exec
         rows.append((f"governor, {decision.reason}", answer, ""))
     rows.append((f"retrain {retraining.name}", _verdict(retraining), seconds(retraining.seconds)))
     return table("What ran", ("what", "result", "took"), rows)
+
+
+def ingested(platform: Platform, dataset: str) -> str:
+    """What the registry knows of a data set: every ingest there was."""
+    ingests = platform.registry.ingests(PROJECT, dataset, limit=EVERY)
+    kept, aside = sum(i["rows"] for i in ingests), sum(i["quarantined_rows"] for i in ingests)
+    return f"{len(ingests)} files, {kept} rows, {aside} quarantined"
 
 
 def _verdict(run: Execution) -> Markup:

@@ -107,6 +107,19 @@ def test_rerun_keeps_the_run_and_its_input(aws: Platform, states: StepFunctions)
     assert states.started == ["july.r2", "july.r3"]
 
 
+def test_a_name_that_is_another_projects_run_is_refused(aws: Platform, states: StepFunctions, runner) -> None:
+    states.add("train_and_deploy", "july", "SUCCEEDED", input='{"project": "energy"}', output="{}")
+    result = runner.invoke(app, ["train", "flights", "--name", "july", "--stage", "dev"])
+    assert (result.exit_code, states.started) == (1, [])
+    assert "july is a run of project energy" in result.stderr
+
+
+def test_starting_a_name_again_finds_its_latest_attempt(aws: Platform, states: StepFunctions) -> None:
+    failing(states)
+    again = states.add("train_and_deploy", "july.r2", "SUCCEEDED", input='{"project": "flights"}')
+    assert executions.start(aws, "train_and_deploy", "july", {"project": "flights"}) == again
+
+
 def test_the_attempt_that_counts_is_the_latest(aws: Platform, states: StepFunctions) -> None:
     failing(states)
     states.add("train_and_deploy", "july.r2", "ABORTED")

@@ -2,18 +2,20 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
 from typer.testing import CliRunner
 
 from cli import cloud, pipelines, platform
+from cli.console import Output
 from cli.failures import Failure, explain
 from cli.main import app
 from cli.platform import Platform, connect
 from driftless.errors import BadProject, Throttled
 from local_cloud import lifecycle
-from local_cloud.deploy import DeployError
+from local_cloud.deploy import DeployError, Deployment
 
 
 def test_nothing_running_is_said_without_a_traceback(runner: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,8 +59,6 @@ def test_interruption_has_its_own_exit_code(runner: CliRunner, monkeypatch: pyte
 def test_a_failed_deploy_names_its_step_and_log(
     runner: CliRunner, monkeypatch: pytest.MonkeyPatch, tmp_path: os.PathLike[str]
 ) -> None:
-    from pathlib import Path
-
     def fails(**_: object) -> None:
         raise DeployError("synth", Path(tmp_path) / "deploy.log", "projects/x/project.toml:3: name: wrong. Fix: right")
 
@@ -68,6 +68,18 @@ def test_a_failed_deploy_names_its_step_and_log(
     error = json.loads(result.stdout)["error"]
     assert result.exit_code == 1
     assert (error["where"], "project.toml:3" in error["cause"], "deploy.log" in error["next_step"]) == ("cdk synth", True, True)
+
+
+def test_what_is_not_as_the_template_says_is_listed_on_every_start(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cloud.lifecycle, "up", lambda: lifecycle.Cloud("http://127.0.0.1:4566", ours=True))
+    deployment = Deployment(synthesised=False, log=Path("deploy.log"), synth_seconds=0.0, deploy_seconds=1.0)
+    monkeypatch.setattr(cloud, "deploy", lambda **_: deployment)
+    monkeypatch.setattr(cloud, "unfaithful", lambda endpoint: ["Queue q [KmsKeyId] was dropped"])
+    found = cloud.start_and_deploy(Output(as_json=False))
+    assert found == ("http://127.0.0.1:4566", deployment, ["Queue q [KmsKeyId] was dropped"])
+    assert "Queue q [KmsKeyId] was dropped" in capsys.readouterr().err
 
 
 def test_a_port_in_use_is_explained(runner: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -113,6 +113,12 @@ def test_the_summary_reads_the_rerun_that_succeeded(aws: Platform, states: StepF
     assert "0.568 (0.500)" in shown
 
 
+def test_the_summary_counts_every_ingest(aws: Platform) -> None:
+    for number in range(60):
+        aws.registry.record_ingest("flights", "weather", {"key": f"{number}.csv", "rows": 10, "quarantined_rows": 1})
+    assert summary.ingested(aws, "weather") == "60 files, 600 rows, 60 quarantined"
+
+
 @pytest.mark.parametrize("attempts", [["SUCCEEDED"], ["ABORTED", "SUCCEEDED"], ["ABORTED"]])
 def test_a_month_that_was_given_to_monitoring_is_not_sent_again(
     aws: Platform,
