@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 from aws_cdk import Stack
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_logs_destinations as log_destinations
 from aws_cdk import aws_wafv2 as wafv2
 from constructs import Construct
 
 from infra.constructs.api import ApiProject, InferenceApi, server_errors
-from infra.constructs.failure import alarm_on_any, counted
+from infra.constructs.failure import MINUTE, alarm_on_any, counted
 from infra.constructs.function import Functions
 from infra.constructs.layer import DependencyLayers
 from infra.constructs.naming import publish_parameter
@@ -74,7 +76,7 @@ class ServingStack(Stack):
             statements=write_objects(buckets.lake, "predictions/"),
             failures=failures,
         )
-        logs.SubscriptionFilter(
+        journal = logs.SubscriptionFilter(
             self,
             "Journal",
             log_group=self.inference.log_group,
@@ -83,6 +85,7 @@ class ServingStack(Stack):
         )
         self.api = InferenceApi(self, "Api", settings=settings, inference=self.inference, labels=self.labels, projects=projects)
         self._alarms(settings, sorted(projects), data)
+        self._journal_alarms(journal, data)
         if settings.web_firewall:
             self._firewall(settings)
         publish_parameter(self, settings, "logs/inference", self.inference.log_group.log_group_name)
@@ -114,6 +117,19 @@ class ServingStack(Stack):
                     data.topic,
                     description=f"{what} for {name}",
                 )
+
+    def _journal_alarms(self, journal: logs.SubscriptionFilter, data: DataStack) -> None:
+        """Predictions that were answered and not handed to the collector; what it then fails to keep lands in its queue."""
+        dimensions = {
+            "LogGroupName": self.inference.log_group.log_group_name,
+            "DestinationType": "Lambda",
+            "FilterName": cast(logs.CfnSubscriptionFilter, journal.node.default_child).ref,
+        }
+        for name in ("DeliveryErrors", "DeliveryThrottling"):
+            metric = cloudwatch.Metric(
+                namespace="AWS/Logs", metric_name=name, dimensions_map=dimensions, statistic="Sum", period=MINUTE
+            )
+            alarm_on_any(self, name, metric, data.topic, description="Answered predictions do not reach the collector")
 
     def _firewall(self, settings: Settings) -> None:
         """AWS's common rules, and from one address no more than the API takes from all.
