@@ -89,7 +89,6 @@ def compose(app: App, settings: Settings, source: Sources) -> Stacks:
         settings=settings,
         data=data,
         pipeline=pipeline,
-        serving=serving,
         artifacts=source.artifacts,
         lambdas=source.lambdas,
         workflows=source.workflows,

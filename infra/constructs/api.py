@@ -40,12 +40,17 @@ def api_name(settings: Settings) -> str:
     return f"driftless-{settings.stage}"
 
 
+def api_dimensions(settings: Settings) -> dict[str, str]:
+    """How the metrics of the stage's API are told from others."""
+    return {"ApiName": api_name(settings), "Stage": settings.stage}
+
+
 def server_errors(settings: Settings) -> cloudwatch.Metric:
     """Answers 500 and above of the stage's API, 503 for want of a model among them."""
     return cloudwatch.Metric(
         namespace="AWS/ApiGateway",
         metric_name="5XXError",
-        dimensions_map={"ApiName": api_name(settings), "Stage": settings.stage},
+        dimensions_map=api_dimensions(settings),
         statistic="Sum",
         period=MINUTE,
     )

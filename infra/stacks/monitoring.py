@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from aws_cdk import Duration, Stack
@@ -24,7 +24,6 @@ from infra.layers import Artifact
 from infra.settings import Settings
 from infra.stacks.data import DataStack
 from infra.stacks.pipeline import PipelineStack
-from infra.stacks.serving import ServingStack
 
 QUALITY_METRICS = ("PrimaryMetric", "PrimaryMetricReference")
 """A project's primary metric in the window and when it was last judged, as monitoring publishes them."""
@@ -53,7 +52,6 @@ class MonitoringStack(Stack):
         settings: Settings,
         data: DataStack,
         pipeline: PipelineStack,
-        serving: ServingStack,
         artifacts: Mapping[str, Artifact],
         lambdas: Path,
         workflows: Path,
@@ -85,13 +83,8 @@ class MonitoringStack(Stack):
             "Overview",
             alarms=alarms,
             metrics=QUALITY_METRICS,
-            api=serving.api.api,
-            functions=self._functions(pipeline, serving),
+            settings=settings,
         )
-
-    def _functions(self, pipeline: PipelineStack, serving: ServingStack) -> Sequence[StageFunction]:
-        served = (serving.inference, serving.labels, serving.collector)
-        return [*pipeline.functions.values(), *served, self.monitoring, self.governor]
 
     def _monitoring(self, factory: Functions, data: DataStack) -> StageFunction:
         buckets, registry = data.buckets, data.registry.table

@@ -110,6 +110,7 @@ def test_the_dashboard_shows_every_project(local: Synth) -> None:
         assert f"/{project}/predictions" in body
     for metric in ("DriftLevel", "HarmLevel", "Latency", "5XXError", "PrimaryMetric"):
         assert metric in body
+    assert "FunctionName=(driftless local)" in body
 
 
 def methods(synth: Synth) -> dict[tuple[str, str], dict[str, Any]]:
@@ -224,6 +225,17 @@ def test_unreadable_lines_and_errors_of_the_api_reach_people(local: Synth) -> No
     told_once(alarm(local, "5XXError", Stage="local", ApiName="driftless-local"), "AWS/ApiGateway")
     (api,) = local.resources("AWS::ApiGateway::RestApi").values()
     assert api["Properties"]["Name"] == "driftless-local"
+
+
+@pytest.mark.parametrize("metric", ["DeliveryErrors", "DeliveryThrottling"])
+def test_predictions_that_do_not_reach_the_collector_are_told(local: Synth, metric: str) -> None:
+    alarms = [a["Properties"] for a in local.resources("AWS::CloudWatch::Alarm").values()]
+    (found,) = [a for a in alarms if a.get("MetricName") == metric]
+    told_once(found, "AWS/Logs")
+    dimensions = {entry["Name"]: entry["Value"] for entry in found["Dimensions"]}
+    assert dimensions["DestinationType"] == "Lambda"
+    assert "InferenceLogs" in json.dumps(dimensions["LogGroupName"])
+    assert "Journal" in dimensions["FilterName"]["Ref"]
 
 
 def told_once(found: dict[str, Any], namespace: str) -> None:

@@ -314,6 +314,28 @@ def test_prod_stacks_cannot_be_deleted_by_accident(prod: Synth, local: Synth) ->
     assert protected(local) == {False}
 
 
+# What one stack takes from another, and why it may stay for good: CloudFormation takes back no export that is in use.
+EXPORTED = {
+    ("data", "Buckets"): "data outlives every function",
+    ("data", "Registry"): "data outlives every function",
+    ("data", "SigningKey"): "versions are verified by it for ever",
+    ("data", "RegistrationRole"): "key and bucket name it as the one who may",
+    ("data", "Notifications"): "where every alarm goes",
+    ("data", "TopicKey"): "encrypts what goes there",
+    ("data", "ParameterCommit"): "which commit is deployed",
+    ("pipeline", "TrainAndDeployMachine"): "what the governor starts; the loop is nothing without it",
+}
+
+
+def test_stacks_share_only_what_stays(local: Synth, dev: Synth, prod: Synth) -> None:
+    for synth in (local, dev, prod):
+        exports = {(stack, n) for stack, t in synth.templates.items() for n, o in t.get("Outputs", {}).items() if "Export" in o}
+        assert exports
+        unexplained = [entry for entry in exports if not any(entry[0] == s and name in entry[1] for s, name in EXPORTED)]
+        assert unexplained == []
+        assert all(any(s == stack and name in exported for stack, exported in exports) for s, name in EXPORTED)
+
+
 def test_synth_asks_no_account(local: Synth, prod: Synth) -> None:
     for synth in (local, prod):
         manifest: dict[str, Any] = json.loads((synth.folder / "manifest.json").read_text())
