@@ -16,6 +16,10 @@ from cli.failures import Failure
 from cli.platform import Platform, connect
 
 POLL_SECONDS = 1.0
+LONGEST_POLL_SECONDS = 5.0
+LONGEST_SPAN = timedelta(days=3650)
+# CloudWatch may show an event this long after others that happened later, in ms; it is then still found, and told once.
+LATE_MS = 120_000
 _SPAN = re.compile(r"^(\d+)([smhd])$")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _HEALTH = {"ERROR": "bad", "CRITICAL": "bad", "WARNING": "warn", "DEBUG": "idle"}
@@ -39,13 +43,16 @@ def logs(
     platform = connect(stage)
     groups = log_groups(platform, function)
     position = {group: int(start.timestamp() * 1000) for group in groups.values()}
-    seen: set[str] = set()
+    seen: dict[str, int] = {}
+    pause = POLL_SECONDS
     while True:
-        for line in sorted(read(platform, groups, position, seen), key=lambda line: line["timestamp"]):
+        lines = sorted(read(platform, groups, position, seen), key=lambda line: line["timestamp"])
+        for line in lines:
             _print(out, line)
         if not follow:
             return
-        time.sleep(POLL_SECONDS)
+        pause = POLL_SECONDS if lines else min(pause * 1.5, LONGEST_POLL_SECONDS)
+        time.sleep(pause)
 
 
 def span(text: str) -> timedelta:
@@ -54,11 +61,14 @@ def span(text: str) -> timedelta:
     Raises
     ------
     Failure
-        When it is none.
+        When it is none, or longer than logs are kept anywhere.
     """
     found = _SPAN.match(text)
     if not found:
         raise Failure("arguments", f"--since {text!r} is no duration", "write 30s, 15m, 2h or 1d")
+    # Compared as numbers: a timedelta of a million years cannot be made.
+    if int(found[1]) > LONGEST_SPAN / timedelta(**{_UNITS[found[2]]: 1}):
+        raise Failure("arguments", f"--since {text!r} is longer than {LONGEST_SPAN.days} days", "give a shorter one")
     return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 
@@ -86,21 +96,35 @@ def log_groups(platform: Platform, function: str | None) -> dict[str, str]:
     return groups
 
 
-def read(platform: Platform, groups: dict[str, str], position: dict[str, int], seen: set[str]) -> Iterator[dict[str, Any]]:
-    """New events of each group; ``position`` (ms since 1970) and ``seen`` move along."""
+def read(platform: Platform, groups: dict[str, str], position: dict[str, int], seen: dict[str, int]) -> Iterator[dict[str, Any]]:
+    """New events of each group.
+
+    Parameters
+    ----------
+    position : dict
+        By group, the time (ms since 1970) from where to read; it follows the newest event at a distance, so that one that comes
+        late is found.
+    seen : dict
+        Time of each event that was told and may be met again; others are forgotten.
+    """
     client = platform.client("logs")
     for name, group in groups.items():
         try:
             pages = list(client.get_paginator("filter_log_events").paginate(logGroupName=group, startTime=position[group]))
         except client.exceptions.ResourceNotFoundException:
             continue
+        newest = position[group] + LATE_MS
         for event in (event for page in pages for event in page["events"]):
             identity = event.get("eventId") or f"{event['logStreamName']}{event['timestamp']}{event['message']}"
             if identity in seen:
                 continue
-            seen.add(identity)
-            position[group] = max(position[group], event["timestamp"])
+            seen[identity] = event["timestamp"]
+            newest = max(newest, event["timestamp"])
             yield {"function": name, "timestamp": event["timestamp"], "message": event["message"].rstrip("\n")}
+        position[group] = newest - LATE_MS
+    oldest = min(position.values(), default=0)
+    for identity in [identity for identity, when in seen.items() if when < oldest]:
+        del seen[identity]
 
 
 def _print(out: Output, line: dict[str, Any]) -> None:

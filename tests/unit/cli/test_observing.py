@@ -125,17 +125,34 @@ def test_powertools_lines_are_shortened_and_others_left() -> None:
     assert logs.readable("[1, 2]") == ("", "[1, 2]")
 
 
-def test_log_events_are_read_once_and_in_order(aws: Platform) -> None:
+@pytest.mark.parametrize("text", ["999999d", "99999999999999999999s"])
+def test_a_span_beyond_all_logs_is_refused(text: str) -> None:
+    with pytest.raises(Failure, match="longer than"):
+        logs.span(text)
+
+
+def test_log_events_are_read_once_in_order_and_when_late(aws: Platform) -> None:
     client, now = aws.client("logs"), int(time.time() * 1000)
     client.create_log_group(logGroupName="/f")
     client.create_log_stream(logGroupName="/f", logStreamName="s")
-    events = [{"timestamp": now - 2000, "message": "first"}, {"timestamp": now - 1000, "message": "second"}]
-    client.put_log_events(logGroupName="/f", logStreamName="s", logEvents=events)
-    position, seen = {"/f": now - 60_000, "/missing": 0}, set()
-    read = list(logs.read(aws, {"inference": "/f", "labels": "/missing"}, position, seen))
-    assert [(line["function"], line["message"]) for line in read] == [("inference", "first"), ("inference", "second")]
-    client.put_log_events(logGroupName="/f", logStreamName="s", logEvents=[{"timestamp": now, "message": "third"}])
-    assert [line["message"] for line in logs.read(aws, {"inference": "/f"}, position, seen)] == ["third"]
+
+    def put(**events: int) -> None:
+        told = [{"timestamp": when, "message": name} for name, when in events.items()]
+        client.put_log_events(logGroupName="/f", logStreamName="s", logEvents=told)
+
+    def read() -> list[str]:
+        return [line["message"] for line in logs.read(aws, {"inference": "/f", "labels": "/missing"}, position, seen)]
+
+    position, seen = {"/f": now - 600_000, "/missing": now - 600_000}, {}
+    put(ancient=now - 500_000, first=now - 20_000, second=now - 1000)
+    assert read() == ["ancient", "first", "second"]
+    put(late=now - 10_000, third=now)
+    assert read() == ["late", "third"]
+    assert read() == []
+    assert len(seen) == 5
+    position["/missing"] = now
+    assert read() == []
+    assert sorted(seen.values()) == [now - 20_000, now - 10_000, now - 1000, now], "what cannot be met again is forgotten"
 
 
 def test_an_unknown_function_is_named_beside_the_known(aws: Platform) -> None:
