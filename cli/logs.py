@@ -43,7 +43,7 @@ def logs(
     platform = connect(stage)
     groups = log_groups(platform, function)
     position = {group: int(start.timestamp() * 1000) for group in groups.values()}
-    seen: dict[str, int] = {}
+    seen: dict[tuple[str, str], int] = {}
     pause = POLL_SECONDS
     while True:
         lines = sorted(read(platform, groups, position, seen), key=lambda line: line["timestamp"])
@@ -96,7 +96,9 @@ def log_groups(platform: Platform, function: str | None) -> dict[str, str]:
     return groups
 
 
-def read(platform: Platform, groups: dict[str, str], position: dict[str, int], seen: dict[str, int]) -> Iterator[dict[str, Any]]:
+def read(
+    platform: Platform, groups: dict[str, str], position: dict[str, int], seen: dict[tuple[str, str], int]
+) -> Iterator[dict[str, Any]]:
     """New events of each group.
 
     Parameters
@@ -105,7 +107,7 @@ def read(platform: Platform, groups: dict[str, str], position: dict[str, int], s
         By group, the time (ms since 1970) from where to read; it follows the newest event at a distance, so that one that comes
         late is found.
     seen : dict
-        Time of each event that was told and may be met again; others are forgotten.
+        Time of each event that was told and may be met again, by group and event; others are forgotten.
     """
     client = platform.client("logs")
     for name, group in groups.items():
@@ -115,15 +117,14 @@ def read(platform: Platform, groups: dict[str, str], position: dict[str, int], s
             continue
         newest = position[group] + LATE_MS
         for event in (event for page in pages for event in page["events"]):
-            identity = event.get("eventId") or f"{event['logStreamName']}{event['timestamp']}{event['message']}"
+            identity = group, event.get("eventId") or f"{event['logStreamName']}{event['timestamp']}{event['message']}"
             if identity in seen:
                 continue
             seen[identity] = event["timestamp"]
             newest = max(newest, event["timestamp"])
             yield {"function": name, "timestamp": event["timestamp"], "message": event["message"].rstrip("\n")}
         position[group] = newest - LATE_MS
-    oldest = min(position.values(), default=0)
-    for identity in [identity for identity, when in seen.items() if when < oldest]:
+    for identity in [identity for identity, when in seen.items() if when < position[identity[0]]]:
         del seen[identity]
 
 

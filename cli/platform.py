@@ -26,6 +26,7 @@ from local_cloud import clients, lifecycle
 # Of a call that is throttled or meets a broken service; botocore waits longer before each.
 MAX_ATTEMPTS = 6
 EVERY = sys.maxsize
+LOCAL_EXAMPLE = "http://127.0.0.1:4566"
 MACHINES = ("train_and_deploy", "ingest", "monitor")
 _EXECUTE_API = re.compile(r"^https://(?P<api>[a-z0-9]+)\.execute-api\.[^/]+/(?P<stage>[^/]+)/?$")
 
@@ -127,10 +128,13 @@ def connect(stage: str) -> Platform:
     Raises
     ------
     Failure
-        When nothing answers where the local stage should be.
+        When nothing answers where the local stage should be, or the address is none.
     """
     if stage != "local" and not os.environ.get("AWS_ENDPOINT_URL"):
         return Platform(stage, boto3.Session(), None)
+    given = os.environ.get("AWS_ENDPOINT_URL")
+    if given and not given.startswith(("http://", "https://")):
+        raise Failure("AWS_ENDPOINT_URL", f"{given!r} is no URL", f"write http://HOST:PORT, for example {LOCAL_EXAMPLE}")
     found = lifecycle.status()
     if not found.healthy:
         raise Failure("connection", f"nothing is running at {found.endpoint}", "run `make up` (or `driftless up`)")

@@ -31,6 +31,14 @@ def test_nothing_running_is_said_without_a_traceback(runner: CliRunner, monkeypa
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.parametrize("stage", ["local", "dev"])
+def test_an_endpoint_that_is_no_url_is_said(runner: CliRunner, monkeypatch: pytest.MonkeyPatch, stage: str) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "4566")
+    result = runner.invoke(app, ["status", "--stage", stage, "--json"])
+    assert result.exit_code == 1
+    assert "'4566' is no URL" in json.loads(result.stdout)["error"]["cause"]
+
+
 def test_a_stage_that_is_not_deployed_is_said(aws: Platform, runner: CliRunner) -> None:
     result = runner.invoke(app, ["status", "--stage", "prod"])
     assert result.exit_code == 1
