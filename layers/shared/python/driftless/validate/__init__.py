@@ -4,6 +4,7 @@ The file is recognised by content, read as text, cast cell by cell and judged by
 Parquet file, the others a quarantine file beside the reasons. A file that cannot be accepted at all, even one that belongs to no
 project, ends as a rejected record with reasons, because a sender's mistake is no failure of the pipeline. All keys derive from
 the content and the project definition, so a repeated delivery writes the same objects again. Reports carry no personal values.
+The report is whole; the record that goes on between stages is not let grow with what a sender invents.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ import hashlib
 import json
 from collections.abc import Mapping
 from datetime import datetime
+from itertools import accumulate
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeVar
 
 from driftless.ports import Clock, ObjectStore
 from driftless.project import Dataset, Project
@@ -23,6 +25,12 @@ from driftless.sql import engine, literal, quoted, scalar, within_resources
 from driftless.validate.checks import checks, create_typed, examples, judge
 from driftless.validate.raw import load
 from driftless.validate.source import Refused, open_source
+
+_INLINE_TEXT = 500
+_INLINE_REASONS = 12_000
+_INLINE_RULES = 24_000
+
+T = TypeVar("T")
 
 
 class Validate:
@@ -146,7 +154,7 @@ class _Verdict:
         }
         content = json.dumps(facts, indent=2, sort_keys=True, ensure_ascii=False).encode()
         report = self._lake.put(self._key("reports", "json"), content, content_type="application/json")
-        return ValidationRecord.model_validate({**facts, "report": report})
+        return _inline(ValidationRecord.model_validate({**facts, "report": report}))
 
     def _upload(self, scratch: Path, kind: str) -> Ref:
         return self._lake.upload(scratch / f"{kind}.parquet", self._key(kind, "parquet"))
@@ -156,6 +164,30 @@ class _Verdict:
         if not self.definition:
             return f"{kind}/unattributed/{hashlib.sha256(self.source.key.encode()).hexdigest()}.{suffix}"
         return f"{kind}/{self.project}/{self.dataset}/{self.source.sha256}-{self.definition[:12]}.{suffix}"
+
+
+def _inline(record: ValidationRecord) -> ValidationRecord:
+    """The record within the size of a step's payload: the first reasons and rules, and how many more the report holds."""
+    rules = _fitting(record.rules, [rule.model_dump_json() for rule in record.rules], _INLINE_RULES)
+    texts = [text if len(text) <= _INLINE_TEXT else f"{text[:_INLINE_TEXT]}…" for text in record.reasons]
+    reasons = _fitting(texts, texts, _INLINE_REASONS)
+    for left_out, what in ((len(texts) - len(reasons), "reasons"), (len(record.rules) - len(rules), "broken rules")):
+        if left_out:
+            reasons.append(f"and {left_out} more {what}, see the report")
+    return record.model_copy(
+        update={
+            "project": record.project[:_INLINE_TEXT],
+            "dataset": record.dataset[:_INLINE_TEXT],
+            "reasons": reasons,
+            "rules": rules,
+        }
+    )
+
+
+def _fitting(items: list[T], texts: list[str], limit: int) -> list[T]:
+    """The first items whose texts, as JSON in ASCII, stay within a number of bytes."""
+    sizes = accumulate(len(json.dumps(text)) for text in texts)
+    return [item for item, size in zip(items, sizes, strict=True) if size <= limit]
 
 
 def _write(connection: Any, dataset: Dataset, verdict: _Verdict, scratch: Path) -> None:

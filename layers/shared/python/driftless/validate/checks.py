@@ -155,9 +155,8 @@ def judge(connection: Any, single: list[Check], dataset: Dataset) -> list[tuple[
         f"QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY _source_row DESC) > 1"
     )
     connection.execute(
-        f"CREATE TABLE flags AS SELECT *, _source_row IN (SELECT _source_row FROM repeated) AS b{len(single)} FROM singly"
+        f"CREATE VIEW flags AS SELECT *, _source_row IN (SELECT _source_row FROM repeated) AS b{len(single)} FROM singly"
     )
-    connection.execute("DROP TABLE singly")
     found = [*single, Check("unique_key", "quarantine", "")]
     counts = ", ".join(f"count(*) FILTER (WHERE b{position})" for position in range(len(found)))
     named = ", ".join(f"CASE WHEN b{position} THEN {literal(check.name)} END" for position, check in enumerate(found))
@@ -178,4 +177,4 @@ def examples(connection: Any, check: Check, position: int, dataset: Dataset) -> 
     rows = connection.execute(
         f"SELECT _source_row, left({shown}, 80) FROM flags JOIN raw r USING (_source_row) WHERE b{position} ORDER BY 1 LIMIT 5"
     ).fetchall()
-    return [f"row {number}" if value is None else f"row {number}: {value!r}" for number, value in rows]
+    return [f"row {number}" if value is None else f"row {number}: {repr(value)[:80]}" for number, value in rows]

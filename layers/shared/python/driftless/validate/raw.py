@@ -9,17 +9,24 @@ from __future__ import annotations
 
 import csv
 import itertools
+import re
+from collections import Counter
 from difflib import get_close_matches
 from typing import Any
 
 import duckdb
 
 from driftless.project import Dataset
-from driftless.sql import exhausted, first_line, literal, literals, quoted, scalar
+from driftless.sql import exhausted, literal, literals, quoted, scalar, told
 from driftless.validate.source import Refused, Source
 
 _DELIMITERS = (",", ";", "\t", "|")
 _HEADER_LIMIT = 1 << 20
+_LINE_END = re.compile(r"\r\n|\r|\n")
+# Of names that a sender invents, so many are told one by one and so much of each; likeness is asked of so many.
+_NAMES_TOLD = 100
+_NAME_LENGTH = 80
+_NAMES_COMPARED = 500
 _LINE_LIMIT = 16 << 20
 
 
@@ -38,7 +45,9 @@ def load(connection: Any, source: Source, dataset: Dataset) -> list[str]:
     except duckdb.Error as error:
         if exhausted(error):
             raise
-        raise Refused(f"the file cannot be read as {source.format.upper()}: {first_line(error)}") from error
+        personal = any(column.pii for column in dataset.columns.values())
+        reason = told(error, personal=personal).replace(str(source.path), "the file")
+        raise Refused(f"the file cannot be read as {source.format.upper()}: {reason}") from (None if personal else error)
 
 
 def _csv(connection: Any, source: Source, dataset: Dataset) -> list[str]:
@@ -84,16 +93,26 @@ def _header(source: Source, dataset: Dataset) -> tuple[list[str], str, int]:
     """Column names, the delimiter that yields most known ones, and the lines to skip."""
     with source.path.open(encoding="utf-8", newline="") as file:
         head = file.read(_HEADER_LIMIT)
-    lines = head.splitlines()
+    lines = _LINE_END.split(head)
     blank = sum(1 for _ in itertools.takewhile(lambda line: not line.strip(), lines))
     first = lines[blank]
     if blank + 1 == len(lines) and len(head) == _HEADER_LIMIT:
         raise Refused(f"the first line is longer than {_HEADER_LIMIT} characters: no CSV header")
-    parsed = [([name.strip() for name in next(csv.reader([first], delimiter=mark))], mark) for mark in _DELIMITERS]
+    parsed = [([name.strip() for name in _fields(first, mark)], mark) for mark in _DELIMITERS]
     names, delimiter = max(parsed, key=lambda item: sum(name in dataset.columns for name in item[0]))
     if not any(name in dataset.columns for name in names):
+        if not all(row for row, _ in parsed):
+            raise Refused(f"the first line holds a field of more than {csv.field_size_limit()} characters: no CSV header")
         raise Refused(f"the first line names no column of the dataset; expected a header such as {','.join(dataset.columns)}")
     return names, delimiter, blank + 1
+
+
+def _fields(line: str, delimiter: str) -> list[str]:
+    """One line's fields; none where a field is longer than Python's reader takes, as under a delimiter that is none."""
+    try:
+        return next(csv.reader([line], delimiter=delimiter), [])
+    except csv.Error:
+        return []
 
 
 def _json(connection: Any, source: Source, dataset: Dataset) -> list[str]:
@@ -107,14 +126,23 @@ def _json(connection: Any, source: Source, dataset: Dataset) -> list[str]:
         "INSERT INTO malformed SELECT _source_row, 'not a JSON object', line FROM lines "
         f"WHERE ({objects}) IS DISTINCT FROM true AND trim(line) <> '' ORDER BY 1"
     )
-    names = connection.execute(
-        f"SELECT DISTINCT unnest(json_keys(line)) AS name FROM lines WHERE {objects} ORDER BY name"
-    ).fetchall()
+    connection.execute(f"CREATE TABLE names AS SELECT DISTINCT unnest(json_keys(line)) AS name FROM lines WHERE {objects}")
+    declared = f"name IN ({literals(dataset.columns)})"
+    present = connection.execute(f"SELECT name FROM names WHERE {declared}").fetchall()
+    others = f"FROM names WHERE NOT {declared}"
+    strangers = connection.execute(f"SELECT name {others} ORDER BY name LIMIT {_NAMES_COMPARED}").fetchall()
+    untold = scalar(connection, f"SELECT count(*) {others}") - len(strangers)
+    connection.execute("DROP TABLE names")
     # JSON writers leave out nulls, so a nullable column may be absent from every line.
     optional = frozenset(name for name, column in dataset.columns.items() if column.nullable)
-    warnings = _compare([row[0] for row in names], dataset, optional=optional)
-    wanted = ", ".join(f"line ->> {literal(_pointer(name))} AS {quoted(name)}" for name in dataset.columns)
-    connection.execute(f"CREATE TABLE raw AS SELECT _source_row, {wanted} FROM lines WHERE {objects} ORDER BY _source_row")
+    warnings = _compare([row[0] for row in present + strangers], dataset, optional=optional, untold=untold)
+    # One reading of a line for all columns: a path each would take megabytes a column, and as many readings.
+    found = f"json_extract_string(line, [{literals(map(_pointer, dataset.columns))}])"
+    wanted = ", ".join(f"found[{position}] AS {quoted(name)}" for position, name in enumerate(dataset.columns, start=1))
+    connection.execute(
+        f"CREATE TABLE raw AS SELECT _source_row, {wanted} FROM "
+        f"(SELECT _source_row, {found} AS found FROM lines WHERE {objects}) ORDER BY _source_row"
+    )
     connection.execute("DROP TABLE lines")
     return warnings
 
@@ -140,16 +168,33 @@ def _parquet(connection: Any, source: Source, dataset: Dataset) -> list[str]:
     return warnings
 
 
-def _compare(names: list[str], dataset: Dataset, *, optional: frozenset[str]) -> list[str]:
-    """Warnings about unknown columns; Refused about missing or repeated ones, each named."""
-    repeated = sorted({name for name in names if names.count(name) > 1 and name in dataset.columns})
+def _compare(names: list[str], dataset: Dataset, *, optional: frozenset[str], untold: int = 0) -> list[str]:
+    """Warnings about unknown columns, of which there are ``untold`` more; Refused about missing or repeated ones."""
+    counted = Counter(names)
+    folded = Counter(name.casefold() for name in counted)
+    repeated = sorted(name for name in counted if counted[name] > 1 and name in dataset.columns)
     if repeated:
         raise Refused(f"column {', '.join(map(repr, repeated))} appears more than once")
-    missing = [name for name in dataset.columns if name not in names and name not in optional]
-    unknown = [name for name in names if name not in dataset.columns]
+    alike = sorted(name for name in counted if folded[name.casefold()] > 1 and name in dataset.columns)
+    if alike:
+        raise Refused(f"column {', '.join(map(repr, alike))} appears again in other case; rename or remove one of the two")
+    unknown = [name for name in counted if name not in dataset.columns]
+    missing = [name for name in dataset.columns if name not in counted and name not in optional]
     if missing:
-        raise Refused("; ".join(f"column {name!r} is missing{_hint(name, unknown)}" for name in missing))
-    return [f"column {name!r} is not in the project and was dropped" for name in dict.fromkeys(unknown)]
+        candidates = [name for name in unknown[:_NAMES_COMPARED] if len(name) <= _NAME_LENGTH]
+        hints = [_hint(name, candidates) for name in missing[:_NAMES_TOLD]]
+        reasons = [f"column {name!r} is missing{hint}" for name, hint in zip(missing, hints, strict=False)]
+        raise Refused("; ".join(_and_more(reasons, len(missing), "are missing")))
+    warnings = [f"column {_shown(name)} is not in the project and was dropped" for name in unknown[:_NAMES_TOLD]]
+    return _and_more(warnings, len(unknown) + untold, "are not in the project and were dropped")
+
+
+def _and_more(told: list[str], total: int, fate: str) -> list[str]:
+    return told if total == len(told) else [*told, f"{total - len(told)} more columns {fate}"]
+
+
+def _shown(name: str) -> str:
+    return repr(name) if len(name) <= _NAME_LENGTH else f"{name[:_NAME_LENGTH]!r}…"
 
 
 def _hint(name: str, candidates: list[str]) -> str:
