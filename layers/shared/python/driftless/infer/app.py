@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Any
 from uuid import UUID
 
@@ -46,14 +47,11 @@ def create_handler(api: Api) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
     A failure of our own is raised, though Mangum would answer it: Lambda counts only what is raised, and alarms and rollouts look
     at that count. API Gateway then answers the client, as problem+json too.
     """
-    app, failures = create_app(api), list[Exception]()
+    app, failure = create_app(api), _Failure()
 
     async def watched(scope: Scope, receive: Receive, send: Send) -> None:
-        try:
+        with failure:
             await app(scope, receive, send)
-        except Exception as error:
-            failures.append(error)
-            raise
 
     # What is not named here would leave as base64, which a REST API without binary media types passes on as it is.
     answer: Callable[[dict[str, Any], Any], dict[str, Any]]
@@ -61,11 +59,29 @@ def create_handler(api: Api) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
 
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         answered = answer(event, context)
-        if failures:
-            raise failures.pop()
+        failure.raise_again()
         return answered
 
     return handler
+
+
+class _Failure:
+    """Remembers what leaves its block, and lets it leave."""
+
+    def __init__(self) -> None:
+        self._error: BaseException | None = None
+
+    def __enter__(self) -> None:
+        self._error = None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._error = error
+
+    def raise_again(self) -> None:
+        """Raise what left the last block, if anything did."""
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
 
 
 def create_app(api: Api) -> ASGIApp:
