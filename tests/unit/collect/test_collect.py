@@ -135,7 +135,21 @@ def test_a_line_twice_in_a_batch_is_one_row(tmp_path: Path) -> None:
         (json.dumps(line(9, inputs={"temp": "warm"})), "inputs.temp"),
         (json.dumps(line(9, inputs={"night": 1})), "inputs.night"),
         (json.dumps(line(9, inputs={"origin": 1.5})), "inputs.origin"),
-        (json.dumps(line(9, output={})), "output"),
+        (json.dumps(line(9, inputs={"temp": float("inf")})), "inputs.temp"),
+        (json.dumps(line(9, inputs={"seats": 10**400})), "inputs.seats"),
+        (json.dumps(line(9, inputs={"retired": float("nan")})), "inputs.retired"),
+        (json.dumps(line(9, output={})), "output.prediction"),
+        (json.dumps(line(9, output={"prediction": None})), "output.prediction"),
+        (json.dumps(line(9, output={"prediction": "late"})), "output or time: could not convert"),
+        (json.dumps(line(9, "sums", output={"prediction": float("inf")})), "output.prediction"),
+        (json.dumps(line(9, output={"prediction": True, "probabilities": [0.5, 0.5]})), "output.probabilities"),
+        (json.dumps(line(9, output={"prediction": True, "probabilities": {"true": "high"}})), "output.probabilities.true"),
+        (json.dumps(line(9, output={"prediction": True, "probabilities": {"true": float("nan")}})), "output.probabilities.true"),
+        (json.dumps(line(9, output={"prediction": "a", "probabilities": {"a": 0.5, "A": 0.5}})), "line: "),
+        (json.dumps(line(9, inputs={"retired": 1, "Retired": 2})), "line: "),
+        (json.dumps(line(9, version=10**30)), "line: "),
+        (json.dumps(line(9, latency_us=2**63)), "line: "),
+        (json.dumps(line(9, event_time="0001-01-01T00:00:00+14:00")), "output or time"),
     ],
 )
 def test_an_unreadable_line_is_kept_aside_and_the_rest_collected(bad: str, reason: str) -> None:
@@ -146,6 +160,39 @@ def test_an_unreadable_line_is_kept_aside_and_the_rest_collected(bad: str, reaso
     kept = json.loads(store.get(key))
     assert kept["line"] == bad
     assert kept["reason"].startswith(reason)
+
+
+def test_among_many_lines_only_the_one_that_cannot_be_converted_goes_aside(tmp_path: Path) -> None:
+    store = MemoryStore()
+    bad = line(5, version=10**30)
+    answer = collect(store, *(line(number) for number in range(5)), bad, *(line(number) for number in range(6, 30)))
+    assert (answer.predictions, answer.unreadable) == (29, 1)
+    objects = [key for key in answer.objects if "_unreadable" not in key]
+    found = [row["id"] for key in objects for row in rows(store, key, tmp_path)]
+    assert sorted(found) == sorted(f"r{number}-0" for number in range(30) if number != 5)
+    assert len(objects) <= 5, "halving, not one by one"
+    assert collect(store, *(line(number) for number in range(5)), bad, *(line(number) for number in range(6, 30))) == answer
+
+
+def test_lines_that_only_disagree_with_each_other_are_all_kept(tmp_path: Path) -> None:
+    """Classes of two versions that differ by case; a feature of the past that was a number once and text then."""
+    store = MemoryStore()
+    upper, lower = ({"prediction": name, "probabilities": {name: 1.0}} for name in "Aa")
+    mixed = [line(3, inputs={"retired": 1}), line(4, inputs={"retired": "one"})]
+    answer = collect(store, line(1, output=upper), line(2, output=lower), *mixed)
+    assert (answer.predictions, answer.unreadable) == (4, 0)
+    assert sorted(row["id"] for key in answer.objects for row in rows(store, key, tmp_path)) == ["r1-0", "r2-0", "r3-0", "r4-0"]
+
+
+def test_want_of_memory_is_no_fault_of_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def exhausted(*_: Any, **__: Any) -> None:
+        raise duckdb.OutOfMemoryException("no")
+
+    monkeypatch.setattr(duckdb.DuckDBPyConnection, "read_json", exhausted, raising=True)
+    store = MemoryStore()
+    with pytest.raises(duckdb.OutOfMemoryException):
+        collect(store, line(1), line(2))
+    assert store.list("") == []
 
 
 def test_inputs_of_a_feature_that_is_no_longer_defined_are_kept(tmp_path: Path) -> None:

@@ -2,8 +2,9 @@
 
 Delivery is at least once. A batch's object is named by the digest of the lines in it, so that a batch delivered again overwrites
 itself; the same line in another batch is recognised by its prediction id when it is read. A line that cannot be understood is
-kept aside as it came and counted, never dropped. When an object cannot be written the others still are, and the error is raised
-so that the batch comes again.
+kept aside as it came and counted, never dropped, and takes no other line with it: what cannot be converted is found by halving
+the lines until it stands alone. When an object cannot be written the others still are, and the error is raised so that the batch
+comes again.
 """
 
 from __future__ import annotations
@@ -13,20 +14,23 @@ import binascii
 import gzip
 import hashlib
 import json
+import sys
 import tempfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
-from pydantic import ValidationError
+from pydantic import ConfigDict, FiniteFloat, ValidationError
 
 from driftless.errors import BadRequest, DriftlessError
 from driftless.ports import ObjectStore
 from driftless.project import Project
 from driftless.records import Prediction, Record, Scalar
+from driftless.sql import exhausted, first_line
 
 _COLUMN_TYPES = {"number": "DOUBLE", "integer": "DOUBLE", "boolean": "BOOLEAN", "category": "VARCHAR"}
 _FIXED = {
@@ -64,10 +68,31 @@ class Collected(Record):
     objects: list[str]
 
 
+class _Output(Record):
+    """The part of a prediction's output that becomes columns."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    prediction: bool | int | FiniteFloat | str
+    probabilities: dict[str, FiniteFloat] | None = None
+
+
 @dataclass(frozen=True)
 class _Line:
     text: str
     logged_at: datetime
+
+
+@dataclass(frozen=True)
+class _Taken:
+    """A line that was understood: its prediction and its row."""
+
+    line: _Line
+    prediction: Prediction
+    row: dict[str, Any]
+
+
+_Aside = list[tuple[_Line, str]]
 
 
 class Collect:
@@ -94,18 +119,20 @@ class Collect:
         StoreUnavailable, Throttled
             When an object could not be written; the batch can be delivered again.
         """
-        groups: dict[tuple[str, str], dict[str, Prediction]] = {}
-        aside: list[tuple[_Line, str]] = []
+        groups: dict[tuple[str, str], dict[str, _Taken]] = {}
+        aside: _Aside = []
         repeated = 0
         for line in _lines(request.awslogs.data):
-            prediction = self._parse(line.text)
-            if isinstance(prediction, str):
-                aside.append((line, prediction))
+            taken = self._parse(line)
+            if isinstance(taken, str):
+                aside.append((line, taken))
                 continue
-            day = (prediction.event_time or prediction.time).astimezone(UTC).strftime("%Y-%m-%d")
+            prediction = taken.prediction
+            day = _utc(prediction.event_time or prediction.time).date().isoformat()
             group = groups.setdefault((prediction.project, day), {})
             repeated += prediction.id in group
-            group[prediction.id] = prediction
+            group[prediction.id] = taken
+        understood, before = sum(map(len, groups.values())), len(aside)
         objects: list[str] = []
         failed: list[DriftlessError] = []
         for key, content in self._objects(groups, aside):
@@ -116,46 +143,50 @@ class Collect:
                 failed.append(error)
         if failed:
             raise failed[0]
-        return Collected(
-            predictions=sum(map(len, groups.values())), repeated=repeated, unreadable=len(aside), objects=sorted(objects)
-        )
+        predictions = understood - (len(aside) - before)
+        return Collected(predictions=predictions, repeated=repeated, unreadable=len(aside), objects=sorted(objects))
 
-    def _parse(self, text: str) -> Prediction | str:
+    def _parse(self, line: _Line) -> _Taken | str:
         """The prediction, or why it is none."""
         try:
-            prediction = Prediction.model_validate_json(text)
+            prediction = Prediction.model_validate_json(line.text)
+            output = _Output.model_validate(prediction.output)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
-            return f"{'.'.join(map(str, first['loc'])) or 'line'}: {first['msg']}"
+            within = "output." if error.title == _Output.__name__ else ""
+            return f"{within}{'.'.join(map(str, first['loc'])) or 'line'}: {first['msg']}"
         project = self._projects.get(prediction.project)
         if project is None:
             return f"project: {prediction.project} is not defined"
         for name, value in prediction.inputs.items():
             feature = project.features.columns.get(name)
-            if feature is not None and not _fits(feature.type, value):
-                return f"inputs.{name}: {type(value).__name__} is no {feature.type}"
-        if "prediction" not in prediction.output:
-            return "output: holds no prediction"
-        return prediction
+            if not _fits(feature.type if feature is not None else None, value):
+                return f"inputs.{name}: {type(value).__name__} is no {feature.type if feature is not None else 'finite number'}"
+        try:
+            return _Taken(line, prediction, _row(prediction, output))
+        except (ValueError, OverflowError) as error:
+            return f"output or time: {error}"
 
-    def _objects(
-        self, groups: Mapping[tuple[str, str], Mapping[str, Prediction]], aside: Sequence[tuple[_Line, str]]
-    ) -> list[tuple[str, bytes]]:
+    def _objects(self, groups: Mapping[tuple[str, str], Mapping[str, _Taken]], aside: _Aside) -> list[tuple[str, bytes]]:
+        """Keys and contents of what is to be written; ``aside`` is given the lines that cannot be."""
         found = []
         with duckdb.connect() as connection:
             for (name, day), group in groups.items():
-                predictions = [group[key] for key in sorted(group)]
-                digest = hashlib.sha256("\n".join(item.model_dump_json() for item in predictions).encode()).hexdigest()
-                key = f"predictions/{name}/day={day}/{digest[:32]}.parquet"
-                found.append((key, _parquet(connection, self._projects[name], predictions)))
+                for taken, content in _written(connection, self._projects[name], [group[key] for key in sorted(group)], aside):
+                    text = "\n".join(item.prediction.model_dump_json() for item in taken)
+                    found.append((f"predictions/{name}/day={day}/{_digest(text.encode())}.parquet", content))
         days: dict[str, list[str]] = {}
         for line, reason in aside:
             kept = {"reason": reason, "logged_at": line.logged_at.isoformat(), "line": line.text}
             days.setdefault(line.logged_at.strftime("%Y-%m-%d"), []).append(json.dumps(kept))
         for day, lines in days.items():
             content = ("\n".join(lines) + "\n").encode()
-            found.append((f"predictions/_unreadable/day={day}/{hashlib.sha256(content).hexdigest()[:32]}.jsonl", content))
+            found.append((f"predictions/_unreadable/day={day}/{_digest(content)}.jsonl", content))
         return found
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:32]
 
 
 def _lines(data: str) -> list[_Line]:
@@ -168,41 +199,66 @@ def _lines(data: str) -> list[_Line]:
         raise BadRequest(f"not a log subscription's event: {error!r}") from error
 
 
-def _fits(kind: str, value: Scalar) -> bool:
+def _fits(kind: str | None, value: Scalar) -> bool:
+    """Whether an input is of its feature's type; of a feature the project no longer defines, whether it is finite."""
     if value is None:
         return True
-    if kind == "category":
+    if kind == "category" or (kind is None and isinstance(value, str)):
         return isinstance(value, str)
-    if kind == "boolean":
+    if kind == "boolean" or (kind is None and isinstance(value, bool)):
         return isinstance(value, bool)
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
-def _parquet(connection: duckdb.DuckDBPyConnection, project: Project, predictions: Sequence[Prediction]) -> bytes:
+def _row(prediction: Prediction, output: _Output) -> dict[str, Any]:
+    """A prediction's columns as JSON values.
+
+    Raises
+    ------
+    ValueError, OverflowError
+        When a label without probabilities is no number, or a time has no place in UTC.
+    """
+    row: dict[str, Any] = prediction.model_dump(include={"id", "request_id", "project", "version", "variant", "latency_us"})
+    row["time"] = _utc(prediction.time).isoformat(sep=" ")
+    row["event_time"] = _utc(prediction.event_time).isoformat(sep=" ") if prediction.event_time else None
+    label, probabilities = output.prediction, output.probabilities or {}
+    row["prediction"] = str(label).lower() if isinstance(label, bool) else str(label)
+    row["score"] = probabilities.get("true", max(probabilities.values())) if probabilities else float(label)
+    row |= {f"p_{name}": value for name, value in probabilities.items()}
+    return row | {f"input_{name}": value for name, value in prediction.inputs.items()}
+
+
+def _written(
+    connection: duckdb.DuckDBPyConnection, project: Project, group: Sequence[_Taken], aside: _Aside
+) -> Iterator[tuple[Sequence[_Taken], bytes]]:
+    """Parquet of a group's lines, in one piece when they agree with each other; a line that agrees with no column goes aside."""
+    try:
+        yield group, _parquet(connection, project, group)
+    except duckdb.Error as error:
+        if exhausted(error):
+            raise
+        if len(group) == 1:
+            # Without the scratch file that DuckDB names: a batch that comes again must give the same reason.
+            aside.append((group[0].line, f"line: {first_line(error).rpartition(', in line 1: ')[2]}"))
+            return
+        middle = len(group) // 2
+        for half in (group[:middle], group[middle:]):
+            yield from _written(connection, project, half, aside)
+
+
+def _parquet(connection: duckdb.DuckDBPyConnection, project: Project, group: Sequence[_Taken]) -> bytes:
     """Typed Parquet; inputs of features the project no longer defines keep the type they came in."""
     columns = dict(_FIXED)
-    rows = []
-    for item in predictions:
-        row = item.model_dump(include={"id", "request_id", "project", "version", "variant", "latency_us"})
-        row["time"] = _naive(item.time)
-        row["event_time"] = _naive(item.event_time) if item.event_time else None
-        label, probabilities = item.output["prediction"], item.output.get("probabilities") or {}
-        row["prediction"] = str(label).lower() if isinstance(label, bool) else str(label)
-        row["score"] = probabilities.get("true", max(probabilities.values())) if probabilities else float(label)
-        for name, value in probabilities.items():
-            columns[f"p_{name}"] = "DOUBLE"
-            row[f"p_{name}"] = value
-        for name, value in item.inputs.items():
-            row[f"input_{name}"] = value
-            feature = project.features.columns.get(name)
-            if feature is None and value is not None:
+    for item in group:
+        columns.update({name: "DOUBLE" for name in item.row if name.startswith("p_")})
+        for name, value in item.prediction.inputs.items():
+            if name not in project.features.columns and value is not None:
                 columns.setdefault(f"input_{name}", _guessed(value))
-        rows.append(json.dumps(row))
     logged = {name: feature for name, feature in project.features.columns.items() if not feature.pii}
     columns.update({f"input_{name}": _COLUMN_TYPES[feature.type] for name, feature in logged.items()})
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "rows.jsonl"), Path(folder, "rows.parquet")
-        source.write_text("\n".join(rows) + "\n", encoding="ascii")
+        source.write_text("\n".join(json.dumps(item.row) for item in group) + "\n", encoding="ascii")
         read = connection.read_json(str(source), columns=columns, format="newline_delimited")
         read.write_parquet(str(target), compression="zstd")
         return target.read_bytes()
@@ -214,5 +270,5 @@ def _guessed(value: Scalar) -> str:
     return "VARCHAR" if isinstance(value, str) else "DOUBLE"
 
 
-def _naive(time: datetime) -> str:
-    return time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+def _utc(time: datetime) -> datetime:
+    return time.astimezone(UTC).replace(tzinfo=None)
