@@ -11,7 +11,7 @@ import csv
 import json
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, TextIO, TypeVar
@@ -53,7 +53,7 @@ def predict(
     versions: set[int] = set()
     done = 0
     with ExitStack() as stack:
-        stream = stack.enter_context(output.open("w", encoding="utf-8", newline="")) if output else sys.stdout
+        stream = stack.enter_context(opened(output)) if output else sys.stdout
         answered = None if as_json and output is None else Answers(out, stream, as_csv=output is None or output.suffix == ".csv")
         api = stack.enter_context(Api(platform))
         spinner = stack.enter_context(out.progress.status("predicting"))
@@ -68,8 +68,10 @@ def predict(
                 else:
                     answered.write(part)
                 spinner.update(f"predicting: {done} of {rows} rows")
+        except BrokenPipeError:
+            raise
         except EXPECTED as error:
-            failure = explain(error)
+            failure = explain(error) if not isinstance(error, OSError) else unwritten(stream.name, error)
             again = (
                 f"{failure.next_step}; {done} of {rows} rows are answered, and sending the file again changes none of their ids"
             )
@@ -95,6 +97,24 @@ def check_output(file: Path, output: Path | None) -> None:
         raise Failure("arguments", f"{output.name} is neither .csv nor .jsonl", "choose one of the two")
     if output.exists() and output.samefile(file):
         raise Failure("arguments", f"{output} is the file of rows itself", "choose another --output")
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[TextIO]:
+    """A file to write; an error inside is not replaced by that of closing a file that could not be written."""
+    stream = path.open("w", encoding="utf-8", newline="")
+    try:
+        yield stream
+    except BaseException:
+        with suppress(OSError):
+            stream.close()
+        raise
+    stream.close()
+
+
+def unwritten(name: str, error: OSError) -> Failure:
+    """Why answers could not be written."""
+    return Failure(f"output {name}", error.strerror or str(error), "make room, or choose another --output")
 
 
 def request_id(project: str, digest: str, row: int) -> str:

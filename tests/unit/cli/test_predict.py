@@ -92,6 +92,16 @@ def test_what_was_answered_before_a_failure_is_kept(server: Server, runner: CliR
     assert f"{MOST} of {MOST + 1} rows are answered" in result.stderr
 
 
+def test_a_full_disk_names_the_output_and_what_was_answered(server: Server, runner: CliRunner, tmp_path: Path) -> None:
+    full = tmp_path / "full.csv"
+    full.symlink_to("/dev/full")
+    result = predict(runner, rows(tmp_path / "rows.csv", 2), "-o", full)
+    assert result.exit_code == 1
+    assert f"output {full}" in result.stderr
+    assert "No space left" in result.stderr
+    assert "2 of 2 rows are answered" in result.stderr
+
+
 def test_as_json_a_failure_in_the_middle_is_one_document_with_the_answers(
     server: Server, runner: CliRunner, tmp_path: Path
 ) -> None:
