@@ -10,7 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -128,7 +128,10 @@ def report_failure(failure: Failure, as_json: bool) -> None:
     """Say where, why and what next; with ``--json`` one document, which holds the command's result too where there is one."""
     if as_json:
         facts = {"where": failure.where, "cause": failure.cause, "next_step": failure.next_step}
-        sys.stdout.write(json.dumps({**(failure.document or {}), "error": facts}, default=jsonable) + "\n")
+        # Where stdout takes nothing, stderr and the exit code still tell.
+        with suppress(OSError):
+            sys.stdout.write(json.dumps({**(failure.document or {}), "error": facts}, default=jsonable) + "\n")
+            sys.stdout.flush()
     console = Console(stderr=True)
     console.print(f"[bold red]Failed[/bold red] in [bold]{escape(failure.where)}[/bold]", highlight=False)
     console.print(f"  cause  {escape(failure.cause)}", highlight=False, soft_wrap=True)

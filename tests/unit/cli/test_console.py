@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 from rich.console import Console
 
-from cli.console import Markup, coloured, table
+from cli.console import Markup, coloured, report_failure, table
+from cli.failures import Failure
 
 NASTY = ["x[/foo].csv", "must match [a-z]+", "[bold]no[/bold]", "[/]", "ends with \\", "[link=file:///x]y[/link]"]
 
@@ -22,3 +23,15 @@ def test_markup_on_purpose_stays_markup() -> None:
         console.print(table("t", ("cell",), [(Markup(f"drift {coloured('alert', 'bad')}"),), (7,)]))
     assert "drift alert" in captured.get()
     assert "7" in captured.get()
+
+
+def test_a_failure_is_told_on_stderr_when_stdout_takes_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Full:
+        def write(self, text: str) -> None:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("sys.stdout", Full())
+    report_failure(Failure("status", "2 parts are ill", "look"), as_json=True)
+    assert "2 parts are ill" in capsys.readouterr().err
