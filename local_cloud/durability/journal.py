@@ -7,6 +7,7 @@ first file that it does not contain.
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 import zlib
@@ -27,29 +28,49 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._folder = folder
+        self.folder = folder
         self._number = max(self._numbers(), default=0)
         self._descriptor: int | None = None
         self.size = 0
 
     def append(self, record: bytes) -> None:
-        """Write one record; it survives the process from here on."""
+        """Write one record; it survives the process from here on.
+
+        Raises
+        ------
+        OSError
+            If it was not written; the journal is then what it was before.
+        """
         if self._descriptor is None:
             self.rotate()
         assert self._descriptor is not None
         data = _HEADER.pack(len(record), zlib.crc32(record)) + record
-        if os.write(self._descriptor, data) != len(data):
-            raise OSError("the journal's disk is full")
+        try:
+            if os.write(self._descriptor, data) != len(data):
+                raise OSError(errno.ENOSPC, "a record was written in part", str(self._path(self._number)))
+        except OSError:
+            self._cut_off()
+            raise
         self.size += len(data)
+
+    def _cut_off(self) -> None:
+        """Remove a record written in part: what came after it in the same file would not be read."""
+        assert self._descriptor is not None
+        try:
+            os.ftruncate(self._descriptor, self.size)
+        except OSError:
+            os.close(self._descriptor)
+            self._descriptor = None  # so that the next record begins a file
 
     def rotate(self) -> int:
         """Begin a new file and return its number."""
+        path = self._path(self._number + 1)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         if self._descriptor is not None:
             os.close(self._descriptor)
+        self._descriptor = descriptor
         self._number += 1
         self.size = 0
-        path = self._path(self._number)
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         return self._number
 
     def read(self, first: int) -> Iterator[bytes]:
@@ -65,10 +86,10 @@ class Journal:
                 self._path(number).unlink(missing_ok=True)
 
     def _numbers(self) -> list[int]:
-        return [int(path.stem) for path in self._folder.glob("*.journal")]
+        return [int(path.stem) for path in self.folder.glob("*.journal")]
 
     def _path(self, number: int) -> Path:
-        return self._folder / f"{number:08d}.journal"
+        return self.folder / f"{number:08d}.journal"
 
 
 def _records(data: bytes) -> Iterator[bytes]:

@@ -9,16 +9,19 @@ difference and applies it again. Resources are what they were: a deploy adopts t
 from __future__ import annotations
 
 import json
+import logging
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from local_cloud import emulator
-from local_cloud.durability import expiry, queues
+from local_cloud.durability import expiry, queues, state_files
 from local_cloud.durability.executions import Executions
 from local_cloud.durability.objects import Objects
 from local_cloud.durability.snapshots import Snapshots
 from local_cloud.durability.tables import Tables
+
+_log = logging.getLogger("local_cloud.durability")
 
 _CAUSE = "The embedded cloud stopped while this execution was running"
 _STACK_STATUS = {
@@ -47,10 +50,9 @@ def install(data: Path) -> Snapshots:
     expiry.install()
     queues.install(snapshots)
     snapshots.install()
-    load = emulator.original(application, "_load_persisted_state")
 
     def restore() -> None:
-        load()
+        state_files.load(data / "services")
         tables.replay()
         executions.replay()
         for name, settle in _UNFINISHED.items():
@@ -61,7 +63,17 @@ def install(data: Path) -> Snapshots:
         snapshots.save_everything()
         snapshots.start()
 
-    emulator.replace(application, "_load_persisted_state", restore)
+    def restore_or_end() -> None:
+        """The server would go on without what could not be restored, so the process ends instead."""
+        try:
+            restore()
+        except state_files.UnusableState as error:
+            raise SystemExit(str(error)) from error
+        except Exception as error:
+            _log.exception("the cloud's state could not be restored")
+            raise SystemExit(1) from error
+
+    emulator.replace(application, "_load_persisted_state", restore_or_end)
     return snapshots
 
 

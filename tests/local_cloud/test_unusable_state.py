@@ -1,0 +1,176 @@
+"""A full disk, a damaged file: what was acknowledged is kept, or the cloud says what is wrong and touches nothing."""
+
+from __future__ import annotations
+
+import json
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from botocore.exceptions import ClientError
+
+from local_cloud import lifecycle
+from local_cloud.durability.journal import Journal
+from tests.local_cloud.conftest import Functions, eventually, free_port, kill
+from tests.local_cloud.mends.conftest import connect
+
+DYNAMODB = {"TableName": "table"}
+
+
+@contextmanager
+def full_disk(cloud: lifecycle.Cloud, size: int) -> Iterator[None]:
+    """No file of the server may grow beyond so many bytes; a write across that border is short, one behind it fails."""
+    process = psutil.Process(cloud.pid)
+    _, hard = process.rlimit(resource.RLIMIT_FSIZE)
+    process.rlimit(resource.RLIMIT_FSIZE, (size, hard))
+    yield
+    process.rlimit(resource.RLIMIT_FSIZE, (hard, hard))
+
+
+def restarted(cloud: lifecycle.Cloud, state: Path) -> lifecycle.Cloud:
+    assert cloud.pid is not None
+    kill(cloud.pid)
+    return lifecycle.up(state, int(cloud.endpoint.rpartition(":")[2]))
+
+
+def make_table(cloud: lifecycle.Cloud) -> Any:
+    dynamodb = connect(cloud.endpoint, "dynamodb")
+    keys = [{"AttributeName": "pk", "KeyType": "HASH"}]
+    types = [{"AttributeName": "pk", "AttributeType": "S"}]
+    dynamodb.create_table(**DYNAMODB, KeySchema=keys, AttributeDefinitions=types, BillingMode="PAY_PER_REQUEST")
+    return dynamodb
+
+
+def put(dynamodb: Any, key: str) -> None:
+    dynamodb.put_item(**DYNAMODB, Item={"pk": {"S": key}}, ConditionExpression="attribute_not_exists(pk)")
+
+
+def items(cloud: lifecycle.Cloud) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = connect(cloud.endpoint, "dynamodb").scan(**DYNAMODB)["Items"]
+    return sorted(found, key=lambda item: str(item["pk"]))
+
+
+def test_a_disk_that_was_full_for_a_moment_costs_no_write_that_came_after(own_state: Path) -> None:
+    cloud = lifecycle.up(own_state, free_port())
+    dynamodb = make_table(cloud)
+    put(dynamodb, "a")
+    [journal] = (own_state / "data" / "journal").iterdir()
+    with full_disk(cloud, journal.stat().st_size + 10):
+        for key in ("b", "c"):
+            with pytest.raises(ClientError, match="InternalError"):
+                put(dynamodb, key)
+    one = {":one": {"N": "1"}}
+    dynamodb.update_item(  # builds on the write that failed, and is there for all to see
+        **DYNAMODB,
+        Key={"pk": {"S": "b"}},
+        UpdateExpression="SET n = :one",
+        ConditionExpression="attribute_exists(pk)",
+        ExpressionAttributeValues=one,
+    )
+    put(dynamodb, "d")
+    before = items(cloud)
+    assert [item["pk"]["S"] for item in before] == ["a", "b", "d"]
+    assert items(restarted(cloud, own_state)) == before
+
+
+def test_a_started_execution_is_kept_though_the_one_before_found_the_disk_full(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.append(b"one")
+    [path] = tmp_path.iterdir()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 10, hard))
+    try:
+        for _ in range(2):
+            with pytest.raises(OSError):
+                journal.append(b"lost")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    journal.append(b"two")
+    assert list(Journal(tmp_path).read(0)) == [b"one", b"two"]
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Callable[[], lifecycle.Cloud]]]:
+    """A cloud that was killed, with a parameter, a function that has a layer, and an item; and what starts it again."""
+    state, port = tmp_path_factory.mktemp("damaged"), free_port()
+    cloud = lifecycle.up(state, port)
+    connect(cloud.endpoint, "ssm").put_parameter(Name="/p", Value="v", Type="String")
+    functions = Functions(cloud.endpoint)
+    functions.create("def handler(event, context): return 1", Layers=[functions.layer({"python/x.py": "X = 1"})])
+    put(make_table(cloud), "a")
+    services = state / "data" / "services"
+    eventually(lambda: all((services / f"{name}.json").exists() for name in ("ssm", "lambda", "dynamodb")))
+    eventually(lambda: '"layer":' in (services / "lambda.json").read_text())
+    assert cloud.pid is not None
+    kill(cloud.pid)
+    yield state, lambda: lifecycle.up(state, port)
+    lifecycle.down(state)
+
+
+def truncated(services: Path) -> Path:
+    path = services / "ssm.json"
+    path.write_bytes(path.read_bytes()[:-10])
+    return path
+
+
+def newer(services: Path) -> Path:
+    path = services / "ssm.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "__ministack_format__": 99}))
+    return path
+
+
+def not_text(services: Path) -> Path:
+    path = services / "ssm.json"
+    path.write_bytes(b"\xff\xfe")
+    return path
+
+
+def without_a_layer(services: Path) -> Path:
+    for layer in (services / "layers").iterdir():
+        layer.unlink()
+    return services / "lambda.json"
+
+
+def with_a_write_that_is_not_accepted(services: Path) -> Path:
+    head = {"account": "000000000000", "region": "us-east-1", "operation": "PutItem"}
+    write = {**DYNAMODB, "Item": {"pk": {"S": "a"}}, "ConditionExpression": "attribute_not_exists(pk)"}
+    journal = Journal(services.parent / "journal")
+    journal.append(json.dumps(head).encode() + b"\n" + json.dumps(write).encode())
+    return journal.folder
+
+
+@pytest.mark.parametrize("damage", [truncated, newer, not_text, without_a_layer, with_a_write_that_is_not_accepted])
+def test_a_state_that_cannot_be_taken_up_stops_the_start(
+    stopped: tuple[Path, Callable[[], lifecycle.Cloud]], damage: Callable[[Path], Path]
+) -> None:
+    state, start = stopped
+    services = state / "data" / "services"
+    whole = kept(state)
+    culprit = damage(services)
+    damaged = kept(state)
+    try:
+        with pytest.raises(lifecycle.CloudError, match=f"{culprit} cannot be used"):
+            start()
+        assert kept(state) == damaged
+    finally:
+        for path in kept(state):
+            path.unlink()
+        for path, content in whole.items():
+            path.write_bytes(content)
+
+
+def test_the_same_state_put_right_is_taken_up(stopped: tuple[Path, Callable[[], lifecycle.Cloud]]) -> None:
+    cloud = stopped[1]()
+    assert connect(cloud.endpoint, "ssm").get_parameter(Name="/p")["Parameter"]["Value"] == "v"
+    assert [item["pk"]["S"] for item in items(cloud)] == ["a"]
+
+
+def kept(state: Path) -> dict[Path, bytes]:
+    """What the cloud keeps of the services."""
+    folders = [state / "data" / name for name in ("services", "journal", "executions")]
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file() and "sqlite" not in path.name]
+    return {path: path.read_bytes() for path in files}
