@@ -137,6 +137,8 @@ def upload(platform: Platform, out: Output, project: str, dataset: str, files: S
         )
     client, bucket = platform.client("s3"), platform.parameter("buckets/landing")
     known, since = ingested(platform, project, dataset), datetime.now(UTC)
+    # A report is named after content and definition: what another definition judged may be judged otherwise now.
+    judged_now = f"-{read_project(project).features_digest[:12]}.json"
     pushed: list[Pushed] = []
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=out.progress, transient=True, disable=not out.progress.is_terminal) as progress:
@@ -144,7 +146,8 @@ def upload(platform: Platform, out: Output, project: str, dataset: str, files: S
             key, digest, size = f"{project}/{dataset}/{path.name}", sha256_of(path), path.stat().st_size
             task = progress.add_task(escape(path.name), total=size)
             version = present(platform, bucket, key, digest)
-            if version is None or (key, digest) not in known:
+            facts = known.get((key, digest))
+            if version is None or facts is None or not facts["report"].endswith(judged_now):
                 metadata = {"Metadata": {"sha256": digest}}
                 client.upload_file(
                     str(path), bucket, key, ExtraArgs=metadata, Callback=lambda sent, task=task: progress.advance(task, sent)
@@ -168,9 +171,9 @@ def present(platform: Platform, bucket: str, key: str, digest: str) -> tuple[str
 
 
 def ingested(platform: Platform, project: str, dataset: str) -> dict[tuple[str, str], dict[str, Any]]:
-    """What the registry knows to be in the lake, by object key and sha256 of the content."""
+    """What the registry knows to be in the lake, by object key and sha256 of the content: the latest of each."""
     ingests = platform.registry.ingests(project, dataset, limit=EVERY)
-    return {(facts["key"], facts["sha256"]): facts for facts in ingests}
+    return {(facts["key"], facts["sha256"]): facts for facts in reversed(ingests)}
 
 
 def wait(

@@ -15,7 +15,7 @@ from cli import data
 from cli.console import Output
 from cli.failures import Failure
 from cli.main import app
-from cli.platform import Platform
+from cli.platform import Platform, read_project
 from tests.unit.cli.fakes import StepFunctions
 
 CONTENT = "origin,temp\nEWR,39\n"
@@ -28,7 +28,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def ingested(states: StepFunctions, platform: Platform, status: str = "accepted", **more: Any) -> None:
+def ingested(states: StepFunctions, platform: Platform, status: str = "accepted", definition: str = "", **more: Any) -> None:
     """What the ingest machine would have done about the object that lies in the landing bucket."""
     key = "flights/weather/weather.csv"
     head = platform.client("s3").head_object(Bucket="landing-bucket", Key=key)
@@ -38,7 +38,9 @@ def ingested(states: StepFunctions, platform: Platform, status: str = "accepted"
     facts = {"input": json.dumps({"detail": {"object": source}}), "output": json.dumps(output), "startDate": datetime.now(UTC)}
     states.add("ingest", f"event-{len(states.executions)}", **{"status": "SUCCEEDED", **facts, **more})
     if status == "accepted" and "error" not in more:
-        known = {"key": key, "sha256": head["Metadata"]["sha256"], "version": 4, "rows": 9, "quarantined_rows": 1}
+        digest = head["Metadata"]["sha256"]
+        report = f"reports/flights/weather/{digest}-{definition or read_project('flights').features_digest[:12]}.json"
+        known = {"key": key, "sha256": digest, "version": 4, "rows": 9, "quarantined_rows": 1, "report": report}
         platform.registry.record_ingest("flights", "weather", known)
 
 
@@ -83,6 +85,16 @@ def test_what_never_was_ingested_or_has_changed_is_sent_again(aws: Platform, sta
     file.write_text(CONTENT + "JFK,40\n")
     (changed,), _ = push(aws, file)
     assert changed.sent
+
+
+def test_what_another_definition_judged_is_sent_again(aws: Platform, states: StepFunctions, file: Path) -> None:
+    push(aws, file)
+    ingested(states, aws, definition="0123456789ab")
+    (again,), _ = push(aws, file)
+    assert again.sent
+    ingested(states, aws)
+    (settled,), _ = push(aws, file)
+    assert not settled.sent
 
 
 def test_a_failed_ingest_is_explained_and_mended_by_pushing_again(aws: Platform, states: StepFunctions, file: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
@@ -13,12 +14,20 @@ from driftless.adapters.delta import DeltaTables, folder_tables
 from driftless.adapters.local import FolderStore
 from driftless.adapters.memory_registry import MemoryRegistry
 from driftless.errors import DataRejected, IntegrityError, NotFound, StoreUnavailable
+from driftless.features.tables import load
 from driftless.ingest import Ingest
+from driftless.project import Project
 from driftless.records import IngestionRequest, ValidationRecord, ValidationRequest
+from driftless.sql import engine
 from driftless.validate import Validate
-from tests.unit.small_shop import shop
+from tests.unit.small_shop import parquet, prices, shop
 
 CSV = "id,made_at,price,size,paid\n1,2026-01-01,1.5,S,true\n2,2026-01-02,2.5,M,\nx,2026-01-02,2.5,M,\n"
+
+
+def prices_of_nobody(folder: Path, project: Project) -> list[Path]:
+    """A file for the dataset that these tests are not about."""
+    return [parquet(folder / "prices.parquet", project, "prices", prices(1))]
 
 
 class House:
@@ -30,10 +39,11 @@ class House:
         self.registry = MemoryRegistry()
         self.commit = "abc123"
 
-    def validated(self, key: str = "shop/orders/a.csv", content: str = CSV) -> ValidationRecord:
+    def validated(self, key: str = "shop/orders/a.csv", content: str = CSV, version: str | None = None) -> ValidationRecord:
         self.landing.put(key, content.encode())
         stage = Validate(landing=self.landing, lake=self.lake, projects={"shop": self.project}, clock=lambda: datetime.now(UTC))
-        return stage(ValidationRequest(bucket="landing", key=key))
+        verdict = stage(ValidationRequest(bucket="landing", key=key))
+        return verdict.model_copy(update={"source": verdict.source.model_copy(update={"version_id": version})})
 
     def ingest(self, registry: Any = None) -> Ingest:
         return Ingest(
@@ -43,6 +53,15 @@ class House:
             projects={"shop": self.project},
             git_commit=lambda: self.commit,
         )
+
+    def prices(self) -> dict[int, float]:
+        """Price by key, as a training would read it."""
+        with TemporaryDirectory(dir=self.folder) as scratch, engine(Path(scratch)) as connection:
+            version = self.tables.latest("tables/shop/orders")
+            assert version is not None
+            orders = self.tables.fetch("tables/shop/orders", version, Path(scratch) / "orders")
+            load(connection, self.project, {"orders": orders, "prices": prices_of_nobody(Path(scratch), self.project)})
+            return dict(connection.execute("SELECT id, price FROM orders ORDER BY id").fetchall())
 
     def ids(self) -> list[int]:
         latest = self.tables.latest("tables/shop/orders")
@@ -63,7 +82,7 @@ def test_an_accepted_file_becomes_a_version_with_its_origin(house: House) -> Non
     assert (record.table, record.version, record.rows, record.duplicate) == ("tables/shop/orders", 1, 2, False)
     assert house.ids() == [1, 2]
     newest, _ = house.tables.history(record.table)
-    assert newest["sha256"] == newest["transaction"] == verdict.source.sha256
+    assert newest["sha256"] == verdict.source.sha256
     assert (newest["key"], newest["rows"], newest["quarantined_rows"]) == ("shop/orders/a.csv", "2", "1")
     assert (newest["git_commit"], newest["execution_arn"]) == ("abc123", "arn:one")
     assert house.registry.ingests("shop", "orders")[0]["version"] == 1
@@ -78,13 +97,33 @@ def test_another_execution_of_another_commit_is_still_the_same_delivery(house: H
     assert (newest["version"], newest["git_commit"], newest["execution_arn"]) == (first.version, "abc123", "arn:one")
 
 
-def test_repeated_events_and_renamed_copies_commit_once(house: House) -> None:
-    first = house.ingest()(IngestionRequest(validation=house.validated()))
-    house.ingest()(IngestionRequest(validation=house.validated("shop/orders/b.csv", CSV.replace("1.5", "9.5"))))
-    again = house.ingest()(IngestionRequest(validation=house.validated()))
-    copy = house.ingest()(IngestionRequest(validation=house.validated("shop/orders/renamed.csv")))
-    assert (again.version, again.duplicate) == (copy.version, copy.duplicate) == (first.version, True)
+def test_an_upload_is_committed_once_however_late_its_event_comes_again(house: House) -> None:
+    first = house.ingest()(IngestionRequest(validation=house.validated(version="v1")))
+    house.ingest()(IngestionRequest(validation=house.validated("shop/orders/b.csv", CSV.replace("1.5", "9.5"), "v1")))
+    again = house.ingest()(IngestionRequest(validation=house.validated(version="v1")))
+    assert (again.version, again.duplicate) == (first.version, True)
     assert house.ids() == [1, 1, 2, 2]
+
+
+def test_a_file_sent_again_after_its_correction_counts_again(house: House) -> None:
+    corrected = CSV.replace("1.5", "9.5")
+    versions = [
+        house.ingest()(IngestionRequest(validation=house.validated(content=content, version=version))).version
+        for content, version in ((CSV, "v1"), (corrected, "v2"), (CSV, "v3"))
+    ]
+    assert versions == [1, 2, 3]
+    assert house.prices() == {1: 1.5, 2: 2.5}
+
+
+def test_a_file_sent_again_after_the_definition_was_corrected_brings_the_rows_it_lost(house: House) -> None:
+    narrow = {'key = ["id"]': 'key = ["id"]\nmax_quarantined = 0.9', "price = { type": "price = { range = [0, 2], type"}
+    house.project = shop(house.folder, toml=narrow)
+    first = house.ingest()(IngestionRequest(validation=house.validated(version="v1")))
+    assert house.prices() == {1: 1.5}
+    house.project = shop(house.folder, toml={'key = ["id"]': 'key = ["id"]\nmax_quarantined = 0.9'})
+    second = house.ingest()(IngestionRequest(validation=house.validated(version="v2")))
+    assert (first.version, second.version, second.duplicate) == (1, 2, False)
+    assert house.prices() == {1: 1.5, 2: 2.5}
 
 
 def test_a_crash_after_the_commit_is_made_good_by_the_next_delivery(house: House) -> None:

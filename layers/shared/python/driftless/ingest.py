@@ -1,11 +1,14 @@
 """Ingestion: an accepted file becomes a version of its dataset's table, once.
 
-The content digest of the source object is the transaction: however often its event arrives, under whatever name the same bytes
-are sent again, and wherever an earlier attempt died, the table takes the rows once and every answer names the same version.
+The transaction is the object's S3 version together with what its content and the project's definition made of it: however often
+the event of an upload arrives, and wherever an earlier attempt died, the table takes the rows once and every answer names the
+same version. Sending again is a wish of its own: the same bytes after a corrected definition, or after other rows of the same
+keys, are committed again, and of rows with the same key the last commit counts.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,7 +17,7 @@ from driftless.errors import DataRejected, NotFound
 from driftless.lake_columns import stored_columns
 from driftless.ports import LakeTables, ObjectStore, Registry
 from driftless.project import Project
-from driftless.records import IngestionRecord, IngestionRequest
+from driftless.records import IngestionRecord, IngestionRequest, Ref, SourceObject
 from driftless.sql import within_resources
 
 
@@ -65,7 +68,7 @@ class Ingest:
                 table,
                 staged,
                 columns=stored_columns(project.datasets[verdict.dataset]),
-                transaction=source.sha256,
+                transaction=_transaction(source, verdict.staged),
                 commit={
                     "bucket": source.bucket,
                     "key": source.key,
@@ -100,3 +103,8 @@ class Ingest:
             rows=verdict.accepted_rows,
             duplicate=duplicate,
         )
+
+
+def _transaction(source: SourceObject, staged: Ref) -> str:
+    """The staged file's key holds the digests of content and definition, not of its bytes, so it is the same at every attempt."""
+    return hashlib.sha256("\0".join((source.bucket, source.key, source.version_id or "", staged.key)).encode()).hexdigest()
