@@ -5,13 +5,17 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Barrier, Lock
+from typing import Any
 
 import duckdb
 import pytest
+from deltalake.transaction import AddAction
 
 from driftless.adapters.delta import DeltaTables, folder_tables, s3_tables
 from driftless.adapters.local import FolderStore
 from driftless.errors import DataRejected, IntegrityError, NotFound, StoreUnavailable
+from driftless.records import Ref
 
 TABLE = "tables/shop/orders"
 COLUMNS = {"id": "integer", "price": "number", "note": "string", "paid": "boolean", "at": "timestamp"}
@@ -68,6 +72,53 @@ def test_concurrent_deliveries_of_the_same_sources_commit_each_once(tables: Delt
     assert sorted(version for version, duplicate in answers if not duplicate) == [1, 2, 3, 4]
     assert all(answers[i][0] == answers[i % 4][0] for i in range(16))
     assert sorted(ids(tables.fetch(TABLE, 4, tmp_path / "all"))) == [0, 1, 10, 11, 20, 21, 30, 31]
+
+
+def test_files_come_in_the_order_of_their_commits_whatever_a_writers_clock_says(tmp_path: Path) -> None:
+    class Behind(DeltaTables):
+        """A writer whose clock is behind, or whose upload began long before its commit."""
+
+        def _upload(self, *arguments: Any) -> AddAction:
+            action = super()._upload(*arguments)
+            return AddAction(action.path, action.size, {}, 0, True, action.stats)
+
+    store = FolderStore(tmp_path / "lake")
+    tables, behind = (kind(str(store.folder), files=store) for kind in (DeltaTables, Behind))
+    for writer, name, first in ((tables, "a", 0), (behind, "b", 10), (tables, "c", 20)):
+        writer.append(TABLE, parquet(tmp_path, name, first), columns=COLUMNS, transaction=name, commit={})
+    assert ids(tables.fetch(TABLE, 3, tmp_path / "all")) == [0, 1, 10, 11, 20, 21]
+    assert ids(tables.fetch(TABLE, 2, tmp_path / "before")) == [0, 1, 10, 11]
+
+
+def test_many_files_are_fetched_at_once_but_not_all_of_them(tmp_path: Path) -> None:
+    class Watched(FolderStore):
+        """Holds each of the first downloads until four of them run."""
+
+        def __init__(self, folder: Path) -> None:
+            super().__init__(folder)
+            self.lock, self.four = Lock(), Barrier(4)
+            self.begun = self.running = self.most = 0
+
+        def download(self, key: str, path: Path, *, version_id: str | None = None) -> Ref:
+            with self.lock:
+                self.begun += 1
+                self.running += 1
+                self.most = max(self.most, self.running)
+                waits = self.begun <= 4
+            if waits:
+                self.four.wait(60)
+            ref = super().download(key, path, version_id=version_id)
+            with self.lock:
+                self.running -= 1
+            return ref
+
+    store = Watched(tmp_path / "lake")
+    tables = DeltaTables(str(store.folder), files=store)
+    for number in range(12):
+        name = f"f{number:02d}"
+        tables.append(TABLE, parquet(tmp_path, name, number, rows=1), columns=COLUMNS, transaction=name, commit={})
+    assert ids(tables.fetch(TABLE, 12, tmp_path / "all")) == list(range(12))
+    assert 4 <= store.most <= 8
 
 
 def test_history_tells_what_was_committed_newest_first(tables: DeltaTables, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +33,7 @@ from driftless.ports import ObjectStore
 
 _TYPES = {"integer": "long", "number": "double", "string": "string", "boolean": "boolean", "timestamp": "timestamp"}
 _ATTEMPTS = 10
+_AT_ONCE = 8
 _LOG_FILE = re.compile(r"/_delta_log/(\d{20})\.json$")
 # Versions that a run was trained on must stay readable for as long as its model may be asked about.
 _CONFIGURATION = {"delta.logRetentionDuration": "interval 3650 days"}
@@ -83,18 +85,24 @@ class DeltaTables:
         with _translated(f"read {table} at version {version}"):
             found.load_as_version(version)
             actions = found.get_add_actions(flatten=True)
-        names = [str(name) for name in actions["path"].to_pylist()]
-        sizes = [int(size) for size in actions["size_bytes"].to_pylist()]
-        times = [int(time) for time in actions["modification_time"].to_pylist()]
+        committed = self._committed_by(table, version)
+        # The time in the log is the writer's own clock before the race for the commit: it only orders what no log names any more.
+        times = map(int, actions["modification_time"].to_pylist())
+        names = list(map(str, actions["path"].to_pylist()))
+        sizes = map(int, actions["size_bytes"].to_pylist())
+        order = sorted((committed.get(name, -1), time, name, size) for time, name, size in zip(times, names, sizes, strict=True))
         folder.mkdir(parents=True, exist_ok=True)
-        fetched: list[Path] = []
-        for position, (_, name, size) in enumerate(sorted(zip(times, names, sizes, strict=True))):
+
+        def download(position: int) -> Path:
+            _, _, name, size = order[position]
             path = folder / f"{position:06d}.parquet"
             ref = self._files.download(f"{table}/{unquote(name)}", path)
             if ref.size != size:
                 raise IntegrityError(f"{table}/{name} has {ref.size} bytes, the table's log says {size}")
-            fetched.append(path)
-        return fetched
+            return path
+
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            return list(pool.map(download, range(len(order))))
 
     def history(self, table: str) -> Sequence[dict[str, Any]]:
         return [{"version": version, **_note(entries)} for version, entries in self._log(table)]
@@ -113,7 +121,18 @@ class DeltaTables:
         for key in reversed(self._files.list(f"{table}/_delta_log/")):
             found = _LOG_FILE.search(key)
             if found:
-                yield int(found.group(1)), [json.loads(line) for line in self._files.get(key).splitlines() if line.strip()]
+                yield int(found.group(1)), self._entries(key)
+
+    def _committed_by(self, table: str, version: int) -> dict[str, int]:
+        """The version that added each file, as far as log entries up to ``version`` are there."""
+        found = ((key, _LOG_FILE.search(key)) for key in self._files.list(f"{table}/_delta_log/"))
+        keys = {int(match.group(1)): key for key, match in found if match and int(match.group(1)) <= version}
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            entries = zip(keys, pool.map(self._entries, keys.values()), strict=True)
+            return {entry["add"]["path"]: number for number, lines in entries for entry in lines if "add" in entry}
+
+    def _entries(self, key: str) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self._files.get(key).splitlines() if line.strip()]
 
     def _holding(self, table: str, found: DeltaTable, transaction: str) -> int:
         """The version that committed a transaction; the latest, which holds it too, once its log entry is gone."""
