@@ -347,3 +347,14 @@ def test_a_rule_or_pattern_that_is_not_sql_is_the_projects_fault(tmp_path: Path,
     with pytest.raises(BadProject, match=key) as caught:
         house.send(HEADER + GOOD)
     assert caught.value.key == key and caught.value.file == "projects/shop/project.toml"
+
+
+def test_a_rule_that_fails_on_a_row_is_the_projects_fault_and_quotes_nobody(tmp_path: Path) -> None:
+    toml = TOML.replace("NOT paid OR price IS NOT NULL", "CAST(mail AS INTEGER) > 0")
+    with pytest.raises(BadProject, match="TRY_CAST") as caught:
+        House(tmp_path / "personal", project(tmp_path, toml)).send(HEADER + "1,2026-01-01,1,jane@example.org,S,\n")
+    assert caught.value.key == "datasets.orders.rules.0.sql"
+    assert "jane" not in str(caught.value) and caught.value.__cause__ is None
+    assert "ConversionException" in caught.value.reason
+    with pytest.raises(BadProject, match=r"Could not convert string 'a@b'"):
+        House(tmp_path / "open", project(tmp_path, toml.replace("pii = true, ", ""))).send(HEADER + "1,2026-01-01,1,a@b,S,\n")

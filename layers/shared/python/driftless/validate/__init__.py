@@ -93,7 +93,7 @@ class Validate:
             malformed = scalar(connection, "SELECT count(*) FROM malformed")
             verdict.rows = scalar(connection, "SELECT count(*) FROM raw") + malformed
             create_typed(connection, dataset)
-            judged = judge(connection, checks(connection, project, name, now), dataset)
+            judged = judge(connection, project, checks(connection, project, name, now), dataset)
             verdict.quarantined = malformed + scalar(connection, "SELECT count(*) FROM judged WHERE NOT kept")
             verdict.rules = [
                 RuleResult(

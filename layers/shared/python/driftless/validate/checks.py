@@ -13,8 +13,9 @@ from typing import Any, Literal
 
 import duckdb
 
+from driftless.errors import BadProject
 from driftless.project import Column, Dataset, Project
-from driftless.sql import exhausted, first_line, literal, literals, quoted
+from driftless.sql import exhausted, first_line, literal, literals, quoted, told
 
 Level = Literal["warn", "quarantine", "fail"]
 
@@ -26,13 +27,15 @@ _NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
 class Check:
     """One expectation: ``broken`` is SQL over the row ``raw r JOIN typed t``, true where the row breaks it.
 
-    ``column`` is the column it speaks of, for examples; None for checks over the whole row.
+    ``column`` is the column it speaks of, for examples; None for checks over the whole row. ``key`` is where the project says a
+    rule of its own.
     """
 
     name: str
     level: Level
     broken: str
     column: str | None = None
+    key: str = ""
 
 
 def create_typed(connection: Any, dataset: Dataset) -> None:
@@ -75,9 +78,10 @@ def checks(connection: Any, project: Project, name: str, now: datetime) -> list[
             found.append(Check(f"{column_name}.too_far_ahead", _strict(column.level), ahead, column_name))
     for position, rule in enumerate(dataset.rules):
         broken = f"coalesce(NOT ({rule.sql}), false)"
-        _probe(connection, project, f"SELECT {broken} FROM typed LIMIT 0", f"datasets.{name}.rules.{position}.sql")
+        key = f"datasets.{name}.rules.{position}.sql"
+        _probe(connection, project, f"SELECT {broken} FROM typed LIMIT 0", key)
         inside = f"r._source_row IN (SELECT _source_row FROM typed WHERE {broken})"
-        found.append(Check(rule.name, rule.level, inside))
+        found.append(Check(rule.name, rule.level, inside, key=key))
     for column_name, column in dataset.columns.items():
         if column.pattern is not None:
             query = f"SELECT regexp_matches('', {literal(column.pattern)})"
@@ -139,17 +143,27 @@ def _probe(connection: Any, project: Project, query: str, key: str) -> None:
         raise project.wrong(key, first_line(error), fix) from error
 
 
-def judge(connection: Any, single: list[Check], dataset: Dataset) -> list[tuple[Check, int]]:
+def judge(connection: Any, project: Project, single: list[Check], dataset: Dataset) -> list[tuple[Check, int]]:
     """Fill ``judged(_source_row, reasons, kept)`` with the rows that break anything; every check with its broken rows.
 
     Keys are compared last, among the rows that no check of single rows takes out.
+
+    Raises
+    ------
+    BadProject
+        When a rule fails on a row instead of holding or not, as a cast may.
     """
     flags = "".join(f", coalesce({check.broken}, false) AS b{position}" for position, check in enumerate(single))
     good = "".join(f" AND NOT b{position}" for position, check in enumerate(single) if check.level != "warn")
     keys = ", ".join(f"t.{quoted(name)}" for name in dataset.key)
     readable = " AND ".join(f"(r.{quoted(name)} IS NULL OR t.{quoted(name)} IS NOT NULL)" for name in dataset.key)
     rows = "raw r JOIN typed t USING (_source_row)"
-    connection.execute(f"CREATE TABLE singly AS SELECT r._source_row{flags} FROM {rows}")
+    try:
+        connection.execute(f"CREATE TABLE singly AS SELECT r._source_row{flags} FROM {rows}")
+    except duckdb.Error as error:
+        if exhausted(error):
+            raise
+        raise _failing_rule(connection, project, single, dataset, error) from None
     connection.execute(
         f"CREATE TABLE repeated AS SELECT _source_row FROM {rows} JOIN singly USING (_source_row) WHERE {readable}{good} "
         f"QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY _source_row DESC) > 1"
@@ -168,6 +182,20 @@ def judge(connection: Any, single: list[Check], dataset: Dataset) -> list[tuple[
     )
     answer = connection.execute(f"SELECT {counts} FROM flags").fetchone()
     return [(check, int(count)) for check, count in zip(found, answer or (), strict=True)]
+
+
+def _failing_rule(
+    connection: Any, project: Project, single: list[Check], dataset: Dataset, error: duckdb.Error
+) -> BadProject | duckdb.Error:
+    """Which rule cannot be asked of every row; the error itself when it is none of them."""
+    for check in (check for check in single if check.key):
+        try:
+            connection.execute(f"SELECT count(*) FROM raw r JOIN typed t USING (_source_row) WHERE {check.broken}")
+        except duckdb.Error as cause:
+            personal = any(column.pii for column in dataset.columns.values())
+            fix = "write it so that it holds or not for every row, for example with TRY_CAST"
+            return project.wrong(check.key, f"it fails on a row: {told(cause, personal=personal)}", fix)
+    return error
 
 
 def examples(connection: Any, check: Check, position: int, dataset: Dataset) -> list[str]:
