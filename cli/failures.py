@@ -48,6 +48,8 @@ EXPECTED = (Failure, CloudError, DriftlessError, Boto3Error, BotoCoreError, Clie
 
 NEXT_STEPS = {
     "NotEnoughData": "push more data (`driftless data push`), or lower the minimum in project.toml",
+    "CandidateRefused": "change model.parameters or model.search in project.toml, as said above",
+    "OutOfResources": "push the data in smaller files, or give the function more memory or disk in infra/functions.py",
     "LeakageFound": "remove the named column from features.sql, or take the outcome from `<dataset>_outcomes` as of the past",
     "BadProject": "correct the project folder as said above, then `driftless up`",
     "ExportRefused": "choose another estimator or parameters in project.toml; this one has no faithful ONNX form",
