@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from driftless.records import ValidationRecord
-from tests.unit.validate.test_validate import GOOD, HEADER, TOML, House, project
+from tests.unit.validate.test_validate import HEADER, TOML, House, project
 
 SMALL = 64_000
 WORST = "\U000e0001\x01\"'\\" * 20
@@ -94,5 +94,3 @@ def test_a_first_line_that_is_no_header_is_refused_however_long(house: House, te
 def test_an_error_of_the_engine_quotes_nothing_of_a_file_with_personal_values(house: House) -> None:
     record = house.send(b"PAR1" + b"jane@example.org" + b"\0" * 50 + b"PAR1")
     assert record.reasons == ["the file cannot be read as PARQUET: InvalidInputException"]
-    open_quote = (HEADER + GOOD).replace("mail", "Mail", 1)
-    assert "jane" not in house.send(open_quote).model_dump_json()
