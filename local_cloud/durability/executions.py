@@ -40,6 +40,7 @@ class Executions:
         self._lock = threading.Lock()
         self._known: set[str] = set()
         self._first = 0
+        self._copied = (self._first, self._known)
 
     def install(self) -> None:
         """Take the place of the service's start of executions, and of the state it saves."""
@@ -52,7 +53,7 @@ class Executions:
             load(data)
 
         emulator.replace(self._service, "load_persisted_state", restore)
-        self._snapshots.when_saved("stepfunctions", lambda: self._journal.forget(self._first))
+        self._snapshots.when_saved("stepfunctions", self._saved)
 
     def start(self, data: dict[str, Any]) -> Any:
         """Start an execution, and return only when it will survive."""
@@ -71,9 +72,15 @@ class Executions:
     def state(self) -> dict[str, Any]:
         """Return the service's state together with the number of the journal file that continues it."""
         with self._lock:
-            self._first = self._journal.rotate()
-            self._known = {machine["stateMachineArn"] for machine in list(self._service._state_machines._data.values())}
-        return {**self._get_state(), "journal": self._first}
+            first = self._journal.rotate()
+            machines = {machine["stateMachineArn"] for machine in list(self._service._state_machines._data.values())}
+            self._copied = (first, machines)
+        return {**self._get_state(), "journal": first}
+
+    def _saved(self) -> None:
+        """What was copied last is on disk."""
+        self._first, self._known = self._copied
+        self._journal.forget(self._first)
 
     def replay(self) -> None:
         """Add the executions that the snapshot lacks."""

@@ -37,13 +37,15 @@ class Objects:
         self._folder = folder
         self._snapshots = snapshots
         self._known: set[str] = set()
+        self._copied: set[str] = set()
         self.finish_intents()
         self._service = emulator.module("services.s3")
         self._handle = emulator.original(self._service, "handle_request")
         self._get_state = emulator.original(self._service, "get_state")
         for name in ("_object_disk_path", "_key_history_meta", "_object_meta_from_record", "_other_key_disk_path"):
             emulator.original(self._service, name)
-        for name in ("_remove_key_files", "_parse_bucket_key", "_buckets", "DATA_DIR"):
+        self._persist_displaced = emulator.original(self._service, "_persist_displaced_version")
+        for name in ("_version_file_exists", "_remove_key_files", "_parse_bucket_key", "_buckets", "DATA_DIR"):
             emulator.original(self._service, name)
 
     def install(self) -> None:
@@ -51,6 +53,8 @@ class Objects:
         emulator.replace(self._service, "handle_request", self.handle)
         emulator.replace(self._service, "get_state", self.state)
         emulator.replace(self._service, "_persist_object", self.persist)
+        emulator.replace(self._service, "_persist_displaced_version", self.persist_displaced)
+        self._snapshots.when_saved("s3", self._saved)
 
     def finish_intents(self) -> None:
         """Make the moves that a killed process had decided on."""
@@ -75,9 +79,23 @@ class Objects:
 
     def state(self) -> dict[str, Any]:
         """Return the state of the buckets and remember which they are."""
-        self._known = self._buckets()
+        self._copied = self._buckets()
         state: dict[str, Any] = self._get_state()
         return state
+
+    def _saved(self) -> None:
+        """What was copied last is on disk."""
+        self._known = self._copied
+
+    def persist_displaced(self, bucket: str, key: str, prior: dict[str, Any] | None, versioning: str) -> None:
+        """Keep the bytes of the version that a write is about to displace; if they cannot be kept, it displaces nothing."""
+        self._persist_displaced(bucket, key, prior, versioning)
+        identifier = (prior or {}).get("version_id") or "null"
+        if prior is None or (versioning == "Suspended" and identifier == "null"):
+            return
+        if not self._service._version_file_exists(bucket, key, identifier):
+            self._service._buckets[bucket]["objects"][key] = prior
+            raise OSError(f"version {identifier} of s3://{bucket}/{key} could not be kept; the write is refused")
 
     def persist(self, bucket: str, key: str, record: dict[str, Any]) -> None:
         """Put an object's bytes and description in their places, both or neither."""

@@ -17,6 +17,7 @@ from typing import Any
 from local_cloud import emulator
 from local_cloud.durability import expiry, queues, state_files
 from local_cloud.durability.executions import Executions
+from local_cloud.durability.metrics import Metrics
 from local_cloud.durability.objects import Objects
 from local_cloud.durability.snapshots import Snapshots
 from local_cloud.durability.tables import Tables
@@ -49,6 +50,7 @@ def install(data: Path) -> Snapshots:
     executions.install()
     expiry.install()
     queues.install(snapshots)
+    Metrics(snapshots).install()
     snapshots.install()
 
     def restore() -> None:

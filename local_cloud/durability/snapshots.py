@@ -3,7 +3,8 @@
 Requests that change something mark their service, and a thread saves what is marked. A CloudFormation operation marks
 everything until it has ended, because it creates resources of every kind inside the process. All of it is copied in one
 step on the server's loop, where that operation runs too, so that a stack on disk names what exists and nothing exists
-twice after a repetition; the stack is written last. Step Functions is saved while anything runs.
+twice after a repetition; the stack is written last. Step Functions is saved while anything runs. Whatever could not be
+saved stays marked, and a state that has grown large is saved less often: saving takes one part in twenty of the time.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -26,6 +27,8 @@ _log = logging.getLogger("local_cloud.durability")
 
 _TICK = 0.5  # seconds between two looks at what has changed
 _STACK_TICK = 2.0  # seconds between two snapshots of everything while a stack operation runs
+_SHARE = 20  # a service is left alone for so many times as long as it took to save it
+_RETRY = 5.0  # seconds after a save that failed
 _ATTEMPTS = 5  # a state may change while it is copied
 _READS = ("Describe", "Get", "List", "Head", "Filter", "Lookup", "Search", "Simulate", "Test", "Validate", "Poll")
 _FREQUENT = frozenset(
@@ -35,8 +38,9 @@ _FREQUENT = frozenset(
         *("Decrypt", "GenerateDataKey", "AssumeRole"),
     }
 )
+_FAILURES = (OSError, TypeError, ValueError, RuntimeError, LookupError, AttributeError)
 # Copied before the others, not on the loop: too large to hold it up, and what a stack makes there can be made again.
-_LARGE = ("cloudwatch_logs", "cloudwatch")
+_LARGE = ("cloudwatch_logs", "cloudwatch_metrics")
 # Saved by whoever is about to depend on a change, too.
 _PROMPT = frozenset({"s3", "dynamodb", "stepfunctions", "sqs"})
 _STATE_KEYS = {
@@ -69,12 +73,16 @@ class Snapshots:
         persistence = emulator.module("core.persistence")
         self._encode: Callable[[Any], Any] = emulator.original(persistence, "_json_default")
         self._format_version: Callable[[str], int] = emulator.original(persistence, "_state_format_version")
-        self._states: Callable[[], dict[str, Callable[[], Any]]] = emulator.original(
+        self._of_services: Callable[[], dict[str, Callable[[], Any]]] = emulator.original(
             self._application, "_build_persistence_save_dict"
         )
+        self._more_states: dict[str, Callable[[], Any]] = {}
         self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._marks = threading.Lock()
         self._marked: set[str] = set()
         self._everything = False
+        self._not_before: dict[str, float] = {}
+        self._watched: list[Callable[[], str | None]] = []
         self._seen_executions: list[tuple[str, str, int]] = []
         self._saved_all = 0.0
         self._digests: dict[int, tuple[bytes, str]] = {}
@@ -93,6 +101,7 @@ class Snapshots:
             return response
 
         emulator.replace(self._application, "_dispatch_service_request", dispatch_and_mark)
+        emulator.replace(self._application, "_build_persistence_save_dict", self._states)
         service = emulator.module("services.lambda_svc")
         self._blobs = emulator.original(service, "CODE_BLOB_DIR")
         state_of_functions = emulator.original(service, "get_state")
@@ -105,6 +114,13 @@ class Snapshots:
     def when_archives_change(self, prune: Callable[[Collection[str]], None]) -> None:
         """Have something called with the digests of all code and layers after each time that functions were saved."""
         self._prune = prune
+
+    def add(self, name: str, get_state: Callable[[], Any]) -> None:
+        """Have a state saved that is not one service's whole; its file is restored into that service when it starts."""
+        self._more_states[name] = get_state
+
+    def _states(self) -> dict[str, Callable[[], Any]]:
+        return {**self._of_services(), **self._more_states}
 
     def start(self) -> None:
         """Begin to save what is marked; called on the server's loop."""
@@ -166,30 +182,66 @@ class Snapshots:
         if signing_name == "cloudformation":
             self._everything = True
         else:
-            self._marked.update(_STATE_KEYS.get(signing_name, (signing_name,)))
+            self.mark(_STATE_KEYS.get(signing_name, (signing_name,)))
+
+    def mark(self, names: Iterable[str]) -> None:
+        """Have services saved soon."""
+        with self._marks:
+            self._marked.update(names)
+
+    def watch(self, changed: Callable[[], str | None]) -> None:
+        """Have something called at every look at what has changed, which returns the service to save."""
+        self._watched.append(changed)
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         while True:
             time.sleep(_TICK)
             try:
-                self._save_what_changed(loop)
-            except (OSError, TypeError, ValueError, RuntimeError, LookupError, AttributeError):
-                _log.exception("the control plane could not be saved; what changed is tried again with the next change")
+                everything_saved = self._save_what_changed(loop)
+            except _FAILURES:
+                _log.exception("the control plane could not be saved; it is tried again in %g s", _RETRY)
+                everything_saved = False
+            if not everything_saved:
+                time.sleep(_RETRY)
 
-    def _save_what_changed(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _save_what_changed(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Save what is marked and due; return whether all of it could be saved. What could not stays marked."""
         executions = self._executions()
         if executions != self._seen_executions:
             self._seen_executions = executions
-            self._marked.add("stepfunctions")
+            self.mark(["stepfunctions"])
+        self.mark([name for changed in self._watched if (name := changed()) is not None])
         busy = self._stack_under_way()
         if self._everything and (not busy or time.monotonic() - self._saved_all > _STACK_TICK):
             self._everything = busy
-            self._marked.clear()
-            self._save_all_parts_of_stacks(loop)
+            with self._marks:
+                marked, self._marked = self._marked, set()
+            try:
+                self._save_all_parts_of_stacks(loop)
+            except _FAILURES:
+                self._everything = True
+                self.mark(marked)
+                raise
             self._saved_all = time.monotonic()
-        marked, self._marked = self._marked, set()
-        for name in marked:
+        with self._marks:
+            due = sorted(name for name in self._marked if self._not_before.get(name, 0.0) <= time.monotonic())
+        saved = [self._saved(name) for name in due]
+        return all(saved)
+
+    def _saved(self, name: str) -> bool:
+        """Save one marked service; if that fails, it stays marked, and the others are saved all the same."""
+        with self._marks:
+            self._marked.discard(name)
+        began = time.monotonic()
+        try:
             self.save(name)
+        except _FAILURES:
+            _log.exception("%s could not be saved; it is tried again in %g s", name, _RETRY)
+            self.mark([name])
+            return False
+        ended = time.monotonic()
+        self._not_before[name] = ended + _SHARE * (ended - began)
+        return True
 
     def _executions(self) -> list[tuple[str, str, int]]:
         service = emulator.loaded("services.stepfunctions")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from local_cloud import emulator
+from local_cloud.durability.metrics import METRICS
 
 
 class UnusableState(Exception):
@@ -44,7 +45,7 @@ def load(folder: Path) -> None:
     read = emulator.original(application, "load_state")
     service_of = emulator.original(application, "_get_module")
     states: list[tuple[Path, str, Any]] = []
-    for name, module in emulator.original(application, "_state_map").items():
+    for name, module in {**emulator.original(application, "_state_map"), METRICS: "cloudwatch"}.items():
         path = folder / f"{name}.json"
         if not path.exists():
             continue

@@ -5,8 +5,8 @@ missing data", "Alarm events and EventBridge", "Invoke a Lambda function from an
 changes". Without this mend the emulator mixes the metrics of all dimensions, ignores periods, datapoints to alarm and
 missing data, looks at alarms only when a metric arrives, and tells EventBridge nothing.
 
-An alarm is looked at when metric data arrive and once a second, so missing data count as well. Evaluation does not
-reach back before this emulator's metrics began: an alarm over data lost with a killed emulator starts anew.
+An alarm is looked at when metric data arrive and once a second, so missing data count as well. States and
+their history are saved soon after a change, datapoints every few seconds: after a kill an alarm goes on from there.
 """
 
 from __future__ import annotations

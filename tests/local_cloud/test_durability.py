@@ -222,6 +222,41 @@ def test_messages_survive_however_they_came_to_a_queue(survivor: Survivor) -> No
     assert {message["Body"] for message in received} == {"published", "batched", "sent"}
 
 
+def test_an_alarm_that_fired_has_fired_after_a_crash_too(survivor: Survivor) -> None:
+    cloudwatch = survivor.client("cloudwatch")
+    cloudwatch.put_metric_alarm(
+        AlarmName="kept-alarm",
+        Namespace="Kept",
+        MetricName="harm",
+        Statistic="Maximum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=0.5,
+        ComparisonOperator="GreaterThanThreshold",
+        TreatMissingData="ignore",
+    )
+    cloudwatch.put_metric_data(Namespace="Kept", MetricData=[{"MetricName": "harm", "Value": 1.0}])
+    eventually(lambda: alarm_state(survivor) == "ALARM")
+    saved(survivor, "cloudwatch", "from INSUFFICIENT_DATA to ALARM")
+    saved(survivor, "cloudwatch_metrics", "Kept")
+    history = alarm_history(survivor)
+    survivor.kill_and_start()
+    assert alarm_state(survivor) == "ALARM"
+    assert alarm_history(survivor) == history
+    [metric] = survivor.client("cloudwatch").list_metrics(Namespace="Kept")["Metrics"]
+    assert metric["MetricName"] == "harm"
+
+
+def alarm_state(survivor: Survivor) -> str:
+    [alarm] = survivor.client("cloudwatch").describe_alarms(AlarmNames=["kept-alarm"])["MetricAlarms"]
+    return str(alarm["StateValue"])
+
+
+def alarm_history(survivor: Survivor) -> list[tuple[str, Any]]:
+    found = survivor.client("cloudwatch").describe_alarm_history(AlarmName="kept-alarm")["AlarmHistoryItems"]
+    return [(item["HistorySummary"], item["Timestamp"]) for item in found]
+
+
 def test_journals_are_forgotten_when_a_snapshot_contains_them(survivor: Survivor) -> None:
     """Every operation on a stack saves everything, and each save begins a new file."""
     formation = survivor.client("cloudformation")

@@ -16,8 +16,20 @@ from botocore.exceptions import ClientError
 from local_cloud import lifecycle
 from local_cloud.durability.journal import Journal
 from tests.local_cloud.conftest import Functions, eventually, free_port, kill
-from tests.local_cloud.mends.conftest import connect
+from tests.local_cloud.mends.conftest import Emulator, connect
 
+NO_TOPICS_WHILE = """
+import pathlib
+from local_cloud.durability import snapshots
+snapshots._RETRY = 0.1
+write = snapshots.Snapshots._write
+def refusing(self, name, state):
+    if name == "sns" and pathlib.Path({blocked!r}).exists():
+        pathlib.Path({blocked!r} + ".seen").touch()
+        raise OSError("no space left on device")
+    write(self, name, state)
+snapshots.Snapshots._write = refusing
+"""
 DYNAMODB = {"TableName": "table"}
 
 
@@ -75,6 +87,61 @@ def test_a_disk_that_was_full_for_a_moment_costs_no_write_that_came_after(own_st
     before = items(cloud)
     assert [item["pk"]["S"] for item in before] == ["a", "b", "d"]
     assert items(restarted(cloud, own_state)) == before
+
+
+def test_what_could_not_be_saved_when_it_was_made_is_saved_before_anything_goes_into_it(own_state: Path) -> None:
+    cloud = lifecycle.up(own_state, free_port())
+    s3, dynamodb = connect(cloud.endpoint, "s3"), make_table(cloud)
+    s3.create_bucket(Bucket="first")
+    keys = {"KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}], "BillingMode": "PAY_PER_REQUEST"}
+    types = [{"AttributeName": "pk", "AttributeType": "S"}]
+    with full_disk(cloud, 1):
+        with pytest.raises(ClientError):
+            s3.create_bucket(Bucket="second")
+        with pytest.raises(ClientError):
+            dynamodb.create_table(TableName="second", AttributeDefinitions=types, **keys)
+    s3.put_object(Bucket="second", Key="k", Body=b"b")
+    dynamodb.put_item(TableName="second", Item={"pk": {"S": "a"}})
+    before = s3.list_buckets()["Buckets"]
+    cloud = restarted(cloud, own_state)
+    assert connect(cloud.endpoint, "s3").list_buckets()["Buckets"] == before
+    assert connect(cloud.endpoint, "s3").get_object(Bucket="second", Key="k")["Body"].read() == b"b"
+    assert connect(cloud.endpoint, "dynamodb").scan(TableName="second")["Count"] == 1
+
+
+def test_a_version_that_cannot_be_kept_is_not_displaced(own_state: Path) -> None:
+    cloud = lifecycle.up(own_state, free_port())
+    s3 = connect(cloud.endpoint, "s3")
+    s3.create_bucket(Bucket="versions")
+    s3.put_bucket_versioning(Bucket="versions", VersioningConfiguration={"Status": "Enabled"})
+    large = b"x" * 100_000
+    s3.put_object(Bucket="versions", Key="k", Body=large)
+    with full_disk(cloud, 10_000), pytest.raises(ClientError, match="500"):
+        s3.put_object(Bucket="versions", Key="k", Body=b"small")
+    assert s3.get_object(Bucket="versions", Key="k")["Body"].read() == large
+    s3.put_object(Bucket="versions", Key="k", Body=b"later")
+    s3 = connect(restarted(cloud, own_state).endpoint, "s3")
+    listed = s3.list_object_versions(Bucket="versions")["Versions"]
+    bodies = [s3.get_object(Bucket="versions", Key="k", VersionId=each["VersionId"])["Body"].read() for each in listed]
+    assert bodies == [b"later", large]
+
+
+def test_a_state_that_cannot_be_saved_holds_up_no_other_and_is_saved_later(tmp_path: Path) -> None:
+    blocked = tmp_path / "blocked"
+    cloud = Emulator(tmp_path)
+    cloud.start(NO_TOPICS_WHILE.format(blocked=str(blocked)))
+    blocked.touch()
+    try:
+        cloud.client("sns").create_topic(Name="topic")
+        cloud.client("ssm").put_parameter(Name="/p", Value="v", Type="String")
+        services = tmp_path / "s" / "data" / "services"
+        eventually((services / "ssm.json").exists)
+        eventually((tmp_path / "blocked.seen").exists)
+        assert not (services / "sns.json").exists()
+        blocked.unlink()
+        eventually((services / "sns.json").exists)
+    finally:
+        cloud.kill()
 
 
 def test_a_started_execution_is_kept_though_the_one_before_found_the_disk_full(tmp_path: Path) -> None:
