@@ -77,6 +77,8 @@ def test_a_name_as_long_as_a_header_may_be_is_shown_in_part(house: House) -> Non
 def test_a_column_that_differs_from_another_in_case_only_is_refused(house: House) -> None:
     record = house.send("Id," + HEADER + "7,1,2026-01-01,1,,S,\n")
     assert record.reasons == ["column 'id' appears again in other case; rename or remove one of the two"]
+    lines = house.send(row(1) + "\n" + row(2, ID=7))
+    assert (lines.status, lines.reasons) == ("accepted", ["column 'ID' is not in the project and was dropped"])
 
 
 @pytest.mark.parametrize("end", ["\u2028", "\x0b", "\x0c", "\x85", "\x1c"])

@@ -135,7 +135,7 @@ def _json(connection: Any, source: Source, dataset: Dataset) -> list[str]:
     connection.execute("DROP TABLE names")
     # JSON writers leave out nulls, so a nullable column may be absent from every line.
     optional = frozenset(name for name, column in dataset.columns.items() if column.nullable)
-    warnings = _compare([row[0] for row in present + strangers], dataset, optional=optional, untold=untold)
+    warnings = _compare([row[0] for row in present + strangers], dataset, optional=optional, untold=untold, one_header=False)
     # One reading of a line for all columns: a path each would take megabytes a column, and as many readings.
     found = f"json_extract_string(line, [{literals(map(_pointer, dataset.columns))}])"
     wanted = ", ".join(f"found[{position}] AS {quoted(name)}" for position, name in enumerate(dataset.columns, start=1))
@@ -168,15 +168,20 @@ def _parquet(connection: Any, source: Source, dataset: Dataset) -> list[str]:
     return warnings
 
 
-def _compare(names: list[str], dataset: Dataset, *, optional: frozenset[str], untold: int = 0) -> list[str]:
-    """Warnings about unknown columns, of which there are ``untold`` more; Refused about missing or repeated ones."""
+def _compare(
+    names: list[str], dataset: Dataset, *, optional: frozenset[str], untold: int = 0, one_header: bool = True
+) -> list[str]:
+    """Warnings about unknown columns, of which there are ``untold`` more; Refused about missing or repeated ones.
+
+    In one header two names that differ in case only are a mistake; the keys of many JSON lines are told apart by case.
+    """
     counted = Counter(names)
     folded = Counter(name.casefold() for name in counted)
     repeated = sorted(name for name in counted if counted[name] > 1 and name in dataset.columns)
     if repeated:
         raise Refused(f"column {', '.join(map(repr, repeated))} appears more than once")
     alike = sorted(name for name in counted if folded[name.casefold()] > 1 and name in dataset.columns)
-    if alike:
+    if alike and one_header:
         raise Refused(f"column {', '.join(map(repr, alike))} appears again in other case; rename or remove one of the two")
     unknown = [name for name in counted if name not in dataset.columns]
     missing = [name for name in dataset.columns if name not in counted and name not in optional]
