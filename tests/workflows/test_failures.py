@@ -71,8 +71,22 @@ def test_what_never_succeeds_fails_under_its_own_name(machine: str, function: st
         champion_is_safe(script, function)
 
 
-@pytest.mark.parametrize("error", TERMINAL)
-@pytest.mark.parametrize(("machine", "function"), FUNCTIONS)
+@pytest.mark.parametrize("error", ["Runtime.ExitError", "Sandbox.Timedout", "OutOfResources"])
+def test_a_candidate_its_function_dies_of_leaves_the_others_to_choose_from(error: str) -> None:
+    script = happy(candidates=3)
+    script.failures["Tuning"] = [error]
+    outcome = run("train_and_deploy", script, INPUTS["train_and_deploy"])
+    assert outcome.status == "SUCCEEDED", outcome
+    (event,) = [event for name, event in script.calls if name == "Training"]
+    failed = [tuned for tuned in event["tuned"] if "failure" in tuned]
+    assert [tuned["failure"] for tuned in failed] == [f"its function ended with {error}"]
+    assert sorted(tuned["candidate"]["index"] for tuned in event["tuned"]) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("machine", "function", "error"),
+    [(*where, error) for where in FUNCTIONS for error in TERMINAL if (where[1], error) != ("Tuning", "Runtime.ExitError")],
+)
 def test_what_cannot_succeed_is_not_tried_again(machine: str, function: str, error: str) -> None:
     script = happy()
     script.failures[function] = [error]

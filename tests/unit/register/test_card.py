@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from driftless.adapters.memory import MemoryStore
 from driftless.card import model_card, render
-from driftless.records import GateResult
+from driftless.records import Candidate, FailedCandidate, GateResult
 from tests.unit.register.scene import REPORT, flights, request
 
 MADE = datetime(2026, 1, 1, tzinfo=UTC)
@@ -32,6 +32,15 @@ def test_the_card_speaks_of_purpose_data_licence_metrics_slices_gates_limits_and
     assert card["gates"][0]["gate"] == "auc"
     assert card["lineage"]["git_commit"] == "abc123"
     assert card["lineage"]["train"]["key"] == "runs/flights/run-1/dataset/train.parquet"
+
+
+def test_the_card_names_the_candidates_the_model_was_not_compared_with() -> None:
+    asked = request(MemoryStore())
+    failed = FailedCandidate(candidate=Candidate(index=2, parameters={}), failure="its function ended with MemoryError")
+    model = asked.model.model_copy(update={"failed_candidates": [failed]})
+    card = model_card(flights(), asked.model_copy(update={"model": model}), version=3, created_at=MADE, report=REPORT)
+    assert card["model"]["failed_candidates"] == [failed.model_dump(mode="json")]
+    assert "Candidate 2 was not compared with: its function ended with MemoryError." in render(card)
 
 
 def test_the_page_follows_from_the_dictionary() -> None:

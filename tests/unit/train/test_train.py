@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from driftless.adapters.memory import MemoryStore
-from driftless.errors import BadProject, BadRequest, ExportRefused, NotEnoughData
+from driftless.errors import BadProject, BadRequest, CandidateRefused, ExportRefused, NotEnoughData
 from driftless.estimators import ALLOWED
 from driftless.evaluate.parity import parity_gate
 from driftless.outputs import output_columns
 from driftless.pipeline import features_frame
 from driftless.profile import Baseline, CategoryProfile, HiddenProfile, NumberProfile
-from driftless.records import TrainingRequest
+from driftless.records import Candidate, FailedCandidate, TrainingRequest
 from driftless.train import Train
 from driftless.train.stage import choose
 from tests.unit.train import scene
@@ -34,6 +34,21 @@ def test_the_best_candidate_follows_the_metrics_own_direction_and_ties_go_to_the
     assert choose(gains).candidate.index == 1
     with pytest.raises(BadRequest):
         choose([])
+
+
+def test_candidates_without_a_score_are_not_chosen_and_when_none_has_one_that_is_the_error() -> None:
+    failed = [FailedCandidate(candidate=Candidate(index=index, parameters={}), failure=f"no {index}") for index in (0, 2)]
+    assert choose([failed[0], scene.tuned(index=1, score=0.9), failed[1]]).candidate.index == 1
+    with pytest.raises(CandidateRefused, match="none of 2 candidates has a score; 2 reasons, one is no 0"):
+        choose(failed)
+
+
+def test_the_model_remembers_the_candidates_it_was_not_chosen_among() -> None:
+    store = MemoryStore()
+    dataset = scene.freeze(store, scene.rows(), scene.rows(count=100, start=40, days=10))
+    failed = FailedCandidate(candidate=Candidate(index=1, parameters={"max_iter": 9}), failure="its function ended")
+    request = TrainingRequest(run=scene.run(), dataset=dataset, tuned=[failed, scene.tuned({"max_iter": 5})])
+    assert Train(artifacts=store, projects={"demo": scene.project()})(request).failed_candidates == [failed]
 
 
 @pytest.mark.parametrize("estimator", sorted(ALLOWED))

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from driftless.adapters.memory import MemoryStore
 from driftless.errors import BadProject, NotEnoughData
-from driftless.records import Candidate, TunedRecord, TuningRequest
+from driftless.records import Candidate, FailedCandidate, TunedRecord, TuningRequest
 from driftless.tune import Tune, folds
 from tests.unit.train import scene
 
 DAY = np.timedelta64(1, "D")
 
 
-def _tune(rows: scene.Columns, parameters: dict[str, object], **sections: object) -> TunedRecord:
+def _tune(rows: scene.Columns, parameters: dict[str, object], **sections: Any) -> TunedRecord:
+    answer = _answer(rows, parameters, **sections)
+    assert isinstance(answer, TunedRecord)
+    return answer
+
+
+def _answer(rows: scene.Columns, parameters: dict[str, object], **sections: Any) -> TunedRecord | FailedCandidate:
     store = MemoryStore()
     dataset = scene.freeze(store, rows, scene.rows(count=100, start=40, days=10))
     request = TuningRequest(run=scene.run(), dataset=dataset, candidate=Candidate(index=3, parameters=parameters))
@@ -86,3 +94,20 @@ def test_folds_of_one_class_are_left_out_and_none_left_is_not_enough() -> None:
 def test_a_forbidden_parameter_is_named() -> None:
     with pytest.raises(BadProject, match=r"model\.search\.categorical_features"):
         _tune(scene.rows(), {"categorical_features": [0]})
+
+
+LOGISTIC = {"estimator": "sklearn.linear_model.LogisticRegression", "folds": 2}
+
+
+def test_a_candidate_that_scikit_learn_refuses_is_an_answer_that_names_its_parameters() -> None:
+    answer = _answer(scene.rows(), {"solver": "lbfgs", "l1_ratio": 1.0, "C": 0.5}, model=LOGISTIC)
+    assert isinstance(answer, FailedCandidate)
+    assert answer.candidate.index == 3
+    assert answer.failure.startswith("sklearn.linear_model.LogisticRegression with solver = 'lbfgs', l1_ratio = 1.0, C = 0.5: ")
+
+
+def test_a_candidate_that_predicts_nothing_finite_is_refused_not_the_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("driftless.tune.measure", lambda metric, scored: float("nan"))
+    answer = _answer(scene.rows(), {"max_iter": 1})
+    assert isinstance(answer, FailedCandidate)
+    assert answer.failure == "log_loss of the predictions with {'max_iter': 1} is finite in no fold"

@@ -34,6 +34,7 @@ def model_card(
             "owner": project.owner,
             "estimator": project.model.estimator,
             "parameters": request.model.parameters,
+            "failed_candidates": [failed.model_dump(mode="json") for failed in request.model.failed_candidates],
             "created_at": created_at.isoformat(),
         },
         "purpose": {"description": project.description, "intended_use": project.intended_use},
@@ -159,6 +160,8 @@ def _limits(project: Project, request: RegistrationRequest) -> list[str]:
         f"{dataset.holdout_end:%Y-%m-%d}; later seasons and regimes are unseen, monitoring watches for them.",
         f"A prediction's truth is known {project.target.label_delay_hours:g} hours after its event, so harm is seen no sooner.",
     ]
+    for left_out in request.model.failed_candidates:
+        limits.append(f"Candidate {left_out.candidate.index} was not compared with: {left_out.failure}.")
     bounded = [name for name, column in project.features.columns.items() if column.range or column.allowed]
     if bounded:
         limits.append(f"Inputs outside their declared ranges or values are refused: {', '.join(bounded)}.")

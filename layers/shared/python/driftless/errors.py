@@ -18,6 +18,7 @@ Step Functions retries by class name, so each leaf is either *retryable* (the sa
         ├── DataRejected         an input file cannot be accepted as a whole
         ├── OutOfResources       a function's memory or scratch space is too small for its input
         ├── NotEnoughData        too few rows, labels or days to decide anything
+        ├── CandidateRefused     scikit-learn cannot fit a candidate's parameters to this data
         ├── LeakageFound         a feature carries what is only known later
         ├── ExportRefused        the fitted model has no faithful ONNX form
         ├── IntegrityError       a digest does not match what was recorded
@@ -96,6 +97,10 @@ class OutOfResources(TerminalError):
 
 class NotEnoughData(TerminalError):
     """Too few rows, labels or days to decide anything."""
+
+
+class CandidateRefused(TerminalError):
+    """scikit-learn cannot fit a candidate's parameters to this data."""
 
 
 class LeakageFound(TerminalError):

@@ -20,7 +20,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
-from driftless.errors import BadProject, NotEnoughData
+from driftless.errors import BadProject, CandidateRefused, NotEnoughData
 from driftless.estimators import Preparation, build, kind_of
 from driftless.metrics import class_name
 from driftless.model_inputs import Values, dtype_of, float_matrix, require, string_column
@@ -29,6 +29,7 @@ from driftless.project import Project
 
 RARE = 20
 """A category needs this many training rows to be told apart."""
+_TOLD = 300
 
 
 def features_frame(project: Project, columns: Mapping[str, Values]) -> pandas.DataFrame:
@@ -87,10 +88,21 @@ def fit(project: Project, parameters: Mapping[str, Any], frame: pandas.DataFrame
         From :func:`features_frame`.
     target : ndarray of shape (n,)
         From :func:`target_values`.
+
+    Raises
+    ------
+    CandidateRefused
+        When each parameter is allowed, but scikit-learn takes not all of them together, or not with these rows.
     """
     estimator = build(project, parameters)
     columns = _preparation(project, kind_of(project).preparation, frame)
-    return Pipeline([("columns", columns), ("model", estimator)]).fit(frame, target)
+    try:
+        return Pipeline([("columns", columns), ("model", estimator)]).fit(frame, target)
+    except (ValueError, TypeError, ArithmeticError) as error:
+        given = ", ".join(f"{name} = {value!r}" for name, value in {**project.model.parameters, **parameters}.items())
+        personal = any(column.pii for column in project.features.columns.values())
+        told = type(error).__name__ if personal else " ".join(str(error).split())[:_TOLD]
+        raise CandidateRefused(f"{project.model.estimator} with {given or 'no parameters'}: {told}") from error
 
 
 def class_names(project: Project, pipeline: Pipeline) -> list[str]:

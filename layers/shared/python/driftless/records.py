@@ -167,19 +167,26 @@ class TunedRecord(Record):
     seconds: float
 
 
+class FailedCandidate(Record):
+    """A candidate without a score: scikit-learn refused it, or its function died of it."""
+
+    candidate: Candidate
+    failure: str
+
+
 class TrainingRequest(Record):
     """Fit the best candidate on the whole training part and export it."""
 
     run: Run
     dataset: DatasetRecord
-    tuned: list[TunedRecord]
+    tuned: list[TunedRecord | FailedCandidate]
 
 
 class ModelRecord(Record):
     """A fitted, not yet registered model under ``runs/<project>/<run_id>/model/``.
 
     ``parity_rows`` and ``parity_expected`` are Parquet: the rows that challenge the export, and scikit-learn's outputs.
-    ``dependencies`` are the packages it was fitted with (name → version).
+    ``dependencies`` are the packages it was fitted with (name → version). ``failed_candidates`` had no score to compare it with.
     """
 
     onnx: Ref
@@ -192,6 +199,7 @@ class ModelRecord(Record):
     tuning_metric: str
     tuning_score: float
     tuning_folds: list[float] = Field(default_factory=list)
+    failed_candidates: list[FailedCandidate] = Field(default_factory=list)
     fit_seconds: float
     dependencies: dict[str, str] = Field(default_factory=dict)
 

@@ -2,7 +2,8 @@
 
 Folds walk forward in time. Each validates on a window as long as the hold-out and trains on all rows before it whose label was
 known when the window began, so a candidate is judged as the model will be used. (Only a project that asks for a random split is
-cross-validated at random.) The hold-out itself is never opened here.
+cross-validated at random.) The hold-out itself is never opened here. That scikit-learn refuses a candidate is an answer like a
+score: there may be others to choose from.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from driftless.errors import NotEnoughData
+from driftless.errors import CandidateRefused, NotEnoughData
 from driftless.metrics import measure
 from driftless.outputs import scored
 from driftless.parquet import read_columns
 from driftless.pipeline import class_names, features_frame, fit, predict, target_values
 from driftless.ports import ObjectStore
 from driftless.project import Project
-from driftless.records import Candidate, TunedRecord, TuningRequest
+from driftless.records import Candidate, FailedCandidate, TunedRecord, TuningRequest
 
 MINIMUM_FOLD_ROWS = 10
 Fold = tuple[NDArray[np.int64], NDArray[np.int64]]
@@ -43,7 +44,7 @@ class Tune:
         self._artifacts = artifacts
         self._projects = projects
 
-    def __call__(self, request: TuningRequest) -> TunedRecord:
+    def __call__(self, request: TuningRequest) -> TunedRecord | FailedCandidate:
         """Score one candidate.
 
         Raises
@@ -59,7 +60,10 @@ class Tune:
         with tempfile.TemporaryDirectory() as scratch:
             columns = read_columns(self._artifacts.fetch(request.dataset.train, Path(scratch) / "train.parquet"), wanted)
         began = time.perf_counter()
-        scores = cross_validate(project, request.candidate, columns, columns[event_time])
+        try:
+            scores = cross_validate(project, request.candidate, columns, columns[event_time])
+        except CandidateRefused as error:
+            return FailedCandidate(candidate=request.candidate, failure=str(error))
         return TunedRecord(
             candidate=request.candidate,
             metric=project.gates.primary,
@@ -76,11 +80,13 @@ def cross_validate(
 
     Raises
     ------
+    CandidateRefused
+        When it cannot be fitted, or never predicts anything finite.
     NotEnoughData
         When no fold is left.
     """
     frame, truth = features_frame(project, columns), columns[project.target.name]
-    found = []
+    found, fitted = [], 0
     for train, judge in folds(project, times):
         if min(len(train), len(judge)) < MINIMUM_FOLD_ROWS:
             continue
@@ -89,10 +95,13 @@ def cross_validate(
         except NotEnoughData:
             continue
         pipeline = fit(project, candidate.parameters, frame.iloc[train], target)
+        fitted += 1
         outputs = predict(project, pipeline, frame.iloc[judge])
         value = measure(project.gates.primary, scored(project.task, class_names(project, pipeline), truth[judge], outputs))
         if np.isfinite(value):
             found.append(value)
+    if fitted and not found:
+        raise CandidateRefused(f"{project.gates.primary} of the predictions with {candidate.parameters} is finite in no fold")
     if not found:
         raise NotEnoughData(f"none of {project.model.folds} folds of {len(times)} training rows can be judged")
     return found

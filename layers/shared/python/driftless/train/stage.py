@@ -1,6 +1,7 @@
 """The train stage: choose, fit, export, profile.
 
-The best candidate by the tuning metric (ties: the lowest index) is fitted once more on the whole training part. What leaves
+The best candidate by the tuning metric (ties: the lowest index) is fitted once more on the whole training part; those that could
+not be scored are recorded beside it. What leaves
 the stage is data, not verdicts: the ONNX graph, its interface, the training profile, the scikit-learn pickle for people, and the
 parity rows with scikit-learn's own outputs, by which a later gate refuses a graph that predicts something else.
 """
@@ -20,14 +21,14 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
 from driftless import dependencies
-from driftless.errors import BadRequest
+from driftless.errors import BadRequest, CandidateRefused
 from driftless.outputs import probability_columns
 from driftless.parquet import read_columns, write_columns
 from driftless.pipeline import class_names, features_frame, fit, predict, target_values
 from driftless.ports import ObjectStore
 from driftless.profile import Baseline, Profile, hidden, profile_categories, profile_numbers
 from driftless.project import HIGHER_IS_BETTER, Project
-from driftless.records import ModelRecord, TrainingRequest, TunedRecord
+from driftless.records import FailedCandidate, ModelRecord, TrainingRequest, TunedRecord
 from driftless.train.export import interface, to_onnx
 from driftless.train.parity import parity_rows
 from driftless.train.thresholds import settle_thresholds
@@ -52,7 +53,7 @@ class Train:
 
         Raises
         ------
-        BadProject, NotEnoughData, ExportRefused
+        BadProject, CandidateRefused, NotEnoughData, ExportRefused
         """
         project = self._projects[request.run.project]
         best = choose(request.tuned)
@@ -94,23 +95,30 @@ class Train:
             tuning_metric=best.metric,
             tuning_score=best.score,
             tuning_folds=best.fold_scores,
+            failed_candidates=[record for record in request.tuned if isinstance(record, FailedCandidate)],
             fit_seconds=seconds,
             dependencies=dependencies.installed(),
         )
 
 
-def choose(tuned: Sequence[TunedRecord]) -> TunedRecord:
+def choose(tuned: Sequence[TunedRecord | FailedCandidate]) -> TunedRecord:
     """The best candidate in the metric's own direction; among equals the one of lowest index.
 
     Raises
     ------
     BadRequest
         When there is none.
+    CandidateRefused
+        When none has a score.
     """
     if not tuned:
         raise BadRequest("no candidate was tuned, so there is nothing to train")
-    sign = -1 if tuned[0].metric in HIGHER_IS_BETTER else 1
-    return min(tuned, key=lambda record: (sign * record.score, record.candidate.index))
+    known = [record for record in tuned if isinstance(record, TunedRecord)]
+    if not known:
+        failures = {record.failure for record in tuned if isinstance(record, FailedCandidate)}
+        raise CandidateRefused(f"none of {len(tuned)} candidates has a score; {len(failures)} reasons, one is {min(failures)}")
+    sign = -1 if known[0].metric in HIGHER_IS_BETTER else 1
+    return min(known, key=lambda record: (sign * record.score, record.candidate.index))
 
 
 def baseline(project: Project, pipeline: Pipeline, train: Mapping[str, NDArray[Any]]) -> Baseline:
