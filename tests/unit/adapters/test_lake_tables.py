@@ -10,11 +10,12 @@ from typing import Any
 
 import duckdb
 import pytest
+from deltalake.exceptions import CommitFailedError, DeltaError, DeltaProtocolError, SchemaMismatchError
 from deltalake.transaction import AddAction
 
 from driftless.adapters.delta import DeltaTables, folder_tables, s3_tables
 from driftless.adapters.local import FolderStore
-from driftless.errors import DataRejected, IntegrityError, NotFound, StoreUnavailable
+from driftless.errors import Conflict, DataRejected, DriftlessError, IntegrityError, NotFound, StoreUnavailable
 from driftless.records import Ref
 
 TABLE = "tables/shop/orders"
@@ -167,3 +168,24 @@ def test_a_store_that_does_not_answer_is_unavailable(tmp_path: Path, monkeypatch
     broken = s3_tables("lake", FolderStore(tmp_path), {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"})
     with pytest.raises(StoreUnavailable, match="open tables/shop/orders"):
         broken.latest(TABLE)
+
+
+@pytest.mark.parametrize(
+    ("raised", "leaf"),
+    [
+        (CommitFailedError("overtaken"), Conflict),
+        (SchemaMismatchError("other columns"), DataRejected),
+        (DeltaProtocolError("a newer writer"), IntegrityError),
+        (DeltaError("a request timed out"), StoreUnavailable),
+    ],
+)
+def test_what_delta_says_is_retryable_only_where_trying_again_helps(
+    tables: DeltaTables, monkeypatch: pytest.MonkeyPatch, raised: DeltaError, leaf: type[DriftlessError]
+) -> None:
+    def opened(*_: object, **__: object) -> None:
+        raise raised
+
+    monkeypatch.setattr("driftless.adapters.delta.DeltaTable", opened)
+    with pytest.raises(leaf) as caught:
+        tables.latest(TABLE)
+    assert type(caught.value) is leaf and caught.value.__cause__ is raised

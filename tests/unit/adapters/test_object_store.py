@@ -175,6 +175,7 @@ def answer(code: str, status: int) -> ClientError:
         ("TransactionConflictException", 400, Conflict),
         ("AccessDenied", 403, AccessDenied),
         ("InternalError", 500, StoreUnavailable),
+        ("RequestTimeout", 400, StoreUnavailable),
         ("ValidationException", 400, BadRequest),
     ],
 )

@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from driftless.adapters.memory import MemoryStore
@@ -96,6 +97,20 @@ def test_no_rows_are_no_predictions(binary: tuple[bytes, dict[str, Any]]) -> Non
 def test_bytes_that_are_no_graph_are_refused(binary: tuple[bytes, dict[str, Any]], content: bytes) -> None:
     with pytest.raises(IntegrityError, match="not a loadable ONNX graph"):
         OnnxModel(content, binary[1])
+
+
+@pytest.mark.parametrize("name", ["RuntimeException", "EPFail", "EngineError", "NoSuchFile", "Fail"])
+def test_whatever_the_runtime_raises_at_loading_is_a_refusal(
+    binary: tuple[bytes, dict[str, Any]], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    kind = getattr(onnxruntime.capi.onnxruntime_pybind11_state, name)
+
+    def refuses(*_: object, **__: object) -> None:
+        raise kind("no")
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", refuses)
+    with pytest.raises(IntegrityError, match="not a loadable ONNX graph"):
+        OnnxModel(*binary)
 
 
 def test_an_interface_of_another_graph_is_refused(binary: tuple[bytes, dict[str, Any]]) -> None:

@@ -18,7 +18,8 @@ from driftless.errors import IntegrityError
 from driftless.model_inputs import Dtype, Values, float_matrix, require, string_column
 
 _native = onnxruntime.capi.onnxruntime_pybind11_state
-_LOAD_ERRORS = (_native.Fail, _native.InvalidArgument, _native.InvalidGraph, _native.InvalidProtobuf, _native.NotImplemented)
+# Its errors share no base class of their own; a process that serves must survive every one of them.
+_LOAD_ERRORS = tuple(found for found in vars(_native).values() if isinstance(found, type) and issubclass(found, Exception))
 
 
 @dataclass(frozen=True)

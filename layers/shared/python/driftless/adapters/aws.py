@@ -29,6 +29,8 @@ from driftless.errors import AccessDenied, BadRequest, Conflict, DriftlessError,
 _NOT_FOUND = frozenset({"NoSuchKey", "NoSuchBucket", "NoSuchVersion", "NotFound", "404", "ParameterNotFound"})
 _THROTTLED = frozenset({"SlowDown", "RequestLimitExceeded", "ProvisionedThroughputExceededException", "LimitExceededException"})
 _CONFLICT = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "ConditionalCheckFailedException", "OperationAborted"})
+# Answered with HTTP 400, though it is the service or the network that was late.
+_UNAVAILABLE = frozenset({"RequestTimeout", "RequestTimeoutException"})
 _DENIED = frozenset({"AccessDenied", "AccessDeniedException", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"})
 
 
@@ -70,7 +72,7 @@ def translate(error: ClientError, what: str) -> DriftlessError:
         return Conflict(message)
     if code in _DENIED or status == 403:
         return AccessDenied(message)
-    if status >= 500 or status == 0:
+    if code in _UNAVAILABLE or status >= 500 or status == 0:
         return StoreUnavailable(message)
     return BadRequest(message)
 

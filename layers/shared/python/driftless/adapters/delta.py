@@ -23,7 +23,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 import duckdb
 from deltalake import CommitProperties, DeltaTable, Field, Schema, Transaction
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError, DeltaError, DeltaProtocolError, SchemaMismatchError, TableNotFoundError
 from deltalake.schema import PrimitiveType
 from deltalake.transaction import AddAction
 
@@ -238,6 +238,12 @@ def _translated(what: str) -> Iterator[None]:
         yield
     except CommitFailedError as error:
         raise Conflict(f"{what}: {error}") from error
+    except SchemaMismatchError as error:
+        raise DataRejected(f"{what}: {error}") from error
+    except DeltaProtocolError as error:
+        raise IntegrityError(f"{what}: {error}") from error
+    except TableNotFoundError as error:
+        raise NotFound(f"{what}: {error}") from error
     except DeltaError as error:
         raise StoreUnavailable(f"{what}: {error}") from error
     except OSError as error:
