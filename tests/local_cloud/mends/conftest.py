@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -83,7 +82,7 @@ class Emulator:
 
     def _end(self, number: signal.Signals) -> None:
         assert self._process is not None
-        os.kill(self._process.pid, number)
+        self._process.send_signal(number)  # to one that has ended already: nothing
         try:
             self._process.wait(timeout=20)
         finally:
