@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from driftless.errors import BadRequest, IntegrityError
+from driftless.errors import IntegrityError, NotFound
 from driftless.monitor import stage
 from driftless.profile import profile_numbers
 from driftless.records import MonitoringRequest, Signal
@@ -231,9 +231,9 @@ def test_a_baseline_that_is_not_the_manifests_is_refused(monitored: Build) -> No
         case.judge()
 
 
-def test_an_unknown_project_is_a_bad_request(monitored: Build) -> None:
+def test_an_unknown_project_is_not_found(monitored: Build) -> None:
     case = monitored()
-    with pytest.raises(BadRequest, match="nobody"):
+    with pytest.raises(NotFound, match="nobody"):
         case.monitor()(MonitoringRequest(project="nobody"))
 
 

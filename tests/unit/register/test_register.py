@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from driftless.adapters.ecdsa import EcdsaVerifier
 from driftless.adapters.memory import MemoryStore
 from driftless.adapters.memory_registry import MemoryRegistry, MemorySigner
-from driftless.errors import BadProject, Conflict, IntegrityError
+from driftless.errors import Conflict, IntegrityError
 from driftless.model_files import read_manifest
 from driftless.records import Decision, Ref
 from driftless.register import Register
@@ -285,9 +285,3 @@ def test_two_attempts_at_once_end_in_one_sealed_version(scene: Scene) -> None:
     assert [version.version for version in scene.registry.versions("flights")] == [1]
     for name, recorded in json.loads(scene.store.get("models/flights/1/manifest.json"))["files"].items():
         assert hashlib.sha256(scene.store.get(f"models/flights/1/{name}")).hexdigest() == recorded
-
-
-def test_a_project_nobody_deployed_is_named(scene: Scene) -> None:
-    stage = Register(artifacts=scene.store, registry=scene.registry, signer=scene.signer, projects={}, clock=scene.clock)
-    with pytest.raises(BadProject, match=r"projects/flights/project\.toml"):
-        stage(request(scene.store))

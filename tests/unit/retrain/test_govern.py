@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from driftless.adapters.memory_registry import MemoryRegistry, MemoryWorkflow
-from driftless.errors import BadProject, StoreUnavailable
+from driftless.errors import NotFound, StoreUnavailable
 from driftless.project import load
 from driftless.records import RetrainDecision, RetrainRequest, Run
 from driftless.retrain import Govern, execution_name
@@ -117,5 +117,5 @@ def test_a_crash_between_decision_and_start_is_mended_by_the_next_delivery(scene
 
 def test_a_project_nobody_deployed_is_named(scene: Scene) -> None:
     scene.projects.clear()
-    with pytest.raises(BadProject, match=r"projects/flights/project\.toml"):
+    with pytest.raises(NotFound, match="no project 'flights'; known: none"):
         scene.ask("event-1")

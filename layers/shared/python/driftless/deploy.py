@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
-from driftless.errors import BadProject, Conflict, IllegalMove, NotFound
+from driftless.errors import Conflict, IllegalMove, NotFound
 from driftless.ports import Clock, MetricSink, ObjectStore, Registry
-from driftless.project import Project, Serving
+from driftless.project import Project, Serving, named
 from driftless.records import DeploymentRecord, DeploymentRequest, Endpoint, ModelVersion
 
 Action = Literal["canary", "promote", "roll_back", "abandon", "leave"]
@@ -209,12 +209,10 @@ class Deploy:
         IllegalMove
             When the gates did not decide that this version may be promoted.
         NotFound
-            When the version is not registered.
+            When there is no such project, or the version is not registered.
         """
         name, number = request.run.project, request.version.version
-        if name not in self._projects:
-            raise BadProject(f"projects/{name}/project.toml", "", "the project is not deployed", "deploy it, or name another")
-        serving = self._projects[name].serving
+        serving = named(self._projects, name).serving
         version = self._registry.version(name, number)
         step = request.deployment.step if request.deployment is not None else None
         actor = f"run/{version.run_id}"

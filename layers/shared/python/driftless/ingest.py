@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from driftless.errors import DataRejected, NotFound
 from driftless.lake_columns import stored_columns
 from driftless.ports import LakeTables, ObjectStore, Registry
-from driftless.project import Project
+from driftless.project import Project, named
 from driftless.records import IngestionRecord, IngestionRequest, Ref, SourceObject
 from driftless.sql import within_resources
 
@@ -57,8 +57,8 @@ class Ingest:
         verdict = request.validation
         if verdict.status != "accepted" or verdict.staged is None:
             raise DataRejected(f"{verdict.source.key} was rejected: {'; '.join(verdict.reasons)}")
-        project = self._projects.get(verdict.project)
-        if project is None or verdict.dataset not in project.datasets:
+        project = named(self._projects, verdict.project)
+        if verdict.dataset not in project.datasets:
             raise NotFound(f"no dataset {verdict.project}/{verdict.dataset}")
         table = project.table(verdict.dataset)
         source = verdict.source

@@ -10,6 +10,7 @@ import hashlib
 import importlib.resources
 import re
 import tomllib
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -27,7 +28,7 @@ from pydantic import (
     model_validator,
 )
 
-from driftless.errors import BadProject
+from driftless.errors import BadProject, NotFound
 from driftless.project_checks import (
     check_column,
     check_dataset,
@@ -394,6 +395,19 @@ def load(folder: Path) -> Project:
     project._features_sql = _read(folder / name, f"projects/{folder.name}/{name}")
     project._definition = text
     return project
+
+
+def named(projects: Mapping[str, Project], name: str) -> Project:
+    """One of the deployed projects.
+
+    Raises
+    ------
+    NotFound
+        When there is none of that name, telling those there are.
+    """
+    if name not in projects:
+        raise NotFound(f"no project {name!r}; known: {', '.join(sorted(projects)) or 'none'}")
+    return projects[name]
 
 
 def _read(path: Path, shown: str) -> str:

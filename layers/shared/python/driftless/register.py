@@ -18,11 +18,11 @@ from typing import Any
 from driftless import dependencies
 from driftless.audit import canonical
 from driftless.card import model_card, render
-from driftless.errors import BadProject, Conflict, IntegrityError
+from driftless.errors import Conflict, IntegrityError
 from driftless.manifest import Manifest
 from driftless.model_files import parse_manifest
 from driftless.ports import Clock, ObjectStore, Registry, Signer
-from driftless.project import Project
+from driftless.project import Project, named
 from driftless.records import ModelVersion, Ref, RegistrationRequest, VersionRecord
 
 _JSON = "application/json"
@@ -61,21 +61,20 @@ class Register:
         ------
         IntegrityError
             When a file is not what the run recorded, or the folder is sealed for another run or key.
+        NotFound
+            When there is no such project.
         Conflict
             When another attempt for the same run writes at the same time.
         """
         run = request.run
-        if run.project not in self._projects:
-            raise BadProject(
-                f"projects/{run.project}/project.toml", "", "the project is not deployed", "deploy it, or name another"
-            )
+        project = named(self._projects, run.project)
         version = self._registry.reserve_version(run.project, run.run_id)
         prefix = f"models/{run.project}/{version}"
         there = set(self._artifacts.list(f"{prefix}/"))
         if f"{prefix}/manifest.json" in there:
             sealed = self._artifacts.get(f"{prefix}/manifest.json")
         else:
-            sealed = self._seal(request, version, prefix, there)
+            sealed = self._seal(project, request, version, prefix, there)
         manifest = parse_manifest(f"{prefix}/manifest.json", sealed)
         if manifest.run_id != run.run_id:
             raise IntegrityError(f"{prefix} is sealed for run {manifest.run_id}, not for {run.run_id}")
@@ -101,7 +100,7 @@ class Register:
             decision=registered.decision,
         )
 
-    def _seal(self, request: RegistrationRequest, version: int, prefix: str, there: set[str]) -> bytes:
+    def _seal(self, project: Project, request: RegistrationRequest, version: int, prefix: str, there: set[str]) -> bytes:
         """Fill the folder and write its manifest; the manifest's bytes."""
         model = request.model
         contents = {
@@ -110,7 +109,7 @@ class Register:
             "baseline.json": self._checked(model.baseline),
             "interface.json": self._checked(model.interface),
         }
-        card = self._card(request, version, f"{prefix}/card.json", there)
+        card = self._card(project, request, version, f"{prefix}/card.json", there)
         contents["card.json"] = _encoded(card)
         contents["card.md"] = render(card).encode()
         for name, content in contents.items():
@@ -121,9 +120,8 @@ class Register:
         self._artifacts.put(f"{prefix}/manifest.json", sealed, content_type=_JSON, if_absent=True)
         return sealed
 
-    def _card(self, request: RegistrationRequest, version: int, key: str, there: set[str]) -> dict[str, Any]:
+    def _card(self, project: Project, request: RegistrationRequest, version: int, key: str, there: set[str]) -> dict[str, Any]:
         """The card, with the time of an earlier attempt that got as far as writing the same card."""
-        project = self._projects[request.run.project]
         report = json.loads(self._checked(request.evaluation.report))
         card = model_card(project, request, version=version, created_at=self._clock(), report=report)
         if key not in there:

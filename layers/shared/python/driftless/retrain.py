@@ -19,9 +19,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 from typing import Any
 
-from driftless.errors import BadProject
 from driftless.ports import Clock, Registry, Workflow
-from driftless.project import Project, Retraining
+from driftless.project import Project, Retraining, named
 from driftless.records import RetrainDecision, RetrainRequest, Run
 
 _STARTING = timedelta(minutes=5)
@@ -210,9 +209,7 @@ class Govern:
     def __call__(self, request: RetrainRequest) -> RetrainDecision:
         """The decision about one event; a granted retraining is running, or has run, when this returns."""
         name = request.project
-        if name not in self._projects:
-            raise BadProject(f"projects/{name}/project.toml", "", "the project is not deployed", "deploy it, or name another")
-        project = self._projects[name]
+        project = named(self._projects, name)
 
         def fresh(retrains: Sequence[RetrainDecision]) -> RetrainDecision:
             # Executions are listed before runs are read: one that ends in between is then seen twice, never not at all.

@@ -18,11 +18,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from driftless import leakage
-from driftless.errors import NotEnoughData, NotFound
+from driftless.errors import NotEnoughData
 from driftless.features.compute import compute, label
 from driftless.features.tables import load
 from driftless.ports import LakeTables, ObjectStore, Registry
-from driftless.project import Model, Project
+from driftless.project import Model, Project, named
 from driftless.records import Candidate, DatasetRecord, Ref, Run, TableVersion, TransformRequest
 from driftless.sql import engine, literal, quoted, scalar
 
@@ -61,9 +61,7 @@ class Transform:
 
     def __call__(self, request: TransformRequest) -> DatasetRecord:
         run = request.run
-        if run.project not in self._projects:
-            raise NotFound(f"no project {run.project!r}; known: {', '.join(sorted(self._projects))}")
-        project = self._projects[run.project]
+        project = named(self._projects, run.project)
         self._registry.record_run(run, {})
         start = datetime.fromisoformat(self._registry.run(run.project, run.run_id)["recorded_at"])
         with TemporaryDirectory(prefix="transform-") as folder, engine(Path(folder)) as connection:

@@ -23,7 +23,7 @@ from driftless.outputs import scored
 from driftless.parquet import read_columns
 from driftless.pipeline import class_names, features_frame, fit, predict, target_values
 from driftless.ports import ObjectStore
-from driftless.project import Project
+from driftless.project import Project, named
 from driftless.records import Candidate, FailedCandidate, TunedRecord, TuningRequest
 
 MINIMUM_FOLD_ROWS = 10
@@ -54,7 +54,7 @@ class Tune:
         NotEnoughData
             When no fold can be judged.
         """
-        project = self._projects[request.run.project]
+        project = named(self._projects, request.run.project)
         event_time = project.datasets[project.features.base].event_time
         wanted = [*project.features.columns, event_time, project.target.name]
         with tempfile.TemporaryDirectory() as scratch:

@@ -30,7 +30,7 @@ from driftless.metrics import Scored, measure_all
 from driftless.outputs import scored
 from driftless.parquet import Columns, read_columns
 from driftless.ports import ObjectStore, Registry
-from driftless.project import Project
+from driftless.project import Project, named
 from driftless.records import Decision, EvaluationRecord, EvaluationRequest, GateResult, ModelRecord, Ref
 from driftless.resampling import day_blocks
 
@@ -60,7 +60,7 @@ class Evaluate:
         IntegrityError
             When an input is not the one recorded.
         """
-        project, model, scores = self._projects[request.run.project], request.model, request.scores
+        project, model, scores = named(self._projects, request.run.project), request.model, request.scores
         interface = json.loads(self._content(model.interface))
         classes = tuple(interface["classes"] or ())
         case = self._case(project, request, classes, interface["event_time"])

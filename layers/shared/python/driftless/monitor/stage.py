@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from driftless.errors import BadRequest
 from driftless.model_files import read_file, read_manifest
 from driftless.model_inputs import float_matrix
 from driftless.monitor.drift import compare_all, judge
@@ -27,7 +26,7 @@ from driftless.monitor.window import Predictions, Window
 from driftless.outputs import probability_columns
 from driftless.ports import Clock, MetricSink, ObjectStore, Registry
 from driftless.profile import Baseline, CategoryProfile, NumberProfile, Profile, profile_like
-from driftless.project import Project
+from driftless.project import Project, named
 from driftless.records import MonitoringRecord, MonitoringRequest, Signal
 
 _HISTORY = 100
@@ -81,14 +80,12 @@ class Monitor:
 
         Raises
         ------
-        BadRequest
+        NotFound
             When there is no such project.
         IntegrityError
             When the champion's baseline is not what its manifest says.
         """
-        project = self._projects.get(request.project)
-        if project is None:
-            raise BadRequest(f"no such project: {request.project}")
+        project = named(self._projects, request.project)
         with tempfile.TemporaryDirectory() as folder:
             predictions = Predictions(self._lake, project.name, Path(folder))
             # Predictions are about what is still to come, by mistake years ahead: the latest window ends now at the latest.

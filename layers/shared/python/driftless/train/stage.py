@@ -27,7 +27,7 @@ from driftless.parquet import read_columns, write_columns
 from driftless.pipeline import class_names, features_frame, fit, predict, target_values
 from driftless.ports import ObjectStore
 from driftless.profile import Baseline, Profile, hidden, profile_categories, profile_numbers
-from driftless.project import HIGHER_IS_BETTER, Project
+from driftless.project import HIGHER_IS_BETTER, Project, named
 from driftless.records import FailedCandidate, ModelRecord, TrainingRequest, TunedRecord
 from driftless.train.export import interface, to_onnx
 from driftless.train.parity import parity_rows
@@ -55,7 +55,7 @@ class Train:
         ------
         BadProject, CandidateRefused, NotEnoughData, ExportRefused
         """
-        project = self._projects[request.run.project]
+        project = named(self._projects, request.run.project)
         best = choose(request.tuned)
         names = list(project.features.columns)
         with tempfile.TemporaryDirectory() as scratch:

@@ -1,0 +1,36 @@
+"""A project nobody deployed is one and the same error, whatever stage is asked about it."""
+
+from __future__ import annotations
+
+import inspect
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from driftless.deploy import Deploy
+from driftless.errors import NotFound
+from driftless.evaluate import Evaluate
+from driftless.ingest import Ingest
+from driftless.monitor import Monitor
+from driftless.register import Register
+from driftless.retrain import Govern
+from driftless.train import Train
+from driftless.transform import Transform
+from driftless.tune import Tune
+
+STAGES: list[Any] = [Ingest, Transform, Tune, Train, Evaluate, Register, Deploy, Monitor, Govern]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stage_names_an_unknown_project_and_those_there_are(stage: Any) -> None:
+    ports = dict.fromkeys(inspect.signature(stage).parameters)
+    asked: Any = SimpleNamespace(
+        project="bakery",
+        run=SimpleNamespace(project="bakery", run_id="r1"),
+        version=SimpleNamespace(version=1),
+        validation=SimpleNamespace(project="bakery", status="accepted", staged="file"),
+        event_id="e1",
+    )
+    with pytest.raises(NotFound, match="no project 'bakery'; known: flights, shop"):
+        stage(**{**ports, "projects": {"shop": None, "flights": None}})(asked)
