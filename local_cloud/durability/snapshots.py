@@ -43,6 +43,8 @@ _FAILURES = (OSError, TypeError, ValueError, RuntimeError, LookupError, Attribut
 _LARGE = ("cloudwatch_logs", "cloudwatch_metrics")
 # Saved by whoever is about to depend on a change, too.
 _PROMPT = frozenset({"s3", "dynamodb", "stepfunctions", "sqs"})
+# Saved with the copies: a table or a bucket that its stack does not know yet is in the way when the stack is made again.
+_ON_THE_LOOP = ("dynamodb", "s3")
 _STATE_KEYS = {
     "states": ("stepfunctions",),
     "events": ("eventbridge",),
@@ -161,14 +163,15 @@ class Snapshots:
             self.save(name)
         copies = asyncio.run_coroutine_threadsafe(self._copies(), loop).result()
         # Those that are saved as soon as they change as well may be newer than the rest, and never older than they were.
-        for name in _PROMPT - {"dynamodb"}:
+        for name in _PROMPT.difference(_ON_THE_LOOP):
             self.save(name)
         for name in sorted(copies, key=lambda name: name == "cloudformation"):
             self._write(name, copies[name])
 
     async def _copies(self) -> dict[str, Any]:
-        """Copy what a stack operation changes, between two of its steps, and save the tables that belong to it."""
-        self.save("dynamodb")
+        """Copy what a stack operation changes, between two of its steps, and save the tables and buckets that belong to it."""
+        for name in _ON_THE_LOOP:
+            self.save(name)
         states = self._states()
         return {name: _copied(states[name]) for name in states if name not in _LARGE and name not in _PROMPT}
 

@@ -13,6 +13,7 @@ import pytest
 from local_cloud import clients, lifecycle
 from local_cloud.durability.journal import Journal
 from tests.local_cloud.conftest import ROLE, Functions, eventually, free_port, kill
+from tests.local_cloud.mends.conftest import Emulator
 
 TEMPLATE: dict[str, Any] = {
     "Resources": {
@@ -340,3 +341,51 @@ def test_a_journal_is_read_from_the_file_a_snapshot_names(tmp_path: Path) -> Non
     assert list(Journal(tmp_path).read(first)) == [b"after it"]
     journal.forget(first)
     assert list(Journal(tmp_path).read(0)) == [b"after it"]
+
+
+#: The stack's first resource ends once everything was copied, and what was copied is written once the second is there.
+BETWEEN_TWO_RESOURCES = """
+import asyncio, threading
+from local_cloud.durability.snapshots import Snapshots
+from ministack.services import s3
+from ministack.services.cloudformation import stacks
+copied = threading.Event()
+provision, on_thread, copies = stacks._provision_keeping_seed, stacks._runs_on_worker_thread, Snapshots._copies
+def provisioned(*arguments, **named):
+    if arguments[1] == "First":
+        copied.wait(20)
+    return provision(*arguments, **named)
+async def copies_then_bucket(self):
+    result = await copies(self)
+    copied.set()
+    while not s3._buckets._data:
+        await asyncio.sleep(0.01)
+    return result
+stacks._provision_keeping_seed = provisioned
+stacks._runs_on_worker_thread = lambda kind: kind == "AWS::SQS::Queue" or on_thread(kind)
+Snapshots._copies = copies_then_bucket
+"""
+
+
+def test_a_bucket_that_its_stack_does_not_know_yet_is_not_on_disk(tmp_path: Path) -> None:
+    template = {
+        "Resources": {
+            "First": {"Type": "AWS::SQS::Queue"},
+            "Bucket": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "named"}, "DependsOn": "First"},
+        }
+    }
+    cloud = Emulator(tmp_path)
+    try:
+        cloud.start(BETWEEN_TWO_RESOURCES)
+        cloud.client("cloudformation").create_stack(StackName="s", TemplateBody=json.dumps(template))
+        file = tmp_path / "s" / "data" / "services" / "cloudformation.json"
+        eventually(lambda: file.exists() and "CREATE_IN_PROGRESS" in file.read_text())
+        cloud.kill()
+        cloud.start()
+        formation = cloud.client("cloudformation")
+        formation.delete_stack(StackName="s")
+        formation.get_waiter("stack_delete_complete").wait(StackName="s", WaiterConfig={"Delay": 1})
+        formation.create_stack(StackName="s", TemplateBody=json.dumps(template))
+        formation.get_waiter("stack_create_complete").wait(StackName="s", WaiterConfig={"Delay": 1})
+    finally:
+        cloud.kill()

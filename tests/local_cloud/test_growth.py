@@ -17,6 +17,7 @@ from local_cloud import clients, lifecycle
 from local_cloud.durability import expiry
 from local_cloud.runner import packages
 from tests.local_cloud.conftest import ROLE, Functions, alive, archive, eventually, free_port, kill
+from tests.local_cloud.mends.conftest import Emulator
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 
@@ -199,3 +200,23 @@ def test_expired_events_are_gone_with_the_next_snapshot(cloud: lifecycle.Cloud) 
     logs.put_log_events(logGroupName="short", logStreamName="s", logEvents=[{"timestamp": long_ago, "message": "old"}])
     logs.put_retention_policy(logGroupName="short", retentionInDays=1)
     eventually(lambda: logs.describe_log_streams(logGroupName="short")["logStreams"] == [])
+
+
+def test_a_state_that_takes_long_to_save_is_saved_less_often_than_others(tmp_path: Path) -> None:
+    """The first save "takes" so long that the second is due in years; what is marked after it is saved all the same."""
+    cloud = Emulator(tmp_path)
+    cloud.start("from local_cloud.durability import snapshots; snapshots._SHARE = 1e12")
+    services = tmp_path / "s" / "data" / "services"
+    try:
+        for number in range(2):
+            cloud.client("ssm").put_parameter(Name=f"/p{number}", Value="v", Type="String")
+            eventually((services / "ssm.json").exists)
+        cloud.client("stepfunctions").create_state_machine(
+            name="later", definition='{"StartAt": "s", "States": {"s": {"Type": "Succeed"}}}', roleArn=ROLE
+        )
+        eventually(lambda: "later" in (services / "stepfunctions.json").read_text())
+        assert "/p1" not in (services / "ssm.json").read_text()
+        cloud.stop()
+        assert "/p1" in (services / "ssm.json").read_text()
+    finally:
+        cloud.kill()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -92,6 +93,7 @@ class Deployer:
     def __init__(self, folder: Path) -> None:
         self.cloud = Emulator(folder)
         self._state = folder / "cdk"
+        self._kept = folder / "kept"
         self._checkout = folder / "checkout"
         (self._checkout / "infra").mkdir(parents=True)
         (self._checkout / "node_modules").symlink_to(REPOSITORY / "node_modules")
@@ -101,6 +103,18 @@ class Deployer:
 
     def write(self, number: int) -> None:
         (self._checkout / "infra" / "resources.json").write_text(json.dumps(resources(number)))
+
+    def keep(self, name: str) -> None:
+        """Keep what the cloud, which is not running, has on disk."""
+        shutil.copytree(self.cloud.state / "s", self._kept / name)
+
+    def go_on_from(self, name: str | None) -> None:
+        """Give the cloud what was kept, or nothing, and the checkout what was deployed first."""
+        self.cloud.kill()
+        shutil.rmtree(self.cloud.state / "s")
+        if name is not None:
+            shutil.copytree(self._kept / name, self.cloud.state / "s")
+        self.write(1)
 
     def deploy(self) -> None:
         deploy.deploy(endpoint=self.cloud.url, checkout=self._checkout, state=self._state)
@@ -156,58 +170,59 @@ class Deployer:
         assert attributes["Attributes"]["VisibilityTimeout"] == str(30 + number)
 
 
-@pytest.fixture
-def deployer(tmp_path: Path) -> Iterator[Deployer]:
-    deployer = Deployer(tmp_path)
-    yield deployer
-    deployer.cloud.kill()
-
-
-def test_a_creation_that_was_cut_short_is_made_by_the_next_deploy(deployer: Deployer) -> None:
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployer]:
+    """A first deploy that was cut short and finished by a second; each test goes on from a copy of what that left."""
+    deployer = Deployer(tmp_path_factory.mktemp("begun"))
     deployer.write(1)
     deployer.cloud.start(STOP_AT.format(logical_id="Last", kind="AWS::SQS::Queue"))
-    deployer.cut_short("deploy", "tiny", "CREATE_IN_PROGRESS")
-    deployer.cloud.start()
-    deployer.deploy()
-    deployer.works(1)
-
-
-def test_an_update_that_was_cut_short_is_made_by_the_next_deploy(deployer: Deployer) -> None:
-    deployer.write(1)
-    deployer.cloud.start()
-    deployer.deploy()
-    deployer.cloud.stop()
-    deployer.write(2)
-    deployer.cloud.start(STOP_AT.format(logical_id="Last", kind="AWS::SQS::Queue"))
-    deployer.cut_short("deploy", "tiny", "UPDATE_IN_PROGRESS")
-    deployer.cloud.start()
-    deployer.deploy()
-    deployer.works(2)
-
-
-@pytest.mark.parametrize("again", ["deploy", "destroy"])
-def test_after_a_deletion_that_was_cut_short_both_deploy_and_destroy_work(deployer: Deployer, again: str) -> None:
-    deployer.write(1)
-    deployer.cloud.start()
-    deployer.deploy()
-    deployer.cloud.stop()
-    deployer.cloud.start(STOP_AT.format(logical_id="Queue", kind="AWS::SQS::Queue"))
-    deployer.cut_short("destroy", "tiny", "DELETE_IN_PROGRESS")
-    deployer.cloud.start()
-    if again == "deploy":
+    try:
+        deployer.cut_short("deploy", "tiny", "CREATE_IN_PROGRESS")
+        deployer.cloud.start()
         deployer.deploy()
-        deployer.works(1)
-    else:
-        deployer.destroy()
-        assert [each["Name"] for each in deployer.cloud.client("events").list_rules()["Rules"]] == []
+        deployer.cloud.stop()
+        deployer.keep("deployed")
+        yield deployer
+    finally:
+        deployer.cloud.kill()
 
 
-def test_a_bootstrap_that_was_cut_short_is_made_by_the_next_deploy(deployer: Deployer) -> None:
+def test_a_creation_that_was_cut_short_is_made_by_the_next_deploy(begun: Deployer) -> None:
+    begun.go_on_from("deployed")
+    begun.cloud.start()
+    begun.works(1)
+
+
+def test_an_update_that_was_cut_short_is_made_by_the_next_deploy(begun: Deployer) -> None:
+    begun.go_on_from("deployed")
+    begun.write(2)
+    begun.cloud.start(STOP_AT.format(logical_id="Last", kind="AWS::SQS::Queue"))
+    begun.cut_short("deploy", "tiny", "UPDATE_IN_PROGRESS")
+    begun.cloud.start()
+    begun.deploy()
+    begun.works(2)
+
+
+def test_after_a_deletion_that_was_cut_short_both_deploy_and_destroy_work(begun: Deployer) -> None:
+    begun.go_on_from("deployed")
+    begun.cloud.start(STOP_AT.format(logical_id="Queue", kind="AWS::SQS::Queue"))
+    begun.cut_short("destroy", "tiny", "DELETE_IN_PROGRESS")
+    begun.keep("half deleted")
+    begun.cloud.start()
+    begun.deploy()
+    begun.works(1)
+    begun.go_on_from("half deleted")
+    begun.cloud.start()
+    begun.destroy()
+    assert [each["Name"] for each in begun.cloud.client("events").list_rules()["Rules"]] == []
+
+
+def test_a_bootstrap_that_was_cut_short_is_made_by_the_next_deploy(begun: Deployer) -> None:
     """Its bucket has a name of its own and is retained: it is in the way of a second creation."""
-    deployer.write(1)
-    deployer.cloud.start(STOP_AT.format(logical_id="DeploymentActionRole", kind="AWS::IAM::Role"))
-    deployer.cut_short("deploy", "CDKToolkit", "CREATE_IN_PROGRESS")
-    deployer.cloud.start()
-    deployer.deploy()
-    assert deployer.status("CDKToolkit") == "CREATE_COMPLETE"
-    deployer.works(1)
+    begun.go_on_from(None)
+    begun.cloud.start(STOP_AT.format(logical_id="DeploymentActionRole", kind="AWS::IAM::Role"))
+    begun.cut_short("deploy", "CDKToolkit", "CREATE_IN_PROGRESS")
+    begun.cloud.start()
+    begun.deploy()
+    assert begun.status("CDKToolkit") == "CREATE_COMPLETE"
+    begun.works(1)
