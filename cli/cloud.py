@@ -65,7 +65,7 @@ def start_and_deploy(out: Output) -> tuple[str, Deployment, list[str]]:
         Naming the CDK step that failed and its last words.
     """
     with out.progress.status("starting the embedded cloud") as spinner:
-        cloud = lifecycle.up()
+        cloud = lifecycle.up(enforce_iam=True)
 
         def show(line: str) -> None:
             spinner.update(f"deploying: {escape(line.strip()[:100])}")

@@ -15,11 +15,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m local_cloud", description="the embedded AWS")
     parser.add_argument("command", choices=("up", "down", "status"))
     parser.add_argument("--state", type=Path, default=DEFAULT_FOLDER, help="folder to keep the cloud's state in")
+    parser.add_argument("--enforce-iam", action="store_true", help="judge requests by policies, as `driftless up` does")
     parser.add_argument("--port", type=int, help="loopback port (default: DRIFTLESS_PORT, or 4566)")
     arguments = parser.parse_args()
     try:
         if arguments.command == "up":
-            cloud = lifecycle.up(arguments.state, arguments.port)
+            cloud = lifecycle.up(arguments.state, arguments.port, enforce_iam=arguments.enforce_iam)
             print(f"{cloud.endpoint}" + (f" (process {cloud.pid}, log {cloud.log})" if cloud.ours else " (yours)"))
         elif arguments.command == "down":
             print("stopped" if lifecycle.down(arguments.state) else "was not running")

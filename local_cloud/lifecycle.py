@@ -67,7 +67,7 @@ class Status:
     log: Path | None = None
 
 
-def up(state: Path = DEFAULT_FOLDER, port: int | None = None) -> Cloud:
+def up(state: Path = DEFAULT_FOLDER, port: int | None = None, *, enforce_iam: bool = False) -> Cloud:
     """Make sure that a cloud is running, and return it.
 
     Parameters
@@ -77,6 +77,9 @@ def up(state: Path = DEFAULT_FOLDER, port: int | None = None) -> Cloud:
     port : int, optional
         The loopback port; otherwise ``DRIFTLESS_PORT``, otherwise 4566. One that runs already keeps its own; if it was started
         from other code than this checkout's it is started again.
+    enforce_iam : bool
+        Judge every request by the policies of who makes it. The platform always runs like this; what is tried out by hand or by
+        tests of single services need not write policies first.
 
     Raises
     ------
@@ -92,7 +95,7 @@ def up(state: Path = DEFAULT_FOLDER, port: int | None = None) -> Cloud:
     folder = StateFolder(state.resolve())
     with _one_command(folder):
         running = folder.server()
-        if running is not None and running[0].code not in ("", code_digest()):
+        if running is not None and running[0].code not in ("", code_digest(enforce_iam)):
             # It runs what this checkout was before: it goes in peace, and comes back on the same port.
             _stop(running[1])
             port, running = running[0].port, None
@@ -106,7 +109,7 @@ def up(state: Path = DEFAULT_FOLDER, port: int | None = None) -> Cloud:
                 f"port {chosen} on 127.0.0.1 is in use by another program: stop it, or choose another port with "
                 f"DRIFTLESS_PORT, or set AWS_ENDPOINT_URL=http://127.0.0.1:{chosen} if it is the cloud you want to use"
             )
-        return _start(folder, chosen)
+        return _start(folder, chosen, enforce_iam)
 
 
 def down(state: Path = DEFAULT_FOLDER) -> bool:
@@ -189,8 +192,9 @@ def _one_command(folder: StateFolder) -> Iterator[None]:
         yield
 
 
-def _start(folder: StateFolder, port: int) -> Cloud:
+def _start(folder: StateFolder, port: int, enforce_iam: bool) -> Cloud:
     command = [sys.executable, "-m", "local_cloud.server", str(folder.root), str(port)]
+    command += ["--enforce-iam"] if enforce_iam else []
     with folder.log.open("ab") as log, Path(os.devnull).open("rb") as nothing:
         # Spawned rather than opened as a subprocess: it is meant to outlive this process.
         pid = os.posix_spawn(

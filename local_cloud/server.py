@@ -31,11 +31,12 @@ _LOCK_GRACE = 5.0  # seconds
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "VIRTUAL_ENV")
 
 
-def settings(data: Path, port: int) -> dict[str, str]:
+def settings(data: Path, port: int, enforce_iam: bool) -> dict[str, str]:
     """Return the environment MiniStack is to see."""
     return {
         "BIND_HOST": HOST,
         "GATEWAY_PORT": str(port),
+        "AUTH": str(enforce_iam).lower(),
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
         "MINISTACK_REGION": REGION,
@@ -58,6 +59,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m local_cloud.server", description="the embedded cloud's process")
     parser.add_argument("state", type=Path, help="folder that holds everything the cloud keeps")
     parser.add_argument("port", type=int, help="loopback port to listen on")
+    parser.add_argument("--enforce-iam", action="store_true", help="judge requests by policies, as AWS does")
     arguments = parser.parse_args()
     folder = StateFolder(arguments.state.resolve())
     folder.data.mkdir(parents=True, exist_ok=True)
@@ -66,12 +68,12 @@ def main() -> None:
             sys.exit(f"another server is using {folder.root}")
         inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         os.environ.clear()
-        os.environ.update({**inherited, **settings(folder.data, arguments.port)})
+        os.environ.update({**inherited, **settings(folder.data, arguments.port, arguments.enforce_iam)})
         emulator.require_version()
         shutil.rmtree(folder.data / "temporary", ignore_errors=True)  # what a killed server's functions left
         (folder.data / "temporary").mkdir()
         _allow_many_files()
-        folder.write_record(arguments.port)
+        folder.write_record(arguments.port, arguments.enforce_iam)
         asyncio.run(_serve(folder.data, arguments.port))
         folder.forget_record()
 

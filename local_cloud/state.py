@@ -35,9 +35,9 @@ class Record:
         return f"http://127.0.0.1:{self.port}"
 
 
-def code_digest() -> str:
-    """Identify the code of the embedded cloud: this package's sources and the emulator's version."""
-    result = hashlib.sha256(version("ministack").encode())
+def code_digest(enforce_iam: bool) -> str:
+    """Identify what the embedded cloud runs: this package's sources, the emulator's version, and whether it enforces IAM."""
+    result = hashlib.sha256(f"{version('ministack')} {enforce_iam}".encode())
     for path in sorted(Path(__file__).parent.rglob("*.py")):
         result.update(path.read_bytes())
     return result.hexdigest()
@@ -77,9 +77,9 @@ class StateFolder:
         """Held by the command that starts or stops it."""
         return self.root / "command.lock"
 
-    def write_record(self, port: int) -> None:
+    def write_record(self, port: int, enforce_iam: bool) -> None:
         """Note that the calling process serves this folder; the file is whole at any moment."""
-        record = Record(os.getpid(), psutil.Process().create_time(), port, code_digest())
+        record = Record(os.getpid(), psutil.Process().create_time(), port, code_digest(enforce_iam))
         unfinished = self._record_file.with_suffix(".unfinished")
         unfinished.write_text(json.dumps(asdict(record)))
         unfinished.replace(self._record_file)

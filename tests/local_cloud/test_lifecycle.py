@@ -133,7 +133,7 @@ def test_a_cloud_of_other_code_is_started_again_where_it_was(own_state: Path, mo
     first = lifecycle.up(own_state, free_port())
     clients.session(first.endpoint).client("s3").create_bucket(Bucket="kept")
     assert lifecycle.up(own_state).pid == first.pid
-    monkeypatch.setattr(lifecycle, "code_digest", lambda: "what was pulled")
+    monkeypatch.setattr(lifecycle, "code_digest", lambda enforce_iam: "what was pulled")
     again = lifecycle.up(own_state)
     assert again.pid != first.pid
     assert again.endpoint == first.endpoint
