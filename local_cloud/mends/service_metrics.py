@@ -25,6 +25,8 @@ TARGETS = (
 )
 
 QUEUE_SECONDS = 5.0
+#: By account, region and queue: the number last told, and the minute it was told in.
+_told: dict[tuple[str, str, str], tuple[int, int]] = {}
 
 
 def _record(namespace: str, name: str, value: float, unit: str, dimensions: dict[str, str]) -> None:
@@ -84,6 +86,15 @@ def _execution_status(original: Callable[..., Any]) -> Callable[..., Any]:
     return announce
 
 
+def worth_telling(queue: tuple[str, str, str], visible: int, now: float) -> bool:
+    """Whether a queue's number changed, or is the first of its minute: SQS tells once a minute, and all of it is kept."""
+    told = (visible, int(now // 60))
+    if _told.get(queue) == told:
+        return False
+    _told[queue] = told
+    return True
+
+
 def _watch_queues() -> None:
     """Tell how many messages wait in each queue."""
     queues, responses = service("sqs")._queues, core("responses")
@@ -91,6 +102,8 @@ def _watch_queues() -> None:
     for (account, region, _), queue in list(queues._data.items()):
         visible = sum(message.get("visible_at", 0) <= now for message in list(queue["messages"]))
         name = queue["attributes"]["QueueArn"].rsplit(":", 1)[-1]
+        if not worth_telling((account, region, name), visible, now):
+            continue
         with responses.request_scope(account, region):
             _record("AWS/SQS", "ApproximateNumberOfMessagesVisible", visible, "Count", {"QueueName": name})
 
