@@ -164,18 +164,20 @@ def test_a_started_execution_is_kept_though_the_one_before_found_the_disk_full(t
 def stopped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Callable[[], lifecycle.Cloud]]]:
     """A cloud that was killed, with a parameter, a function that has a layer, and an item; and what starts it again."""
     state, port = tmp_path_factory.mktemp("damaged"), free_port()
-    cloud = lifecycle.up(state, port)
-    connect(cloud.endpoint, "ssm").put_parameter(Name="/p", Value="v", Type="String")
-    functions = Functions(cloud.endpoint)
-    functions.create("def handler(event, context): return 1", Layers=[functions.layer({"python/x.py": "X = 1"})])
-    put(make_table(cloud), "a")
-    services = state / "data" / "services"
-    eventually(lambda: all((services / f"{name}.json").exists() for name in ("ssm", "lambda", "dynamodb")))
-    eventually(lambda: '"layer":' in (services / "lambda.json").read_text())
-    assert cloud.pid is not None
-    kill(cloud.pid)
-    yield state, lambda: lifecycle.up(state, port)
-    lifecycle.down(state)
+    try:
+        cloud = lifecycle.up(state, port)
+        connect(cloud.endpoint, "ssm").put_parameter(Name="/p", Value="v", Type="String")
+        functions = Functions(cloud.endpoint)
+        functions.create("def handler(event, context): return 1", Layers=[functions.layer({"python/x.py": "X = 1"})])
+        put(make_table(cloud), "a")
+        services = state / "data" / "services"
+        eventually(lambda: all((services / f"{name}.json").exists() for name in ("ssm", "lambda", "dynamodb")))
+        eventually(lambda: '"layer":' in (services / "lambda.json").read_text())
+        assert cloud.pid is not None
+        kill(cloud.pid)
+        yield state, lambda: lifecycle.up(state, port)
+    finally:
+        lifecycle.down(state)
 
 
 def truncated(services: Path) -> Path:
