@@ -1,35 +1,120 @@
-"""What every stage answers when all goes well, by the placeholder that names it in the state machine files.
+"""What every stage answers when all goes well, by the placeholder that names it in the state machine files: whole records.
 
-Nothing is imported here: the text of this module is also the code of a function on the embedded cloud.
+Nothing is imported here: the text of this module is also the code of a function on the embedded cloud. That these are the records
+which the library's stages answer is checked wherever ``tests.workflows.scripts`` hands them out.
 """
+
+_DAY = "2026-01-01T00:00:00Z"
+
+
+def _ref(key):
+    return {"key": key, "sha256": "0" * 64, "size": 1}
+
+
+def _validation(event):
+    key = event.get("key", "flights/flights/a.csv")
+    source = {"bucket": event.get("bucket", "landing"), "key": key, "version_id": event.get("version_id"), "sha256": "0" * 64}
+    return {
+        "status": "accepted",
+        "project": key.split("/")[0],
+        "dataset": "flights",
+        "source": {**source, "size": 1},
+        "rows": 1,
+        "accepted_rows": 1,
+        "quarantined_rows": 0,
+        "staged": _ref("staged/1.parquet"),
+        "quarantine": None,
+        "report": _ref("reports/1.json"),
+        "reasons": [],
+        "rules": [],
+    }
+
+
+def _ingestion(event):
+    verdict = event["validation"]
+    table = f"tables/{verdict['project']}/{verdict['dataset']}"
+    return {
+        "project": verdict["project"],
+        "dataset": verdict["dataset"],
+        "table": table,
+        "version": 1,
+        "rows": 1,
+        "duplicate": False,
+    }
+
+
+def _dataset(candidates):
+    return {
+        "tables": [],
+        "train": _ref("dataset/train.parquet"),
+        "holdout": _ref("dataset/holdout.parquet"),
+        "features_digest": "0" * 64,
+        "train_rows": 1,
+        "holdout_rows": 1,
+        "train_start": _DAY,
+        "train_end": _DAY,
+        "holdout_end": _DAY,
+        "candidates": [{"index": index, "parameters": {}} for index in range(candidates)],
+        "git_commit": "abc123",
+    }
+
+
+def _training(event):
+    files = ("onnx", "joblib", "baseline", "interface", "parity_rows", "parity_expected")
+    fitted = {"parameters": {}, "tuning_metric": "log_loss", "tuning_score": 0.5, "fit_seconds": 1.0}
+    return {**{name: _ref(f"model/{name}") for name in files}, **fitted}
+
+
+def _scoring(event):
+    scores = {"challenger": _ref("scores/challenger"), "champion": None, "champion_version": None}
+    return {**scores, "parity_observed": _ref("scores/parity"), "rows": 1}
+
+
+def _evaluation(event):
+    verdict = {"decision": "promote", "reasons": [], "gates": [], "metrics": {"log_loss": 0.5}}
+    return {**verdict, "champion_metrics": None, "champion_version": None, "report": _ref("evaluation/1.json")}
+
+
+def _registration(event):
+    project = event["run"]["project"]
+    sealed = {"manifest_sha256": "0" * 64, "signing_key": "0" * 64, "decision": event["evaluation"]["decision"]}
+    return {"project": project, "version": 7, "prefix": f"models/{project}/7", **sealed}
 
 
 def _deployment(event):
     """Bakes once, then promotes; rolls back when told to abandon."""
+    champions = {"champion": 6, "previous_champion": None, "bake_seconds": 0}
     if event.get("abandon"):
-        return {"status": "rolled_back", "step": 0, "bake_seconds": 0, "reasons": ["abandoned"]}
+        return {"status": "rolled_back", "step": 0, "weight": 0.0, "reasons": ["abandoned"], **champions}
     if event.get("deployment") is None:
-        return {"status": "baking", "step": 1, "bake_seconds": 0, "reasons": []}
-    return {"status": "promoted", "step": 2, "bake_seconds": 0, "reasons": []}
+        return {"status": "baking", "step": 1, "weight": 0.1, "reasons": [], **champions}
+    return {"status": "promoted", "step": 2, "weight": 1.0, "reasons": [], **champions, "champion": 7, "previous_champion": 6}
+
+
+def _monitoring(event):
+    window = {"version": 7, "window_start": _DAY, "window_end": _DAY, "predictions": 1, "labels": 1}
+    found = {"metrics": {}, "reference_metrics": {}, "signals": [], "report": None}
+    return {"project": event["project"], **window, "drift_level": 0, "harm_level": 2, **found, "still_raised": ["harm"]}
+
+
+def _governor(event):
+    asked = {"project": event["project"], "reason": event["reason"]}
+    return {**asked, "retrain": False, "reasons": [], "run_id": None, "decided_at": _DAY}
 
 
 def answers(candidates=1):
     """An answer for each call of each stage; a run has so many candidates to tune."""
+    score = {"metric": "log_loss", "score": 0.5, "fold_scores": [0.5], "seconds": 0.1}
     return {
-        "Validation": lambda event: {
-            "status": "accepted",
-            "source": {"bucket": event.get("bucket"), "key": event.get("key"), "version_id": event.get("version_id")},
-            "reasons": [],
-            "report": {"key": "reports/1"},
-        },
-        "Ingestion": lambda event: {"table": "tables/flights/flights", "version": 1},
-        "Transform": lambda event: {"candidates": [{"index": index} for index in range(candidates)]},
-        "Tuning": lambda event: {"candidate": event["candidate"], "score": 0.5},
-        "Training": lambda event: {"onnx": "model"},
-        "Scoring": lambda event: {"challenger": "scores"},
-        "Evaluation": lambda event: {"decision": "promote"},
-        "Registration": lambda event: {"version": 7, "decision": event["evaluation"]["decision"]},
+        "Validation": _validation,
+        "Ingestion": _ingestion,
+        "Transform": lambda event: _dataset(candidates),
+        "Tuning": lambda event: {"candidate": event["candidate"], **score},
+        "Training": _training,
+        "Scoring": _scoring,
+        "Evaluation": _evaluation,
+        "Registration": _registration,
         "Deployment": _deployment,
-        "Monitoring": lambda event: {"harm_level": 2, "still_raised": ["harm"]},
-        "Governor": lambda event: {"retrain": False},
+        "Monitoring": _monitoring,
+        "Governor": _governor,
     }

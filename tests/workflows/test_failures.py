@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.workflows.machine import Script, definition_of, run
-from tests.workflows.scripts import INPUTS, happy
+from tests.workflows.scripts import INPUTS, answering, happy
 
 TERMINAL = ("DataRejected", "LeakageFound", "Runtime.ExitError", "KeyError")
 ATTEMPTS = 4
@@ -142,11 +142,10 @@ def test_a_rollback_that_fails_too_still_tells_the_first_error() -> None:
 @pytest.mark.parametrize("message", ["a rejected file", "an approval", "a roll back"])
 def test_a_verdict_stands_even_when_nobody_can_be_told(message: str) -> None:
     script = happy()
-    accepted = script.answers["Validation"]({})
-    script.answers["Validation"] = lambda event: {**accepted, "status": "rejected"}
+    answering(script, "Validation", status="rejected")
     if message == "an approval":
-        script.answers["Evaluation"] = lambda event: {"decision": "await_approval"}
+        answering(script, "Evaluation", decision="await_approval")
     if message == "a roll back":
-        script.answers["Deployment"] = lambda event: {"status": "rolled_back", "bake_seconds": 0, "reasons": []}
+        answering(script, "Deployment", status="rolled_back")
     machine = "ingest" if message == "a rejected file" else "train_and_deploy"
     assert run(machine, script, INPUTS[machine], topic=False).status == "SUCCEEDED"
