@@ -126,6 +126,18 @@ def test_a_line_twice_in_a_batch_is_one_row(tmp_path: Path) -> None:
     assert len(rows(store, answer.objects[0], tmp_path)) == 1
 
 
+def test_an_id_used_for_other_inputs_loses_neither_prediction(tmp_path: Path) -> None:
+    store = MemoryStore()
+    answer = collect(store, line(1), line(1, inputs={"temp": 5.0}), line(1, version=4))
+    assert (answer.predictions, answer.repeated, answer.unreadable) == (1, 1, 1)
+    (row,) = rows(store, next(key for key in answer.objects if "_unreadable" not in key), tmp_path)
+    assert (row["input_seats"], row["version"]) == (180.0, 4), "sent again it may meet a new model"
+    (key,) = store.list("predictions/_unreadable/")
+    kept = json.loads(store.get(key))
+    assert kept["reason"] == "id: r1-0 names a prediction of other inputs"
+    assert json.loads(kept["line"])["inputs"] == {"temp": 5.0}
+
+
 @pytest.mark.parametrize(
     ("bad", "reason"),
     [

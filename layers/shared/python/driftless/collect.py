@@ -60,7 +60,7 @@ class CollectRequest(Record):
 
 
 class Collected(Record):
-    """What became of a batch; ``repeated`` lines had the id of another line of the same batch."""
+    """What became of a batch; ``repeated`` lines were another line of the same batch once more, by id and inputs."""
 
     predictions: int
     repeated: int
@@ -130,7 +130,12 @@ class Collect:
             prediction = taken.prediction
             day = _utc(prediction.event_time or prediction.time).date().isoformat()
             group = groups.setdefault((prediction.project, day), {})
-            repeated += prediction.id in group
+            first = group.get(prediction.id)
+            if first is not None and first.prediction.inputs != prediction.inputs:
+                # A client chose the id of a request twice. A request sent again may meet another model, never other inputs.
+                aside.append((line, f"id: {prediction.id} names a prediction of other inputs"))
+                continue
+            repeated += first is not None
             group[prediction.id] = taken
         understood, before = sum(map(len, groups.values())), len(aside)
         objects: list[str] = []
