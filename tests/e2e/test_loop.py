@@ -65,7 +65,11 @@ def test_a_failing_stage_fails_the_execution_notifies_and_a_rerun_resumes(checko
     sqs, sns = platform.client("sqs"), platform.client("sns")
     queue = sqs.create_queue(QueueName="e2e-notifications")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    sns.subscribe(TopicArn=platform.parameter("topics/notifications"), Protocol="sqs", Endpoint=arn)
+    topic = platform.parameter("topics/notifications")
+    allowed = {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": arn}
+    policy = {"Version": "2012-10-17", "Statement": [{**allowed, "Condition": {"ArnEquals": {"aws:SourceArn": topic}}}]}
+    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": json.dumps(policy)})
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
 
     failed = checkout.run("train", "tickets", "--name", "tickets-first")
     assert failed.code != 0
