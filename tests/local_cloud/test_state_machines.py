@@ -85,6 +85,14 @@ def test_one_candidate_that_may_succeed_later_is_tried_again(machines: Machines)
     assert outcome.messages == []
 
 
+def test_a_candidate_its_function_dies_of_leaves_the_others_to_choose_from(machines: Machines) -> None:
+    outcome = machines.run("train_and_deploy", {"Tuning:1": [{"exit": 3}]}, candidates=3)
+    assert outcome.status == "SUCCEEDED", outcome
+    (training,) = [event for stage, event in outcome.calls if stage == "Training"]
+    assert [tuned["candidate"]["index"] for tuned in training["tuned"]] == [0, 1, 2]
+    assert [tuned.get("failure") for tuned in training["tuned"]] == [None, "its function ended with Runtime.ExitError", None]
+
+
 @pytest.mark.parametrize("failing", [0, 1, 2])
 @pytest.mark.parametrize(("error", "attempts"), [("LeakageFound", 1), ("Throttled", ATTEMPTS)])
 def test_one_candidate_that_fails_for_good_fails_the_run(machines: Machines, failing: int, error: str, attempts: int) -> None:
