@@ -208,7 +208,7 @@ def test_harm_found_before_the_last_training_has_had_its_answer() -> None:
 
 def test_every_reason_against_is_told() -> None:
     decision = outcome(
-        asked("new_data"), project(minimum_new_labels=10, budget_runs=1), runs=[run("a", 0.5)], running=["a"], monitoring=[]
+        asked("drift"), project(minimum_new_labels=10, budget_runs=1), runs=[run("a", 0.5)], running=["a"], monitoring=[]
     )
     assert len(decision.reasons) == 5
 

@@ -302,7 +302,7 @@ class Retraining(_Section):
     """
 
     schedule: Schedule = "rate(7 days)"
-    triggers: tuple[Literal["schedule", "drift", "harm", "new_data"], ...] = ("schedule", "harm")
+    triggers: tuple[Literal["schedule", "drift", "harm"], ...] = ("schedule", "harm")
     cooldown_hours: Hours = 24
     budget_runs: int = Field(default=10, ge=1)
     budget_days: Days = 30

@@ -404,7 +404,7 @@ class RetrainRequest(Record):
     """Somebody asks for a retraining; the governor decides."""
 
     project: str
-    reason: Literal["schedule", "drift", "harm", "new_data"]
+    reason: Literal["schedule", "drift", "harm"]
     event_id: str
 
 
