@@ -1,8 +1,8 @@
 """``driftless destroy``: a stage leaves, and what its retention protects stays.
 
-CloudFormation deletes no bucket that still holds objects, and a bucket policy keeps everybody from touching ``trust/``. So what
-is to go by its template is emptied here, between the stacks that write into it and the one that owns it. Nothing else is touched:
-whatever a template retains is listed, and left as it is.
+CloudFormation deletes no bucket that still holds objects, and a bucket policy keeps people from ``trust/`` and ``models/``. So
+what is to go by its template is emptied here, between the stacks that write into it and the one that owns it. Nothing else is
+touched: whatever a template retains is listed, and left as it is.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def empty(s3: Any, bucket: str) -> int:
         When S3 keeps an object, under Object Lock for example.
     """
     try:
-        # It denies deleting below trust/ to everybody, and goes with its bucket anyway.
+        # It denies people what lies below trust/ and models/, and goes with its bucket anyway.
         s3.delete_bucket_policy(Bucket=bucket)
     except s3.exceptions.NoSuchBucket:
         return 0

@@ -99,9 +99,18 @@ class Api:
 
 
 def passing(response: httpx.Response) -> bool:
-    """Whether an answer is about the moment: throttled, or the gateway's own; what our function refuses stays refused."""
-    ours = response.headers.get("content-type", "").startswith(PROBLEM)
-    return response.status_code in PASSING and (response.status_code == 429 or not ours)
+    """Whether an answer is about the moment: throttled, or the gateway's own; what our function refuses stays refused.
+
+    Both speak problem+json. The function's problems say their status, the gateway's cannot.
+    """
+    if response.status_code not in PASSING:
+        return False
+    if response.status_code == 429 or not response.headers.get("content-type", "").startswith(PROBLEM):
+        return True
+    try:
+        return "status" not in response.json()
+    except (ValueError, TypeError):
+        return True
 
 
 def _document(response: httpx.Response) -> dict[str, Any]:

@@ -102,6 +102,11 @@ def failing(answers: list[httpx.Response | httpx.HTTPError], seen: list[httpx.Re
     "trouble",
     [
         *(httpx.Response(status, json={"message": "later"}) for status in (429, 502, 503, 504)),
+        httpx.Response(
+            502,
+            json={"type": "about:blank", "title": "Internal server error", "instance": "4f9c"},
+            headers={"content-type": "application/problem+json"},
+        ),
         httpx.RemoteProtocolError("server disconnected"),
         httpx.ReadError("reset"),
     ],
@@ -133,7 +138,8 @@ def test_asking_again_ends_with_the_last_answer(aws: Platform) -> None:
 @pytest.mark.parametrize("status", [400, 422, 500, 503])
 def test_what_our_function_refuses_is_final(aws: Platform, status: int) -> None:
     seen: list[httpx.Request] = []
-    with answering(aws, status, {"detail": "no"}, seen) as api, pytest.raises(Failure):
+    problem = {"type": "about:blank", "title": "no", "status": status, "detail": "no"}
+    with answering(aws, status, problem, seen) as api, pytest.raises(Failure):
         api.get("/flights/model")
     assert len(seen) == 1
 

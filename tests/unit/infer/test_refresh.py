@@ -267,6 +267,40 @@ def test_a_broken_challenger_leaves_all_traffic_to_the_champion(served: Served) 
     assert served.call("GET", "/demo/model")[1]["challenger_weight"] == 0.0
 
 
+def test_a_challenger_that_is_only_out_of_reach_has_not_failed(served: Served) -> None:
+    """A moment without the store is nothing against the model; one roll-back would be for good."""
+    promote(served, 1, challenger=2, challenger_weight=1.0)
+    served.store.failure, served.store.failing = StoreUnavailable("away"), "models/demo/2"
+    served.seconds[0] = 2.0
+    assert [version(served) for _ in range(10)] == [1] * 10
+    assert not [line for line in served.lines(None) if line.get("PredictionErrors")]
+    served.store.failure = None
+    served.seconds[0] = 4.0
+    assert version(served) == 2
+
+
+def test_models_that_run_into_their_time_limit_are_asked_for_more_rarely(served: Served) -> None:
+    promote(served, 2)
+    looks: list[float] = []
+    answer = served.store.get
+
+    def slow(key: str) -> bytes:
+        looks.append(served.seconds[0])
+        served.seconds[0] += 8.0
+        raise StoreUnavailable("away")
+
+    served.store.get = slow
+    served.seconds[0] = 2.0
+    for _ in range(100):
+        assert version(served) == 1
+        served.seconds[0] += 0.5
+    waits = [later - earlier - 8.0 for earlier, later in pairwise(looks)]
+    assert waits[:3] == pytest.approx([2.0, 4.0, 8.0], abs=0.5)
+    served.store.get = answer
+    served.seconds[0] += 61.0
+    assert version(served) == 2
+
+
 def test_a_challenger_that_cannot_be_loaded_fails_its_rollout(served: Served) -> None:
     """The champion answers for it, and the challenger's failures are counted: no errors would promote it."""
     promote(served, 1, challenger=2, challenger_weight=0.5)

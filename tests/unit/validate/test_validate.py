@@ -212,6 +212,17 @@ def test_of_rows_with_the_same_key_the_last_good_one_counts(house: House) -> Non
     ]
 
 
+def test_a_column_may_be_called_like_anything_of_ours(tmp_path: Path) -> None:
+    """The flags of the checks are b0, b1 and so on, which is no reason for a column not to be."""
+    names = [f"b{number}" for number in range(12)]
+    columns = "".join(f"{name} = {{ type = 'integer', nullable = true, range = [0, 5] }}\n" for name in names)
+    toml = TOML.replace("paid = {", columns + "paid = {")
+    house = House(tmp_path, project(tmp_path, toml))
+    header = HEADER.strip() + "," + ",".join(names) + "\n"
+    record = house.send(header + "1,2026-01-01,10,,S,true" + ",1" * 12 + "\n2,2026-01-01,10,,S,true" + ",9" * 12 + "\n")
+    assert (record.accepted_rows, record.quarantined_rows) == (1, 1)
+
+
 def test_a_row_dated_further_ahead_than_the_dataset_allows_is_quarantined(tmp_path: Path) -> None:
     rows = GOOD + "4,2026-06-02T00:00:00Z,1,,S,\n5,2026-06-02T00:00:00.000001Z,1,,S,\n6,2099-01-01,1,,S,\n"
     record = House(tmp_path, project(tmp_path)).send(HEADER + rows)

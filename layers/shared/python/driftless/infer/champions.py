@@ -41,11 +41,15 @@ class Variant:
 
 @dataclass(frozen=True)
 class Serving:
-    """Who answers now. ``challenger`` is None when there is none, or when it was refused."""
+    """Who answers now. ``challenger`` is None when there is none, or when it could not be loaded.
+
+    ``refused`` is the challenger's version when it was refused for good, None while it may only be out of reach.
+    """
 
     endpoint: Endpoint
     champion: Variant
     challenger: Variant | None
+    refused: int | None = None
 
 
 class Champions:
@@ -76,6 +80,7 @@ class Champions:
         self._next_check = float("-inf")
         self._forget_etag_at = float("inf")
         self._failures = 0
+        self._out_of_reach: set[str] = set()
         self._refusal: str | None = None
 
     def serving(self) -> Serving | None:
@@ -108,8 +113,8 @@ class Champions:
             self._failures += 1
             self._report("EndpointRefreshFailed", {"project": name, "error": type(error).__name__, "reason": str(error)})
             return
-        self._failures = 0
         if answer is None:
+            self._failures = 0
             return
         try:
             endpoint = Endpoint.model_validate_json(answer[0])
@@ -121,7 +126,9 @@ class Champions:
             reason = f"the copy is of revision {endpoint.revision}, revision {self._serving.endpoint.revision} serves already"
             self._report("EndpointRefreshFailed", {"project": name, "error": "IntegrityError", "reason": reason})
             return
+        self._out_of_reach.clear()
         self._take_over(endpoint, now)
+        self._failures = self._failures + 1 if self._out_of_reach else 0
 
     def _take_over(self, endpoint: Endpoint, now: float) -> None:
         self._refusal = None
@@ -133,7 +140,8 @@ class Champions:
         if endpoint.challenger is not None:
             challenger = self._load("challenger", endpoint, endpoint.challenger, now)
         if champion is not None:
-            self._serving = Serving(endpoint, champion, challenger)
+            refused = endpoint.challenger if challenger is None and "challenger" not in self._out_of_reach else None
+            self._serving = Serving(endpoint, champion, challenger, refused)
             kept = {endpoint.champion, endpoint.challenger, endpoint.previous_champion}
             self._loaded = {key: value for key, value in self._loaded.items() if key[0] in kept}
 
@@ -153,6 +161,7 @@ class Champions:
                 self._refusal = str(error)
             if isinstance(error, RetryableError):
                 self._etag = None
+                self._out_of_reach.add(part)
             else:
                 self._forget_etag_at = now + _REFUSED_SECONDS
             return None

@@ -109,12 +109,11 @@ class Predict:
         return self._body(serving, answered)
 
     def _count_refused(self, serving: Serving, records: _Rows, request_id: str) -> None:
-        """What a challenger that could not be loaded had to answer counts as its failure, though the champion answers."""
-        absent = serving.endpoint.challenger
-        if serving.challenger is None and absent is not None:
+        """What a challenger that was refused for good had to answer counts as its failure, though the champion answers."""
+        if serving.refused is not None:
             missed = len(self._sides(serving, records, request_id)[True])
             if missed:
-                self._journal.failed(self._clock(), absent, missed)
+                self._journal.failed(self._clock(), serving.refused, missed)
 
     def _routed(self, serving: Serving, records: _Rows, request_id: str) -> list[tuple[Variant, Sequence[int]]]:
         if serving.challenger is None:

@@ -154,7 +154,7 @@ def judge(connection: Any, project: Project, single: list[Check], dataset: Datas
         When a rule fails on a row instead of holding or not, as a cast may.
     """
     flags = "".join(f", coalesce({check.broken}, false) AS b{position}" for position, check in enumerate(single))
-    good = "".join(f" AND NOT b{position}" for position, check in enumerate(single) if check.level != "warn")
+    good = "".join(f" AND NOT singly.b{position}" for position, check in enumerate(single) if check.level != "warn")
     keys = ", ".join(f"t.{quoted(name)}" for name in dataset.key)
     readable = " AND ".join(f"(r.{quoted(name)} IS NULL OR t.{quoted(name)} IS NOT NULL)" for name in dataset.key)
     rows = "raw r JOIN typed t USING (_source_row)"
@@ -202,7 +202,6 @@ def examples(connection: Any, check: Check, position: int, dataset: Dataset) -> 
     """Up to five rows that break a check; the value is shown unless its column is personal."""
     column = check.column
     shown = f"r.{quoted(column)}" if column is not None and not dataset.columns[column].pii else "NULL"
-    rows = connection.execute(
-        f"SELECT _source_row, left({shown}, 80) FROM flags JOIN raw r USING (_source_row) WHERE b{position} ORDER BY 1 LIMIT 5"
-    ).fetchall()
+    broken = f"flags JOIN raw r USING (_source_row) WHERE flags.b{position}"
+    rows = connection.execute(f"SELECT _source_row, left({shown}, 80) FROM {broken} ORDER BY 1 LIMIT 5").fetchall()
     return [f"row {number}" if value is None else f"row {number}: {repr(value)[:80]}" for number, value in rows]
