@@ -6,7 +6,7 @@ from driftless.adapters.aws import client
 from driftless.adapters.delta import s3_tables
 from driftless.adapters.dynamodb import DynamoRegistry
 from driftless.adapters.s3 import S3Store
-from driftless.adapters.ssm import parameter
+from driftless.adapters.ssm import remembered
 from driftless.entrypoint.common import Settings, read_settings
 from driftless.project import load_all
 from driftless.transform import Transform
@@ -30,5 +30,5 @@ def compose() -> Transform:
         artifacts=S3Store(settings.artifacts_bucket, client=client("s3")),
         registry=DynamoRegistry(settings.registry_table, client=client("dynamodb")),
         projects=load_all(),
-        git_commit=lambda: parameter(f"/driftless/{settings.stage}/commit", client=client("ssm")),
+        git_commit=remembered(f"/driftless/{settings.stage}/commit", client=client("ssm")),
     )
