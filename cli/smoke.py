@@ -85,9 +85,7 @@ def smoke(project: ProjectOption = None, stage: StageOption = "local", as_json: 
     out.show(table("Predictions", ("project", "version", "prediction", "seconds"), rows))
 
 
-def check(
-    platform: Platform, names: list[str], out: Output, transport: httpx.BaseTransport | None = None
-) -> list[dict[str, Any]]:
+def check(platform: Platform, names: list[str], out: Output) -> list[dict[str, Any]]:
     """What each project answered; ``seconds`` is how long the prediction took.
 
     Raises
