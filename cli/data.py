@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -177,7 +177,13 @@ def ingested(platform: Platform, project: str, dataset: str) -> dict[tuple[str, 
 
 
 def wait(
-    platform: Platform, out: Output, pushed: Sequence[Pushed], since: datetime, deadline: float = INGEST_DEADLINE_SECONDS
+    platform: Platform,
+    out: Output,
+    pushed: Sequence[Pushed],
+    since: datetime,
+    *,
+    deadline: float = INGEST_DEADLINE_SECONDS,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> list[Ingested]:
     """Wait for the ingest of each file; one result a file, in their order.
 
@@ -211,7 +217,7 @@ def wait(
                     "`driftless pipelines list --machine ingest`",
                 )
             spinner.update(f"waiting for ingest: {len(done)} of {len(pushed)} files")
-            time.sleep(pause)
+            sleep(pause)
             pause = min(pause * 1.2, LONGEST_POLL_SECONDS)
     return [done[file] for file in pushed]
 

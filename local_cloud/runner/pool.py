@@ -90,7 +90,7 @@ class Pool:
     def __init__(self, idle_limit: float) -> None:
         self._idle_limit = idle_limit
         self._lines: dict[Key, dict[str, _Line]] = {}
-        self._closed = False
+        self._closing = threading.Event()
         self._lock = threading.Lock()
         threading.Thread(target=self._sweep, daemon=True, name="idle-environments").start()
 
@@ -154,7 +154,7 @@ class Pool:
     def close(self) -> None:
         """Close every environment, busy or not; events that wait for one fail."""
         with self._lock:
-            self._closed = True
+            self._closing.set()
             lines = [line for lines in self._lines.values() for line in lines.values()]
             sandboxes = [sandbox for line in lines for sandbox in (*line.idle, *line.busy, *line.starting)]
             for line in lines:
@@ -165,7 +165,7 @@ class Pool:
 
     def _start_missing(self, line: _Line) -> None:
         """Start what the line lacks, each on a thread of its own. The lock is held."""
-        while line.missing() > 0 and not self._closed:
+        while line.missing() > 0 and not self._closing.is_set():
             waiter = next((waiter for waiter in line.waiting if waiter.urgent), line.waiting[0])
             try:
                 sandbox = waiter.create()
@@ -202,7 +202,7 @@ class Pool:
 
         A fresh one serves one event even if it is retired or could not start: then it says why.
         """
-        usable = sandbox.alive and not sandbox.retired and not self._closed
+        usable = sandbox.alive and not sandbox.retired and not self._closing.is_set()
         if line.waiting and (usable or fresh):
             line.busy[sandbox] = time.monotonic()
             line.waiting.popleft().given.set_result(sandbox)
@@ -212,8 +212,7 @@ class Pool:
         return usable
 
     def _sweep(self) -> None:
-        while True:
-            time.sleep(self._idle_limit / 10)
+        while not self._closing.wait(self._idle_limit / 10):
             oldest = time.monotonic() - self._idle_limit
             with self._lock:
                 expired = []

@@ -49,8 +49,11 @@ def test_what_a_process_uses_stays_with_the_layers_below_it(store: packages.Pack
     layers = [unpack(store, text) for text in ("lower", "upper")]
     tree = store.merged([(digest, content) for digest, content, _ in layers])
     idle = store.merged([layers[0][:2]])
-    program = "import sys; sys.stdin.read()"
-    with subprocess.Popen([sys.executable, "-c", program, str(tree)], cwd=code, stdin=subprocess.PIPE) as process:
+    program = "import sys; print('started', flush=True); sys.stdin.read()"
+    command, pipe = [sys.executable, "-c", program, str(tree)], subprocess.PIPE
+    with subprocess.Popen(command, cwd=code, stdin=pipe, stdout=pipe, text=True) as process:
+        # Popen returns while the kernel still loads the program: for a moment a process has no command line yet.
+        assert process.stdout is not None and process.stdout.readline() == "started\n"
         store.prune((), [psutil.Process(process.pid)])
         assert code.is_dir()
         assert (tree / "file.py").read_text() == "upper"

@@ -230,6 +230,15 @@ def test_who_waits_when_the_cloud_stops_is_told(bench: Bench) -> None:
     assert bench.made[0].closed
 
 
+def test_a_closed_pool_leaves_no_thread_behind() -> None:
+    before = set(threading.enumerate())
+    pool = Pool(300.0)
+    (sweeper,) = set(threading.enumerate()) - before
+    pool.close()
+    sweeper.join(20)
+    assert not sweeper.is_alive()
+
+
 def test_every_event_of_a_crowd_is_answered_while_environments_die(bench: Bench) -> None:
     """Sixty-four threads, each environment gone after its third event: nobody waits for ever."""
     stop = threading.Event()

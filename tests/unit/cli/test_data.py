@@ -139,9 +139,7 @@ def test_files_of_one_name_are_refused_before_any_is_sent(aws: Platform, file: P
     assert "Contents" not in aws.client("s3").list_objects_v2(Bucket="landing-bucket")
 
 
-def test_a_long_history_is_not_read_again_and_again(
-    aws: Platform, states: StepFunctions, file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_long_history_is_not_read_again_and_again(aws: Platform, states: StepFunctions, file: Path) -> None:
     for number in range(350):
         states.add("ingest", f"old-{number}", "SUCCEEDED")
     (again, *_), since = push(aws, file)
@@ -154,9 +152,8 @@ def test_a_long_history_is_not_read_again_and_again(
         if len(rounds) == 10:
             states.executions[next(reversed(states.executions))]["status"] = "SUCCEEDED"
 
-    monkeypatch.setattr(data.time, "sleep", sleep)
     states.asked.clear()
-    (result,) = data.wait(aws, Output(as_json=True), [again], since)
+    (result,) = data.wait(aws, Output(as_json=True), [again], since, sleep=sleep)
     assert result.status == "accepted"
     assert (states.asked["list"], states.asked["describe"]) == (11, 2)
     assert rounds == sorted(rounds) and rounds[-1] > 2 * rounds[0]
