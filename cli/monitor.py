@@ -65,6 +65,8 @@ def show(out: Output, record: MonitoringRecord) -> None:
         f"{name} {coloured(*LEVELS[level])}" for name, level in (("drift", record.drift_level), ("harm", record.harm_level))
     )
     out.show(f"{record.project} version {record.version}: {levels}")
+    if record.uncollected:
+        out.show(coloured(f"{record.uncollected} predictions of the last day were answered and are not in the lake", "bad"))
     out.show(f"window {record.window_start} to {record.window_end}: {record.predictions} predictions, {record.labels} labels")
     rows = [(name, number(value), number(record.reference_metrics.get(name))) for name, value in record.metrics.items()]
     out.show(table("Metrics", ("metric", "window", "reference"), rows))

@@ -91,6 +91,13 @@ def project_facts(platform: Platform, name: str) -> dict[str, Any]:
     }
 
 
+def window_cell(window: dict[str, Any]) -> str:
+    """Levels of a window, and what is missing in it."""
+    levels = f"drift {window['drift_level']}, harm {window['harm_level']} at {window['window_end']}"
+    missing = window.get("uncollected", 0)
+    return levels + (coloured(f", {missing} predictions not collected", "bad") if missing else "")
+
+
 def show(
     out: Output,
     platform: Platform,
@@ -138,7 +145,7 @@ def show(
                 f"version {facts['champion']} {metrics}" if facts["champion"] else "none yet",
                 challenger,
                 f"{last['name']} {last['status']}" if last else "–",
-                f"drift {window['drift_level']}, harm {window['harm_level']} at {window['window_end']}" if window else "–",
+                window_cell(window) if window else "–",
             )
         )
     out.show(table("Projects", ("project", "champion", "challenger", "last run", "last window"), cells))

@@ -36,6 +36,7 @@ def alarm_from(
     threshold: float,
     description: str,
     name: str | None = None,
+    missing: cloudwatch.TreatMissingData = cloudwatch.TreatMissingData.NOT_BREACHING,
 ) -> cloudwatch.Alarm:
     """Alarm while a metric is at a threshold or above; ``name`` is for an alarm that must be a new one when its cause is."""
     alarm = cloudwatch.Alarm(
@@ -45,7 +46,7 @@ def alarm_from(
         threshold=threshold,
         evaluation_periods=1,
         comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
-        treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+        treat_missing_data=missing,
         alarm_description=description,
         alarm_name=name,
     )

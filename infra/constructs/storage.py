@@ -8,8 +8,12 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from driftless.receipts import PREFIX as RECEIPTS
 from infra.constructs.naming import publish_parameter, removal_policy
 from infra.settings import Settings
+
+_RECEIPT_DAYS = 7
+"""Monitoring counts the receipts of a day; the others are for people who look into an alarm."""
 
 
 def private_bucket(
@@ -23,7 +27,7 @@ def private_bucket(
     """A versioned, encrypted bucket that answers over TLS only; ``expiry_days`` maps prefixes to days."""
     rules = [
         s3.LifecycleRule(
-            id=f"expire-{prefix.strip('/')}",
+            id=f"expire-{prefix.strip('/').replace('/', '-')}",
             prefix=prefix,
             expiration=Duration.days(days),
             noncurrent_version_expiration=Duration.days(days),
@@ -70,7 +74,8 @@ class Lake(Construct):
                 lifecycle_rules=[s3.LifecycleRule(id="expire", expiration=Duration.days(settings.log_retention_days))],
             )
         self.landing = private_bucket(self, "Landing", settings, logs=logs, expiry_days={})
-        self.lake = private_bucket(self, "Lake", settings, logs=logs, expiry_days={"staging/": settings.staging_retention_days})
+        lake_expiry = {"staging/": settings.staging_retention_days, RECEIPTS: _RECEIPT_DAYS}
+        self.lake = private_bucket(self, "Lake", settings, logs=logs, expiry_days=lake_expiry)
         self.artifacts = private_bucket(
             self, "Artifacts", settings, logs=logs, expiry_days={"runs/": settings.run_retention_days}
         )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from aws_cdk import Duration, Stack
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
@@ -14,10 +15,11 @@ from constructs import Construct
 from driftless.project import Project
 from infra.constructs.dashboard import Dashboard
 from infra.constructs.drift import DriftAlarms
+from infra.constructs.failure import alarm_from, counted
 from infra.constructs.function import Functions, StageFunction
 from infra.constructs.layer import DependencyLayers
 from infra.constructs.naming import METRICS_NAMESPACE, publish_parameter
-from infra.constructs.permissions import put_metrics, read_objects, use_idempotency, use_table, write_objects
+from infra.constructs.permissions import put_metrics, read_metrics, read_objects, use_idempotency, use_table, write_objects
 from infra.constructs.queue import DeadLetterQueue
 from infra.constructs.workflow import Workflow, invoke, notify
 from infra.layers import Artifact
@@ -99,6 +101,7 @@ class MonitoringStack(Stack):
             + write_objects(buckets.lake, "monitoring/")
             + read_objects(buckets.artifacts, "runs/", "models/", "serving/", "trust/")
             + use_table(registry)
+            + read_metrics()
             + put_metrics(METRICS_NAMESPACE),
         )
 
@@ -176,5 +179,15 @@ class MonitoringStack(Stack):
                     retry_attempts=_RETRIES,
                 )
             ],
+        )
+        # Counted anew with each window: what was found stays true until the next count.
+        alarm_from(
+            scope,
+            "UncollectedPredictions",
+            counted("UncollectedPredictions", {"Stage": settings.stage, "Project": project.name}),
+            data.topic,
+            threshold=1,
+            description=f"Predictions of {project.name} were answered and are not in the lake",
+            missing=cloudwatch.TreatMissingData.IGNORE,
         )
         return DriftAlarms(scope, "Alarms", project=project.name, settings=settings, topic=data.topic)

@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ import psutil
 import pytest
 
 from cli.signing import Api, SigV4
+from driftless.adapters.cloudwatch import CloudWatchMetrics
+from driftless.adapters.s3 import S3Store
+from driftless.receipts import collected
 from tests.e2e.checkout import Checkout
 
 DEADLINE_SECONDS = 180
@@ -242,6 +246,16 @@ def test_a_thousand_predictions_survive_a_collector_killed_twice(checkout: Check
     assert len(set(answered)) == 1000
     eventually(lambda: set(answered) <= set(parquet_ids(checkout, "energy", tmp_path)), "every answered id in Parquet")
     assert set(parquet_ids(checkout, "energy", tmp_path)) == set(answered)
+
+    store, metrics = S3Store(platform.parameter("buckets/lake"), client=platform.client("s3")), platform.client("cloudwatch")
+    since, until = datetime.now(UTC) - timedelta(hours=3), datetime.now(UTC) + timedelta(minutes=1)
+    where = {"Stage": platform.stage, "Project": "energy"}
+
+    def counted() -> tuple[int, float]:
+        total = CloudWatchMetrics("Driftless", client=metrics).total("Predictions", where, since, until)
+        return collected(store, "energy", since, until), total
+
+    eventually(lambda: counted() == (1000, 1000), "receipts for a thousand answers, killed collectors or not", 60)
 
 
 @pytest.mark.skipif("AWS_ENDPOINT_URL" in os.environ, reason="kills the embedded cloud, which another endpoint is not")

@@ -238,6 +238,14 @@ def test_predictions_that_do_not_reach_the_collector_are_told(local: Synth, metr
     assert "Journal" in dimensions["FilterName"]["Ref"]
 
 
+@pytest.mark.parametrize("project", ["flights", EXTRA_PROJECT])
+def test_predictions_that_are_not_in_the_lake_are_told_until_they_are(local: Synth, project: str) -> None:
+    found = alarm(local, "UncollectedPredictions", Stage="local", Project=project)
+    assert (found["Namespace"], found["Threshold"], found["TreatMissingData"]) == ("Driftless", 1, "ignore")
+    assert (found["ComparisonOperator"], found["EvaluationPeriods"]) == ("GreaterThanOrEqualToThreshold", 1)
+    assert "Notifications" in json.dumps(found["AlarmActions"])
+
+
 def told_once(found: dict[str, Any], namespace: str) -> None:
     assert (found["Namespace"], found["Statistic"], found["Period"], found["Threshold"]) == (namespace, "Sum", 60, 1)
     assert (found["ComparisonOperator"], found["TreatMissingData"]) == ("GreaterThanOrEqualToThreshold", "notBreaching")

@@ -156,7 +156,8 @@ def test_buckets_are_private_versioned_and_encrypted(local: Synth, prod: Synth) 
 
 def test_what_is_temporary_expires(local: Synth, prod: Synth) -> None:
     for synth, staging, runs in ((local, 1, 30), (prod, 7, 180)):
-        for bucket, prefix, days in (("BucketsLake", "staging/", staging), ("BucketsArtifacts", "runs/", runs)):
+        temporary = [("BucketsLake", "staging/", staging), ("BucketsLake", "predictions/_receipts/", 7)]
+        for bucket, prefix, days in (*temporary, ("BucketsArtifacts", "runs/", runs)):
             rules = synth.properties("AWS::S3::Bucket", bucket)["LifecycleConfiguration"]["Rules"]
             (rule,) = [r for r in rules if r.get("Prefix") == prefix]
             assert rule["ExpirationInDays"] == days

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from driftless.adapters.memory import MemoryStore
 from driftless.collect import Collect, Collected, CollectRequest, Compressed
 from driftless.errors import BadRequest, StoreUnavailable
+from driftless.receipts import PREFIX, collected
 from driftless.records import Ref
 from tests.unit.model_store.projects import definition
 
@@ -111,11 +113,17 @@ def test_a_batch_is_split_by_project_and_day(tmp_path: Path) -> None:
     assert (row["score"], row["prediction"]) == (2.5, "2.5")
 
 
+def receipts(store: MemoryStore) -> list[str]:
+    """Project, day, minute and count of what is said to lie in the lake."""
+    return [key.removeprefix(PREFIX).rsplit("-", 1)[0] for key in store.list(PREFIX)]
+
+
 def test_a_batch_delivered_again_overwrites_itself(tmp_path: Path) -> None:
     store = MemoryStore()
     first = collect(store, line(1), line(2))
     again = collect(store, line(2), line(1))
-    assert first.objects == again.objects == store.list("")
+    assert first.objects == again.objects == [key for key in store.list("") if not key.startswith(PREFIX)]
+    assert receipts(store) == ["demo/day=2026-03-01/1200-2"]
     assert len(rows(store, first.objects[0], tmp_path)) == 2
 
 
@@ -124,6 +132,27 @@ def test_a_line_twice_in_a_batch_is_one_row(tmp_path: Path) -> None:
     answer = collect(store, line(1), line(1))
     assert (answer.predictions, answer.repeated) == (1, 1)
     assert len(rows(store, answer.objects[0], tmp_path)) == 1
+
+
+def test_what_came_to_lie_in_the_lake_is_counted_by_the_minute_it_was_answered_in() -> None:
+    store, later = MemoryStore(), {"time": "2026-03-01T13:01:59.999999+01:00"}
+    bad = line(5, version=10**30)
+    collect(store, line(1), line(1), line(2, event_time=None), line(3, **later), line(4, "sums"), bad, "{not json")
+    assert receipts(store) == ["demo/day=2026-03-01/1200-3", "demo/day=2026-03-01/1201-1", "sums/day=2026-03-01/1200-1"]
+    day = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    assert collected(store, "demo", day, day + timedelta(minutes=1)) == 3
+    collect(store, line(6), line(7))
+    assert collected(store, "demo", day - timedelta(days=1), day + timedelta(days=1)) == 6
+
+
+def test_a_log_event_that_stands_twice_in_a_batch_is_one_answer() -> None:
+    event = {"id": "7", "timestamp": 1772366400000, "message": json.dumps(line(1))}
+    content = gzip.compress(json.dumps({"messageType": "DATA_MESSAGE", "logEvents": [event, event]}).encode())
+    request = CollectRequest(awslogs=Compressed(data=base64.b64encode(content).decode()))
+    store = MemoryStore()
+    answer = Collect(lake=store, projects=PROJECTS)(request)
+    assert (answer.predictions, answer.repeated) == (1, 0)
+    assert receipts(store) == ["demo/day=2026-03-01/1200-1"]
 
 
 def test_an_id_used_for_other_inputs_loses_neither_prediction(tmp_path: Path) -> None:
@@ -184,6 +213,7 @@ def test_among_many_lines_only_the_one_that_cannot_be_converted_goes_aside(tmp_p
     assert sorted(found) == sorted(f"r{number}-0" for number in range(30) if number != 5)
     assert len(objects) <= 5, "halving, not one by one"
     assert collect(store, *(line(number) for number in range(5)), bad, *(line(number) for number in range(6, 30))) == answer
+    assert receipts(store) == ["demo/day=2026-03-01/1200-29"]
 
 
 def test_lines_that_only_disagree_with_each_other_are_all_kept(tmp_path: Path) -> None:
@@ -246,7 +276,8 @@ def test_a_failed_write_raises_after_the_others_and_a_retry_completes() -> None:
     messages = (line(1), line(2, event_time=None), line(3, "sums"))
     with pytest.raises(StoreUnavailable):
         collect(store, *messages)
-    assert len(store.list("predictions/")) == 2
+    assert len(store.list("predictions/")) == 2, "and no receipt: not everything is there"
     complete = collect(store, *messages)
-    assert store.list("predictions/") == complete.objects
+    assert [key for key in store.list("predictions/") if not key.startswith(PREFIX)] == complete.objects
+    assert receipts(store) == ["demo/day=2026-03-01/1200-2", "sums/day=2026-03-01/1200-1"]
     assert len(complete.objects) == 3

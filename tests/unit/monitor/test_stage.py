@@ -53,6 +53,7 @@ def test_a_window_like_training_raises_nothing(monitored: Build) -> None:
         "WindowLabels": COUNT,
         "PrimaryMetric": record.metrics["log_loss"],
         "PrimaryMetricReference": 0.56,
+        "UncollectedPredictions": 0.0,
     }
     assert case.metrics.published[-1][2] == {"Stage": "test", "Project": "demo"}
 

@@ -5,6 +5,9 @@ itself; the same line in another batch is recognised by its prediction id when i
 kept aside as it came and counted, never dropped, and takes no other line with it: what cannot be converted is found by halving
 the lines until it stands alone. When an object cannot be written the others still are, and the error is raised so that the batch
 comes again.
+
+Receipts say how many answers of each minute came to lie in the lake, so that monitoring can compare them with what inference
+counted in the same minutes.
 """
 
 from __future__ import annotations
@@ -17,8 +20,9 @@ import json
 import sys
 import tempfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,6 +33,7 @@ from pydantic import ConfigDict, FiniteFloat, ValidationError
 from driftless.errors import BadRequest, DriftlessError
 from driftless.ports import ObjectStore
 from driftless.project import Project
+from driftless.receipts import receipt_key
 from driftless.records import Prediction, Record, Scalar
 from driftless.sql import exhausted, first_line
 
@@ -85,11 +90,12 @@ class _Line:
 
 @dataclass(frozen=True)
 class _Taken:
-    """A line that was understood: its prediction and its row."""
+    """A line that was understood: its prediction and its row, and the minutes in which what it stands for was answered."""
 
     line: _Line
     prediction: Prediction
     row: dict[str, Any]
+    answered: tuple[datetime, ...]
 
 
 _Aside = list[tuple[_Line, str]]
@@ -135,19 +141,22 @@ class Collect:
                 # A client chose the id of a request twice. A request sent again may meet another model, never other inputs.
                 aside.append((line, f"id: {prediction.id} names a prediction of other inputs"))
                 continue
-            repeated += first is not None
+            if first is not None:
+                repeated += 1
+                taken = replace(taken, answered=first.answered + taken.answered)
             group[prediction.id] = taken
         understood, before = sum(map(len, groups.values())), len(aside)
-        objects: list[str] = []
+        objects, receipts = self._objects(groups, aside)
         failed: list[DriftlessError] = []
-        for key, content in self._objects(groups, aside):
+        for key, content in objects.items():
             try:
                 self._lake.put(key, content)
-                objects.append(key)
             except DriftlessError as error:
                 failed.append(error)
         if failed:
             raise failed[0]
+        for key in receipts:
+            self._lake.put(key, b"")
         predictions = understood - (len(aside) - before)
         return Collected(predictions=predictions, repeated=repeated, unreadable=len(aside), objects=sorted(objects))
 
@@ -168,26 +177,32 @@ class Collect:
             if not _fits(feature.type if feature is not None else None, value):
                 return f"inputs.{name}: {type(value).__name__} is no {feature.type if feature is not None else 'finite number'}"
         try:
-            return _Taken(line, prediction, _row(prediction, output))
+            minute = prediction.time.astimezone(UTC).replace(second=0, microsecond=0)
+            return _Taken(line, prediction, _row(prediction, output), (minute,))
         except (ValueError, OverflowError) as error:
             return f"output or time: {error}"
 
-    def _objects(self, groups: Mapping[tuple[str, str], Mapping[str, _Taken]], aside: _Aside) -> list[tuple[str, bytes]]:
-        """Keys and contents of what is to be written; ``aside`` is given the lines that cannot be."""
-        found = []
+    def _objects(
+        self, groups: Mapping[tuple[str, str], Mapping[str, _Taken]], aside: _Aside
+    ) -> tuple[dict[str, bytes], list[str]]:
+        """What is to be written, by key, and the receipts for it; ``aside`` is given the lines that cannot be."""
+        found: dict[str, bytes] = {}
+        answered: Counter[tuple[str, datetime]] = Counter()
         with duckdb.connect() as connection:
             for (name, day), group in groups.items():
                 for taken, content in _written(connection, self._projects[name], [group[key] for key in sorted(group)], aside):
                     text = "\n".join(item.prediction.model_dump_json() for item in taken)
-                    found.append((f"predictions/{name}/day={day}/{_digest(text.encode())}.parquet", content))
+                    found[f"predictions/{name}/day={day}/{_digest(text.encode())}.parquet"] = content
+                    answered.update((name, minute) for item in taken for minute in item.answered)
         days: dict[str, list[str]] = {}
         for line, reason in aside:
             kept = {"reason": reason, "logged_at": line.logged_at.isoformat(), "line": line.text}
             days.setdefault(line.logged_at.strftime("%Y-%m-%d"), []).append(json.dumps(kept))
         for day, lines in days.items():
             content = ("\n".join(lines) + "\n").encode()
-            found.append((f"predictions/_unreadable/day={day}/{_digest(content)}.jsonl", content))
-        return found
+            found[f"predictions/_unreadable/day={day}/{_digest(content)}.jsonl"] = content
+        batch = _digest("\n".join(sorted(found)).encode())
+        return found, [receipt_key(name, minute, lines, batch) for (name, minute), lines in sorted(answered.items())]
 
 
 def _digest(content: bytes) -> str:
@@ -199,7 +214,8 @@ def _lines(data: str) -> list[_Line]:
         batch = json.loads(gzip.decompress(base64.b64decode(data, validate=True)))
         if batch["messageType"] != "DATA_MESSAGE":
             return []
-        return [_Line(item["message"], datetime.fromtimestamp(item["timestamp"] / 1000, UTC)) for item in batch["logEvents"]]
+        events = {item["id"]: item for item in batch["logEvents"]}.values()
+        return [_Line(item["message"], datetime.fromtimestamp(item["timestamp"] / 1000, UTC)) for item in events]
     except (binascii.Error, OSError, EOFError, zlib.error, ValueError, KeyError, TypeError) as error:
         raise BadRequest(f"not a log subscription's event: {error!r}") from error
 

@@ -22,13 +22,13 @@ class CollectorSettings(Settings):
 
 
 def compose() -> Callable[[CollectRequest], Collected]:
-    """The stage, with its counts published as embedded metrics."""
+    """The stage, with the lines it could not read published as an embedded metric."""
     settings = read_settings(CollectorSettings)
     collect = Collect(lake=S3Store(settings.lake_bucket, client=client("s3")), projects=project.load_all())
 
     def collected(request: CollectRequest) -> Collected:
         answer = collect(request)
-        counts = {"CollectedPredictions": (answer.predictions, "Count"), "UnreadableLines": (answer.unreadable, "Count")}
+        counts = {"UnreadableLines": (answer.unreadable, "Count")}
         sys.stdout.write(emf_line(counts, {"Stage": settings.stage}, datetime.now(UTC)) + "\n")
         return answer
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from driftless.model_files import read_file, read_manifest
 from driftless.model_inputs import float_matrix
+from driftless.monitor.collection import uncollected
 from driftless.monitor.drift import compare_all, judge
 from driftless.monitor.levels import drift_level, earlier_windows, persistent
 from driftless.monitor.performance import Performance, judge_performance
@@ -86,6 +87,7 @@ class Monitor:
             When the champion's baseline is not what its manifest says.
         """
         project = named(self._projects, request.project)
+        missing = uncollected(self._lake, self._metrics, self._dimensions(project), self._clock())
         with tempfile.TemporaryDirectory() as folder:
             predictions = Predictions(self._lake, project.name, Path(folder))
             # Predictions are about what is still to come, by mistake years ahead: the latest window ends now at the latest.
@@ -93,12 +95,12 @@ class Monitor:
             end = _utc(request.window_end) if request.window_end else latest and min(latest, self._clock())
             champion = self._champion(project)
             if champion is None or end is None:
-                record = _nothing(project.name, champion.version if champion else None)
+                record = _nothing(project.name, champion.version if champion else None, missing)
                 self._publish(project, record)
                 return record
             start = end - timedelta(days=project.monitoring.window_days)
             window = predictions.window(start, end, champion.version, _columns(project, champion))
-        return self._judged(project, champion, window, request)
+        return self._judged(project, champion, window, request, missing)
 
     def _champion(self, project: Project) -> _Champion | None:
         endpoint = self._registry.endpoint(project.name)
@@ -110,7 +112,9 @@ class Monitor:
         baseline = Baseline.model_validate_json(read_file(self._artifacts, manifest, "baseline.json"))
         return _Champion(version, tuple(interface["classes"] or ()), baseline, manifest.metrics | manifest.expected)
 
-    def _judged(self, project: Project, champion: _Champion, window: Window, request: MonitoringRequest) -> MonitoringRecord:
+    def _judged(
+        self, project: Project, champion: _Champion, window: Window, request: MonitoringRequest, missing: int
+    ) -> MonitoringRecord:
         settings = project.monitoring
         features, outputs = drift_signals(project, champion.classes, champion.baseline, window)
         performance = judge_performance(project, window, champion.classes, champion.metrics)
@@ -131,6 +135,7 @@ class Monitor:
             reference_metrics=champion.metrics,
             signals=[performance.signal, *sorted((*features, *outputs), key=lambda signal: (-signal.level, signal.name))],
             report=None,
+            uncollected=missing,
         )
         record = record.model_copy(update={"still_raised": still_raised(record, reports)})
         own = {
@@ -171,9 +176,13 @@ class Monitor:
             "WindowLabels": float(record.labels),
             "PrimaryMetric": record.metrics.get(primary),
             "PrimaryMetricReference": record.reference_metrics.get(primary),
+            "UncollectedPredictions": float(record.uncollected),
         }
         published = {name: value for name, value in found.items() if value is not None}
-        self._metrics.publish(published, {"Stage": self._stage, "Project": project.name})
+        self._metrics.publish(published, self._dimensions(project))
+
+    def _dimensions(self, project: Project) -> dict[str, str]:
+        return {"Stage": self._stage, "Project": project.name}
 
 
 def still_raised(record: MonitoringRecord, reports: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -252,7 +261,7 @@ def _columns(project: Project, champion: _Champion) -> dict[str, str]:
     return names
 
 
-def _nothing(project: str, version: int | None) -> MonitoringRecord:
+def _nothing(project: str, version: int | None, missing: int) -> MonitoringRecord:
     reason = "no champion serves" if version is None else "no predictions were collected"
     return MonitoringRecord(
         project=project,
@@ -267,4 +276,5 @@ def _nothing(project: str, version: int | None) -> MonitoringRecord:
         reference_metrics={},
         signals=[Signal(name="window", level=0, statistic="predictions", value=0, threshold=None, reason=reason)],
         report=None,
+        uncollected=missing,
     )

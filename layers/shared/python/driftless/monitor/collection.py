@@ -1,0 +1,32 @@
+"""Whether the predictions that were answered came to lie in the lake: two counts of the same minutes, compared.
+
+Inference counts what it answers by a metric out of its log lines, the collector leaves receipts of what it has written, under
+the minute it was answered in. So the comparison costs a prediction's way nothing.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from driftless.ports import MetricSink, ObjectStore
+from driftless.receipts import collected
+
+HORIZON = timedelta(hours=24)
+"""How far back answers are counted. Lambda tries a delivery for six hours, and a queue of failed ones can be redriven."""
+SETTLING = timedelta(minutes=15)
+"""How long an answer may be on its way before it counts as missing."""
+
+
+def uncollected(lake: ObjectStore, metrics: MetricSink, where: dict[str, str], now: datetime) -> int:
+    """How many predictions were answered and are not in the lake.
+
+    Parameters
+    ----------
+    where : dict
+        The metric's dimensions of one project of one stage: ``Stage`` and ``Project``.
+    now : datetime
+        Timezone-aware; counted are the 24 hours that ended a quarter of an hour before.
+    """
+    until = now.replace(second=0, microsecond=0) - SETTLING
+    answered = metrics.total("Predictions", where, until - HORIZON, until)
+    return max(0, round(answered) - collected(lake, where["Project"], until - HORIZON, until))

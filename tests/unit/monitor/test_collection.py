@@ -1,0 +1,57 @@
+"""Answers that never came to lie in the lake: inference's metric against the collector's receipts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import pytest
+
+from driftless.monitor.collection import HORIZON, SETTLING, uncollected
+from driftless.receipts import receipt_key
+from tests.unit.monitor.conftest import NOW, Monitored
+
+WHERE = {"Stage": "test", "Project": "demo"}
+UNTIL = NOW - SETTLING
+
+
+def counted(case: Monitored, name: str, count: float, at: datetime, project: str = "demo") -> None:
+    case.metrics.published.append((at, {name: count}, WHERE | {"Project": project}))
+
+
+@pytest.mark.parametrize(
+    ("answered", "collected", "missing"), [(1000, 1000, 0), (1000, 990, 10), (1000, 0, 1000), (990, 1000, 0), (0, 0, 0)]
+)
+def test_what_was_answered_and_not_collected_is_published(
+    monitored: Callable[..., Monitored], answered: int, collected: int, missing: int
+) -> None:
+    case = monitored()
+    counted(case, "Predictions", answered, UNTIL - timedelta(hours=3))
+    case.lake.put(receipt_key("demo", UNTIL - timedelta(hours=3), collected, "a"), b"")
+    record = case.judge()
+    assert record.uncollected == missing
+    assert case.published()["UncollectedPredictions"] == missing
+
+
+def test_it_is_counted_where_no_prediction_came_through_and_kept_in_the_report(monitored: Callable[..., Monitored]) -> None:
+    case = monitored()
+    counted(case, "Predictions", 7, UNTIL - timedelta(minutes=1))
+    assert (case.judge().predictions, case.judge().uncollected) == (0, 7)
+    case.predict({name: [None] for name in ("temp", "seats", "origin", "carrier", "night")}, [{"prediction": True}])
+    record = case.judge()
+    assert record.report is not None
+    assert json.loads(case.lake.get(record.report.key))["uncollected"] == 7
+    assert case.registry.monitoring("demo")[0]["uncollected"] == 7
+
+
+def test_neither_what_is_still_on_its_way_nor_what_is_long_past_counts(monitored: Callable[..., Monitored]) -> None:
+    case = monitored()
+    for moment in (UNTIL, NOW, UNTIL - HORIZON - timedelta(seconds=1)):
+        counted(case, "Predictions", 5, moment)
+    counted(case, "Predictions", 5, UNTIL - timedelta(hours=1), "other")
+    assert uncollected(case.lake, case.metrics, WHERE, NOW) == 0
+    counted(case, "Predictions", 3, UNTIL - HORIZON)
+    for moment in (UNTIL, UNTIL - HORIZON - timedelta(minutes=1)):
+        case.lake.put(receipt_key("demo", moment, 2, "a"), b"")
+    assert uncollected(case.lake, case.metrics, WHERE, NOW) == 3
