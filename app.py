@@ -10,10 +10,10 @@ from aws_cdk import App
 from driftless.errors import BadProject, LeakageFound
 from infra.composition import compose, sources
 from infra.layers import LayersMissing
-from infra.settings import UnknownStage, from_context
+from infra.settings import UnknownArchitecture, UnknownStage, from_context
 from infra.sizes import PackageTooLarge
 
-_CONTEXT_KEYS = ("stage", "commit", "alarm_email")
+_CONTEXT_KEYS = ("stage", "commit", "alarm_email", "architecture")
 
 
 def main() -> None:
@@ -27,5 +27,5 @@ def main() -> None:
 if __name__ == "__main__":
     try:
         main()
-    except (BadProject, LayersMissing, LeakageFound, PackageTooLarge, UnknownStage) as error:
+    except (BadProject, LayersMissing, LeakageFound, PackageTooLarge, UnknownArchitecture, UnknownStage) as error:
         sys.exit(str(error))

@@ -131,7 +131,7 @@ def connect(stage: str) -> Platform:
         When nothing answers where the local stage should be, or the address is none.
     """
     if stage != "local" and not os.environ.get("AWS_ENDPOINT_URL"):
-        return Platform(stage, boto3.Session(), None)
+        return Platform(stage, boto3.Session(region_name=os.environ.get("AWS_REGION")), None)
     given = os.environ.get("AWS_ENDPOINT_URL")
     if given and not given.startswith(("http://", "https://")):
         raise Failure("AWS_ENDPOINT_URL", f"{given!r} is no URL", f"write http://HOST:PORT, for example {LOCAL_EXAMPLE}")

@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from aws_cdk import App, Tags
+from aws_cdk import Annotations, App, Tags
 
 from driftless.infer.schema import request_schema
 from driftless.project import Project
 from infra import layers
+from infra.advice import advice
 from infra.constructs.api import ApiProject
 from infra.projects import checked_projects
 from infra.settings import Settings
@@ -94,6 +95,8 @@ def compose(app: App, settings: Settings, source: Sources) -> Stacks:
         workflows=source.workflows,
         projects=source.projects,
     )
+    for identifier, text in advice(settings, source.projects):
+        Annotations.of(data).add_warning_v2(identifier, text)
     Tags.of(app).add("application", "driftless")
     Tags.of(app).add("stage", settings.stage)
     return Stacks(data=data, pipeline=pipeline, serving=serving, monitoring=monitoring)

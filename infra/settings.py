@@ -11,7 +11,7 @@ from __future__ import annotations
 import platform
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 AWS_PYTHON = "3.14"
@@ -23,6 +23,10 @@ StageName = Literal["local", "dev", "prod"]
 
 class UnknownStage(ValueError):
     """The context names a stage that does not exist."""
+
+
+class UnknownArchitecture(ValueError):
+    """The context names processors that the stage cannot have."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,10 +147,31 @@ def for_stage(stage: str, *, commit: str = "unknown", alarm_email: str | None = 
 
 
 def from_context(context: Mapping[str, object]) -> Settings:
-    """Settings from CDK context: ``stage`` (default local), ``commit``, ``alarm_email``."""
-    email = context.get("alarm_email")
-    return for_stage(
+    """Settings from CDK context: ``stage`` (default local), ``commit``, ``alarm_email``, ``architecture`` (of functions in AWS).
+
+    Raises
+    ------
+    UnknownStage
+        When the stage is none of ours.
+    UnknownArchitecture
+        When Lambda has no such processors, or the embedded cloud is asked to have others than this machine.
+    """
+    email, architecture = context.get("alarm_email"), context.get("architecture")
+    settings = for_stage(
         str(context.get("stage") or "local"),
         commit=str(context.get("commit") or "unknown"),
         alarm_email=str(email) if email else None,
     )
+    return with_architecture(settings, str(architecture)) if architecture else settings
+
+
+def with_architecture(settings: Settings, architecture: str) -> Settings:
+    """The same settings for other processors, for an account or region whose packages or prices ask for them."""
+    known: dict[str, Architecture] = {"arm64": "arm64", "x86_64": "x86_64"}
+    if architecture not in known:
+        raise UnknownArchitecture(f"no architecture {architecture!r}; choose arm64 or x86_64 (cdk … -c architecture=x86_64)")
+    if settings.native_packages and known[architecture] != settings.architecture:
+        raise UnknownArchitecture(
+            f"the local stage runs on this machine, which is {settings.architecture}; leave it out"
+        )
+    return replace(settings, architecture=known[architecture])

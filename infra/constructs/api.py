@@ -16,6 +16,7 @@ from aws_cdk import RemovalPolicy
 from aws_cdk import aws_apigateway as apigw
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from infra.constructs.failure import MINUTE
@@ -77,8 +78,12 @@ class InferenceApi(Construct):
         super().__init__(scope, identifier)
         access_logs = log_group(self, "AccessLogs", settings)
         throttles = {
+            # What a method does not repeat of the stage's settings is off for it.
             f"/{name}/predictions/POST": apigw.MethodDeploymentOptions(
-                throttling_rate_limit=project.rate_limit, throttling_burst_limit=project.burst_limit
+                throttling_rate_limit=project.rate_limit,
+                throttling_burst_limit=project.burst_limit,
+                logging_level=apigw.MethodLoggingLevel.ERROR,
+                metrics_enabled=True,
             )
             for name, project in projects.items()
         }
@@ -111,7 +116,7 @@ class InferenceApi(Construct):
                 method_options=throttles,
             ),
         )
-        self.api.deployment_stage.node.add_dependency(self._logging_account())
+        self.api.deployment_stage.node.add_dependency(self._logging_account(), self._execution_logs(settings))
         # Requests are judged by the function alone: API Gateway would answer before it with a text that names no field and may
         # not even be JSON. The models stay, for the documentation and the SDKs that API Gateway exports.
         self._to_inference = apigw.LambdaIntegration(inference.live, proxy=True, scope_permission_to_method=False)
@@ -171,6 +176,11 @@ class InferenceApi(Construct):
                 response_headers=_PROBLEM_HEADERS,
                 templates={"application/json": general},
             )
+
+    def _execution_logs(self, settings: Settings) -> logs.LogGroup:
+        """The group that API Gateway would otherwise make itself, kept for ever and left behind by the stage."""
+        name = f"API-Gateway-Execution-Logs_{self.api.rest_api_id}/{settings.stage}"
+        return log_group(self, "ExecutionLogs", settings, name=name)
 
     def _logging_account(self) -> apigw.CfnAccount:
         """Allow API Gateway to write logs.

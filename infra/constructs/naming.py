@@ -29,8 +29,8 @@ def publish_parameter(scope: Construct, settings: Settings, name: str, value: st
 
 
 def removal_policy(settings: Settings) -> RemovalPolicy:
-    """What happens to data when its stack is deleted."""
-    return RemovalPolicy.RETAIN if settings.retain_data else RemovalPolicy.DESTROY
+    """What happens to data when its stack is deleted; what a failed first deployment made leaves with it, being empty."""
+    return RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE if settings.retain_data else RemovalPolicy.DESTROY
 
 
 def log_group(scope: Construct, identifier: str, settings: Settings, *, name: str | None = None) -> logs.LogGroup:

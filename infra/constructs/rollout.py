@@ -45,6 +45,7 @@ class CodeRollout(Construct):
     ) -> None:
         super().__init__(scope, identifier)
         self._live, self._folder, self._topic = live, folder, topic
+        function = live.lambda_.function_arn
         alarms = [self._failing()]
         if reports:
             alarms.append(self._reporting(stage, reports))
@@ -57,7 +58,8 @@ class CodeRollout(Construct):
                     statements=[
                         iam.PolicyStatement(
                             actions=["lambda:GetAlias", "lambda:UpdateAlias", "lambda:GetProvisionedConcurrencyConfig"],
-                            resources=[live.lambda_.function_arn, live.function_arn],
+                            # The alias by its name: it waits for this role, so it cannot be referred to from here.
+                            resources=[function, f"{function}:{live.alias_name}"],
                         ),
                         iam.PolicyStatement(actions=["cloudwatch:DescribeAlarms"], resources=["*"]),
                     ]

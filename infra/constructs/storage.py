@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aws_cdk import Duration
+from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
@@ -111,6 +111,8 @@ class Registry(Construct):
         super().__init__(scope, identifier)
         text = dynamodb.AttributeType.STRING
         protected = settings.deletion_protection
+        # Protected from deletion, a table could not leave with a failed first deployment either.
+        kept = RemovalPolicy.RETAIN if protected else removal_policy(settings)
         recovery = dynamodb.PointInTimeRecoverySpecification(point_in_time_recovery_enabled=True)
         self.table = dynamodb.Table(
             self,
@@ -121,7 +123,7 @@ class Registry(Construct):
             encryption=dynamodb.TableEncryption.AWS_MANAGED,
             point_in_time_recovery_specification=recovery,
             deletion_protection=protected,
-            removal_policy=removal_policy(settings),
+            removal_policy=kept,
         )
         self.idempotency = dynamodb.Table(
             self,
@@ -132,7 +134,7 @@ class Registry(Construct):
             encryption=dynamodb.TableEncryption.AWS_MANAGED,
             point_in_time_recovery_specification=recovery,
             deletion_protection=protected,
-            removal_policy=removal_policy(settings),
+            removal_policy=kept,
         )
         publish_parameter(self, settings, "tables/registry", self.table.table_name)
         publish_parameter(self, settings, "tables/idempotency", self.idempotency.table_name)

@@ -13,7 +13,7 @@ import pytest
 
 from infra import layers, packaging, sizes
 from infra.functions import FUNCTIONS
-from infra.settings import Settings, for_stage
+from infra.settings import Settings, for_stage, with_architecture
 from tests.infra.conftest import ROOT
 
 
@@ -154,6 +154,9 @@ def test_stages_in_aws_take_wheels_of_lambdas_platform(
     layers.build(for_stage("prod"), checkout)
     text = " ".join(commands[0])
     assert "--python-version 3.14 --python-platform aarch64-manylinux_2_28" in text
+    before = len(commands)
+    layers.build(with_architecture(for_stage("prod"), "x86_64"), checkout)
+    assert "--python-version 3.14 --python-platform x86_64-manylinux_2_28" in " ".join(commands[before])
     assert "no Python 3.14 on this machine, so it ships without compiled byte code" in capsys.readouterr().out
 
 

@@ -173,7 +173,20 @@ def test_the_api_logs_traces_and_throttles(local: Synth) -> None:
     assert settings["/*", "*"]["ThrottlingRateLimit"] == 5000
     assert settings["/*", "*"]["MetricsEnabled"] is True
     assert settings["/*", "*"]["DataTraceEnabled"] is False
-    assert settings["/~1flights~1predictions", "POST"]["ThrottlingRateLimit"] == 500
+    own = settings["/~1flights~1predictions", "POST"]
+    assert own["ThrottlingRateLimit"] == 500
+    # What a method does not say of itself is off for it, whatever the stage says.
+    for said in ("LoggingLevel", "MetricsEnabled", "DataTraceEnabled"):
+        assert own[said] == settings["/*", "*"][said]
+
+
+def test_what_the_gateway_logs_of_itself_leaves_with_the_stage(local: Synth) -> None:
+    group = local.properties("AWS::Logs::LogGroup", "ExecutionLogs")
+    (prefix, api, suffix) = group["LogGroupName"]["Fn::Join"][1]
+    assert (prefix, suffix) == ("API-Gateway-Execution-Logs_", "/local")
+    assert api["Ref"] in local.templates["serving"]["Resources"]
+    (stage,) = local.resources("AWS::ApiGateway::Stage").values()
+    assert any("ExecutionLogs" in name for name in stage["DependsOn"])
 
 
 def test_refusals_of_the_gateway_are_problems(local: Synth) -> None:

@@ -16,6 +16,8 @@ from tests.workflows.scripts import INPUTS, answering, happy
 
 TERMINAL = ("DataRejected", "LeakageFound", "Runtime.ExitError", "KeyError")
 ATTEMPTS = 4
+LONGEST_BURST = 12
+"""How often an invocation is tried again that the account has no room for."""
 
 
 def function_tasks(states: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -71,7 +73,16 @@ def test_what_never_succeeds_fails_under_its_own_name(machine: str, function: st
         champion_is_safe(script, function)
 
 
-@pytest.mark.parametrize("error", ["Runtime.ExitError", "Sandbox.Timedout", "OutOfResources"])
+@pytest.mark.parametrize(("machine", "function"), FUNCTIONS)
+def test_a_burst_beyond_the_accounts_concurrency_is_waited_for(machine: str, function: str) -> None:
+    script = happy()
+    script.failures[function] = ["Lambda.TooManyRequestsException"] * LONGEST_BURST
+    outcome = run(machine, script, INPUTS[machine])
+    assert outcome.status == "SUCCEEDED", outcome
+    assert outcome.messages == []
+
+
+@pytest.mark.parametrize("error", ["Runtime.ExitError", "Runtime.OutOfMemory", "Sandbox.Timedout", "OutOfResources"])
 def test_a_candidate_its_function_dies_of_leaves_the_others_to_choose_from(error: str) -> None:
     script = happy(candidates=3)
     script.failures["Tuning"] = [error]

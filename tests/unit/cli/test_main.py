@@ -131,3 +131,11 @@ def test_the_api_is_found_on_aws_and_on_stand_ins(endpoint: str | None, publishe
 def test_another_stage_is_where_credentials_point(aws: Platform) -> None:
     found = connect("dev")
     assert (found.endpoint, found.deployed_projects) == (None, ["flights"])
+
+
+def test_the_region_may_be_named_as_the_cdk_takes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """botocore reads AWS_DEFAULT_REGION alone, the CDK's SDK AWS_REGION as well."""
+    for name in ("AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    assert connect("dev").place == "AWS eu-central-1"

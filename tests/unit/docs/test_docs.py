@@ -105,6 +105,12 @@ def test_every_key_of_a_project_is_documented() -> None:
     assert missing == []
 
 
+def test_every_context_key_is_documented() -> None:
+    (keys,) = re.findall(r"_CONTEXT_KEYS = \((.+)\)", (ROOT / "app.py").read_text())
+    context = (ROOT / "docs/environment.md").read_text().split("## Context")[1].split("\n## ")[0]
+    assert re.findall(r'"(\w+)"', keys) == re.findall(r"^\| `(\w+)`", context, flags=re.MULTILINE)
+
+
 def test_every_metric_is_documented() -> None:
     text = (ROOT / "docs/project-definition.md").read_text()
     assert [metric for metric in project.METRICS if f"`{metric}`" not in text] == []

@@ -68,6 +68,12 @@ def test_no_job_may_write_or_keeps_a_key(path: Path) -> None:
         assert job.get("permissions", {}).items() <= {"contents": "read", "id-token": "write"}.items()
 
 
+def test_what_was_not_tested_is_not_deployed() -> None:
+    deploy = jobs(ROOT / ".github/workflows/deploy.yml")
+    assert deploy["test"]["uses"] == "./.github/workflows/test.yml"
+    assert (deploy["dev"]["needs"], deploy["prod"]["needs"]) == ("test", "dev")
+
+
 def test_what_is_approved_is_what_was_shown() -> None:
     """The difference is made where nobody has to approve; the job that waits for approval deploys that very assembly."""
     assert jobs()["diff"]["environment"] == "${{ inputs.stage }}-diff"

@@ -6,8 +6,12 @@ Step Functions reads the true class name and decides by it.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from aws_lambda_powertools import Logger, Tracer
@@ -60,6 +64,22 @@ def instrument(function: Handler) -> Handler:
     return logger.inject_lambda_context(traced)
 
 
+def clear_scratch() -> None:
+    """Delete what an earlier process left on the scratch disk.
+
+    Lambda starts a new process in the same environment after one ran out of time or memory, with the disk as it was: files of
+    gigabytes would be in the way of every event that follows. Outside Lambda nothing is touched.
+    """
+    if "AWS_LAMBDA_RUNTIME_API" not in os.environ:
+        return
+    for left in Path(tempfile.gettempdir()).iterdir():
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):
+                left.unlink()
+
+
 def stage_handler(request: type[Q], compose: Callable[[], Callable[[Q], A]]) -> Handler:
     """The handler of one stage: parse the request record, call the stage, answer its record.
 
@@ -78,6 +98,7 @@ def stage_handler(request: type[Q], compose: Callable[[], Callable[[Q], A]]) -> 
         except ValidationError as error:
             raise BadRequest(f"{request.__name__}: {error}") from error
         if not stage:
+            clear_scratch()
             stage.append(compose())
         return stage[0](parsed).model_dump(mode="json")
 

@@ -1,0 +1,35 @@
+"""What deploys well and yet is not what its owner wants: said at synthesis, refused nowhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from driftless.project import Project
+from infra.settings import Settings
+
+SHORTEST_BAKE_SECONDS = 180
+"""CloudWatch shows a metric of a log line one to two minutes late; a shorter step of a canary is over before it was seen."""
+
+
+def advice(settings: Settings, projects: Mapping[str, Project]) -> Iterator[tuple[str, str]]:
+    """Identifier and text of each thing to know about a stage in AWS; the embedded cloud is for trying things."""
+    if settings.stage == "local":
+        return
+    if settings.commit == "unknown":
+        yield (
+            "driftless:commit",
+            "data versions and models will not name the git commit they came from; add --context commit=$(git rev-parse HEAD)",
+        )
+    if settings.alarm_email is None:
+        yield (
+            "driftless:alarm_email",
+            "nobody is told when something fails: the notifications topic has no subscriber; add --context alarm_email=ADDRESS",
+        )
+    for name, project in projects.items():
+        steps, seconds = project.serving.canary_steps, project.serving.bake_seconds
+        if steps and seconds < SHORTEST_BAKE_SECONDS:
+            yield (
+                f"driftless:bake:{name}",
+                f"projects/{name}/project.toml: bake_seconds = {seconds} ends a canary step before its metrics are there, so it "
+                f"judges nothing; write {SHORTEST_BAKE_SECONDS} or more",
+            )

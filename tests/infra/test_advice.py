@@ -1,0 +1,41 @@
+"""What a person is told at synthesis though it deploys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from driftless.project import load_all
+from infra.advice import advice
+from infra.settings import for_stage
+from tests.infra.conftest import ROOT, Synth
+
+KNOWN = {"commit": "0" * 40, "alarm_email": "ops@example.org"}
+
+
+def told(stage: str, **context: str) -> list[str]:
+    return [identifier for identifier, _ in advice(for_stage(stage, **context), load_all(ROOT / "projects"))]
+
+
+@pytest.mark.parametrize("stage", ["dev", "prod"])
+def test_a_stage_in_aws_that_names_no_commit_and_tells_nobody_is_warned_of(stage: str) -> None:
+    assert told(stage) == ["driftless:commit", "driftless:alarm_email", "driftless:bake:flights"]
+    assert told(stage, **KNOWN) == ["driftless:bake:flights"]
+
+
+def test_the_embedded_cloud_is_for_trying_things() -> None:
+    assert told("local") == []
+
+
+def test_a_canary_that_bakes_long_enough_is_not_spoken_of() -> None:
+    (project,) = load_all(ROOT / "projects").values()
+    long = project.model_copy(update={"serving": project.serving.model_copy(update={"bake_seconds": 180})})
+    assert list(advice(for_stage("prod", **KNOWN), {"flights": long})) == []
+
+
+def test_a_warning_reaches_the_command_line(prod: Synth) -> None:
+    manifest = Path(prod.folder, "manifest.json").read_text() + "".join(
+        path.read_text() for path in Path(prod.folder).glob("*.metadata.json")
+    )
+    assert "bake_seconds = 5" in manifest

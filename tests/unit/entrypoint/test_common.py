@@ -1,0 +1,66 @@
+"""What every stage's handler does around its one library call."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from driftless.entrypoint.common import stage_handler
+from driftless.errors import BadRequest
+from driftless.records import Record
+
+CONTEXT = SimpleNamespace(
+    aws_request_id="r", function_name="f", memory_limit_in_mb=128, invoked_function_arn="arn", function_version="1"
+)
+
+
+class Asked(Record):
+    name: str
+
+
+class Answered(Record):
+    found: list[str]
+
+
+def compose() -> Callable[[Asked], Answered]:
+    return lambda asked: Answered(found=sorted(path.name for path in Path(tempfile.gettempdir()).iterdir()))
+
+
+@pytest.fixture
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The scratch disk of a function whose last process was killed."""
+    folder = tmp_path / "scratch"
+    (folder / "tmpabc/deep").mkdir(parents=True)
+    (folder / "tmpabc/deep/rows.parquet").write_bytes(b"x")
+    (folder / "left.json").write_text("{}")
+    (folder / "link").symlink_to(tmp_path)
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    monkeypatch.setenv("POWERTOOLS_TRACE_DISABLED", "true")
+    return folder
+
+
+def test_a_new_process_finds_the_disk_empty_and_keeps_what_is_its_own(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001")
+    handler = stage_handler(Asked, compose)
+    assert handler({"name": "a"}, CONTEXT) == {"found": []}
+    assert scratch.parent.is_dir(), "a link is removed, not what it leads to"
+    (scratch / "kept").touch()
+    assert handler({"name": "a"}, CONTEXT) == {"found": ["kept"]}
+
+
+def test_outside_lambda_nothing_is_deleted(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_LAMBDA_RUNTIME_API", raising=False)
+    assert stage_handler(Asked, compose)({"name": "a"}, CONTEXT) == {"found": ["left.json", "link", "tmpabc"]}
+
+
+@pytest.mark.usefixtures("scratch")
+def test_what_is_no_request_is_refused_before_anything_is_composed() -> None:
+    def never() -> Callable[[Asked], Answered]:
+        raise AssertionError("composed")
+
+    with pytest.raises(BadRequest, match="Asked: 2 validation errors"):
+        stage_handler(Asked, never)({"nome": "a"}, CONTEXT)
