@@ -140,9 +140,10 @@ def test_what_came_to_lie_in_the_lake_is_counted_by_the_minute_it_was_answered_i
     collect(store, line(1), line(1), line(2, event_time=None), line(3, **later), line(4, "sums"), bad, "{not json")
     assert receipts(store) == ["demo/day=2026-03-01/1200-3", "demo/day=2026-03-01/1201-1", "sums/day=2026-03-01/1200-1"]
     day = datetime(2026, 3, 1, 12, tzinfo=UTC)
-    assert collected(store, "demo", day, day + timedelta(minutes=1)) == 3
+    assert collected(store, "demo", day, day + timedelta(minutes=1)) == {day: 3}
     collect(store, line(6), line(7))
-    assert collected(store, "demo", day - timedelta(days=1), day + timedelta(days=1)) == 6
+    both = {day: 5, day + timedelta(minutes=1): 1}
+    assert collected(store, "demo", day - timedelta(days=1), day + timedelta(days=1)) == both
 
 
 def test_a_log_event_that_stands_twice_in_a_batch_is_one_answer() -> None:

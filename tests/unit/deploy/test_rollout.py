@@ -237,11 +237,11 @@ def test_a_decision_overtaken_before_it_was_done_is_made_again(scene: Scene) -> 
         def __init__(self) -> None:
             self.looks = 0
 
-        def total(self, *about: Any) -> float:
+        def minutes(self, *about: Any) -> Any:
             self.looks += 1
             if self.looks == 1:
                 scene.registry.move_endpoint("flights", lambda now: now.model_copy(update=away), actor="ann", action="roll_back")
-            return scene.metrics.total(*about)
+            return scene.metrics.minutes(*about)
 
     assert scene.deploy(metrics=Overtaken())(asked(2, first)).status == "rolled_back"
     assert scene.registry.endpoint("flights").challenger is None

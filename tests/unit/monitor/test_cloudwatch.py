@@ -25,7 +25,7 @@ def metrics(monkeypatch: pytest.MonkeyPatch) -> Iterator[CloudWatchMetrics]:
 
 def total(metrics: CloudWatchMetrics, name: str, dimensions: dict[str, str]) -> float:
     now = datetime.now(UTC)
-    return metrics.total(name, dimensions, now - timedelta(minutes=5), now + timedelta(minutes=5))
+    return sum(metrics.minutes(name, dimensions, now - timedelta(minutes=5), now + timedelta(minutes=5)).values())
 
 
 def test_what_is_published_adds_up_by_name_and_dimensions(metrics: CloudWatchMetrics) -> None:
@@ -43,7 +43,22 @@ def test_what_was_never_published_is_nothing(metrics: CloudWatchMetrics) -> None
 def test_only_the_interval_counts(metrics: CloudWatchMetrics) -> None:
     metrics.publish({"Predictions": 3}, HERE)
     now = datetime.now(UTC)
-    assert metrics.total("Predictions", HERE, now - timedelta(hours=2), now - timedelta(hours=1)) == 0.0
+    assert metrics.minutes("Predictions", HERE, now - timedelta(hours=2), now - timedelta(hours=1)) == {}
+
+
+def test_sums_are_told_by_the_minute_in_utc(metrics: CloudWatchMetrics) -> None:
+    minute = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(hours=3)
+    named = [{"Name": name, "Value": value} for name, value in HERE.items()]
+    for second, value in ((1, 3.0), (59, 4.0), (60, 5.0)):
+        datum = {
+            "MetricName": "Predictions",
+            "Dimensions": named,
+            "Value": value,
+            "Timestamp": minute + timedelta(seconds=second),
+        }
+        metrics._client.put_metric_data(Namespace="Driftless", MetricData=[datum])
+    found = metrics.minutes("Predictions", HERE, minute - timedelta(minutes=10), minute + timedelta(minutes=10))
+    assert found == {minute: 7.0, minute + timedelta(minutes=1): 5.0}
 
 
 def test_values_that_are_no_numbers_are_left_out(metrics: CloudWatchMetrics) -> None:

@@ -55,3 +55,14 @@ def test_neither_what_is_still_on_its_way_nor_what_is_long_past_counts(monitored
     for moment in (UNTIL, UNTIL - HORIZON - timedelta(minutes=1)):
         case.lake.put(receipt_key("demo", moment, 2, "a"), b"")
     assert uncollected(case.lake, case.metrics, WHERE, NOW) == 3
+
+
+def test_a_minute_that_was_delivered_twice_hides_no_lost_one(monitored: Callable[..., Monitored]) -> None:
+    case = monitored()
+    lost, doubled = UNTIL - timedelta(hours=2), UNTIL - timedelta(hours=1)
+    for moment in (lost, doubled):
+        counted(case, "Predictions", 4, moment)
+        counted(case, "Predictions", 1, moment + timedelta(seconds=59))
+    for batch in ("a", "b"):
+        case.lake.put(receipt_key("demo", doubled, 5, batch), b"")
+    assert uncollected(case.lake, case.metrics, WHERE, NOW) == 5

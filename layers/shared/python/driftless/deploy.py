@@ -246,8 +246,8 @@ class Deploy:
         # began in is empty, which CloudWatch refuses.
         since, until = endpoint.updated_at.replace(second=0, microsecond=0), now + timedelta(seconds=1)
         return Observed(
-            predictions=self._metrics.total("Predictions", where, since, until),
-            errors=self._metrics.total("PredictionErrors", where, since, until),
+            predictions=sum(self._metrics.minutes("Predictions", where, since, until).values()),
+            errors=sum(self._metrics.minutes("PredictionErrors", where, since, until).values()),
             seconds=(now - endpoint.updated_at).total_seconds(),
         )
 

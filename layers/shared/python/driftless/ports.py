@@ -96,8 +96,8 @@ class MetricSink(Protocol):
 
     def publish(self, metrics: dict[str, float], dimensions: dict[str, str]) -> None: ...
 
-    def total(self, name: str, dimensions: dict[str, str], since: datetime, until: datetime) -> float:
-        """Sum of a metric over an interval, 0 when nothing was published."""
+    def minutes(self, name: str, dimensions: dict[str, str], since: datetime, until: datetime) -> dict[datetime, float]:
+        """Sum of a metric over each minute (UTC) of an interval in which anything was published."""
 
 
 class Workflow(Protocol):

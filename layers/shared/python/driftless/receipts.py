@@ -1,11 +1,12 @@
 """Receipts: how many of the answers that were given in a minute a batch of the journal brought into the lake.
 
 A receipt is an empty object whose key says everything, so that a day of them is read by listing. It is named by its batch and is
-written after the batch's predictions: whoever counts receipts counts nothing twice, and nothing that is not there.
+written after the batch's predictions: a batch that comes again counts once, and nothing counts that is not there.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 from driftless.ports import ObjectStore
@@ -29,12 +30,16 @@ def receipt_key(project: str, minute: datetime, lines: int, batch: str) -> str:
     return f"{PREFIX}{project}/day={at:%Y-%m-%d}/{at:%H%M}-{lines}-{batch}"
 
 
-def collected(lake: ObjectStore, project: str, since: datetime, until: datetime) -> int:
-    """How many answers given in ``since <= minute < until`` (timezone-aware) are in the lake."""
+def collected(lake: ObjectStore, project: str, since: datetime, until: datetime) -> Counter[datetime]:
+    """How many of the answers given in each minute (UTC) of ``since <= minute < until`` are in the lake."""
     first, last = since.astimezone(UTC), until.astimezone(UTC)
     days = [first.date() + timedelta(days=number) for number in range((last.date() - first.date()).days + 1)]
     keys = [key for day in days for key in lake.list(f"{PREFIX}{project}/day={day:%Y-%m-%d}/")]
-    return sum(lines for minute, lines in map(_parts, keys) if first <= minute < last)
+    found: Counter[datetime] = Counter()
+    for minute, lines in map(_parts, keys):
+        if first <= minute < last:
+            found[minute] += lines
+    return found
 
 
 def _parts(key: str) -> tuple[datetime, int]:

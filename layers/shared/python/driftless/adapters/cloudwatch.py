@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from driftless.adapters.aws import translated
@@ -12,7 +12,7 @@ _PERIOD = 60
 
 
 class CloudWatchMetrics:
-    """Publishes to one namespace and adds up what was published there.
+    """Publishes to one namespace and adds up, minute by minute, what was published there.
 
     Parameters
     ----------
@@ -32,16 +32,18 @@ class CloudWatchMetrics:
             with translated(f"publish {len(data)} metrics"):
                 self._client.put_metric_data(Namespace=self._namespace, MetricData=data)
 
-    def total(self, name: str, dimensions: dict[str, str], since: datetime, until: datetime) -> float:
+    def minutes(self, name: str, dimensions: dict[str, str], since: datetime, until: datetime) -> dict[datetime, float]:
         named = [{"Name": key, "Value": value} for key, value in dimensions.items()]
         metric = {"Namespace": self._namespace, "MetricName": name, "Dimensions": named}
-        query = {"Id": "total", "MetricStat": {"Metric": metric, "Period": _PERIOD, "Stat": "Sum"}}
-        total = 0.0
+        query = {"Id": "sums", "MetricStat": {"Metric": metric, "Period": _PERIOD, "Stat": "Sum"}}
+        found: dict[datetime, float] = {}
         token: dict[str, str] = {}
         while True:
             with translated(f"add up {name}"):
                 answer = self._client.get_metric_data(MetricDataQueries=[query], StartTime=since, EndTime=until, **token)
-            total += sum(sum(result["Values"]) for result in answer["MetricDataResults"])
+            for result in answer["MetricDataResults"]:
+                for minute, value in zip(result["Timestamps"], result["Values"], strict=True):
+                    found[minute.astimezone(UTC)] = value
             if not answer.get("NextToken"):
-                return total
+                return found
             token = {"NextToken": answer["NextToken"]}

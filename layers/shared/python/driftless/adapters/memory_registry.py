@@ -117,6 +117,10 @@ class MemoryMetrics:
     def publish(self, metrics: dict[str, float], dimensions: dict[str, str]) -> None:
         self.published.append((self._clock(), dict(metrics), dict(dimensions)))
 
-    def total(self, name: str, dimensions: dict[str, str], since: datetime, until: datetime) -> float:
-        inside = (metrics for moment, metrics, where in self.published if since <= moment < until and where == dimensions)
-        return sum(metrics.get(name, 0.0) for metrics in inside)
+    def minutes(self, name: str, dimensions: dict[str, str], since: datetime, until: datetime) -> dict[datetime, float]:
+        found: dict[datetime, float] = {}
+        for moment, metrics, where in self.published:
+            if since <= moment < until and where == dimensions and name in metrics:
+                minute = moment.replace(second=0, microsecond=0)
+                found[minute] = found.get(minute, 0.0) + metrics[name]
+        return found
