@@ -29,6 +29,8 @@ DEFAULT_PORT = 4566
 
 _START_DEADLINE = 60.0  # seconds
 _STOP_DEADLINE = 15.0  # seconds of grace before SIGKILL
+_KILL_DEADLINE = 15.0  # seconds that SIGKILL may take
+_ANSWER_DEADLINE = 10.0  # seconds; the machine may be busy
 _PORT_GRACE = 2.0  # seconds
 _POLL = 0.05  # seconds
 
@@ -164,7 +166,7 @@ def chosen_port() -> int:
 def answers(endpoint: str) -> bool:
     """Whether the endpoint answers the health check that MiniStack and LocalStack share."""
     try:
-        with _direct.open(f"{endpoint}/_localstack/health", timeout=2) as response:
+        with _direct.open(f"{endpoint}/_localstack/health", timeout=_ANSWER_DEADLINE) as response:
             return bool(response.status == 200)
     except urllib.error.HTTPError as error:
         return error.code < 500  # another implementation of the API, and alive
@@ -181,7 +183,7 @@ def stop_strays(folder: StateFolder) -> None:
             if Path(process.environ().get("LAMBDA_TASK_ROOT", "/")).is_relative_to(packages):
                 process.kill()
                 strays.append(process)
-    psutil.wait_procs(strays, timeout=_STOP_DEADLINE)
+    _have_ended(strays, _KILL_DEADLINE)
 
 
 @contextlib.contextmanager
@@ -208,10 +210,19 @@ def _start(folder: StateFolder, port: int, enforce_iam: bool) -> Cloud:
             ],
             setsid=True,
         )
-    record = Record(pid, time.time(), port)
-    if not _becomes_healthy(record, psutil.Process(pid)):
-        raise CloudError(f"the embedded cloud ended while starting; see {folder.log}:\n{_tail(folder.log)}")
-    return Cloud(record.endpoint, ours=True, log=folder.log, pid=pid)
+    spawned = psutil.Process(pid)
+    record, process = Record(pid, time.time(), port), spawned
+    healthy = False
+    # A starter that was killed may have left a server too young to be found above: it has the folder's lock, and this one ends.
+    while not healthy:
+        healthy = _becomes_healthy(record, process)
+        serving = folder.server()
+        if serving is None:
+            raise CloudError(f"the embedded cloud ended while starting; see {folder.log}:\n{_tail(folder.log)}")
+        record, process = serving
+    if process.pid != pid:
+        _stop(spawned)
+    return Cloud(record.endpoint, ours=True, log=folder.log, pid=process.pid)
 
 
 def _becomes_healthy(record: Record, process: psutil.Process) -> bool:
@@ -229,15 +240,27 @@ def _becomes_healthy(record: Record, process: psutil.Process) -> bool:
 def _stop(process: psutil.Process) -> None:
     with contextlib.suppress(psutil.NoSuchProcess):
         process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(_STOP_DEADLINE)
-        except psutil.TimeoutExpired:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            try:
-                process.wait(_STOP_DEADLINE)
-            except psutil.TimeoutExpired as error:
-                raise CloudError(f"process {process.pid} does not end even after SIGKILL") from error
+    if _have_ended([process], _STOP_DEADLINE):
+        return
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    if not _have_ended([process], _KILL_DEADLINE):
+        raise CloudError(f"process {process.pid} does not end even after SIGKILL")
+
+
+def _have_ended(processes: list[psutil.Process], within: float) -> bool:
+    """Wait until all have ended, and say whether they have.
+
+    Who has ended stays a zombie until its parent looks, and in a container whose first process looks after no orphans it stays
+    one for good; psutil would go on waiting for it.
+    """
+    deadline = time.monotonic() + within
+    while not all(is_dead(process) for process in processes):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL)
+    psutil.wait_procs(processes, timeout=0)  # of those that are ours, nothing stays
+    return True
 
 
 def _comes_free(port: int) -> bool:
