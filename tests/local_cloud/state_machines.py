@@ -1,8 +1,8 @@
 """Runs the state machine files themselves on the embedded cloud, with one function that does what a script says.
 
-A script is a list of acts for each stage, one act a call: take long, raise an error, exit, answer something else or too much.
-When a stage's list is used up it answers as when all goes well. The pauses before retries are taken out of the machine's text;
-nothing else of it is changed but what a test asks for.
+A script is a list of acts for each stage, one act a call: wait for another stage, take long, raise an error, exit, answer
+something else or too much. When a stage's list is used up it answers as when all goes well. The pauses before retries are
+taken out of the machine's text; nothing else of it is changed but what a test asks for.
 """
 
 from __future__ import annotations
@@ -28,6 +28,10 @@ _FUNCTION = """
 import json, os, re, time
 from pathlib import Path
 
+def seen(trace):
+    # The last line may be one that another environment is writing.
+    return [json.loads(line)["stage"] for line in trace.read_text().rpartition("\\n")[0].splitlines()]
+
 def handler(event, context):
     stage = context.invoked_function_arn.rpartition(":")[2]
     # What a test calls itself travels as the project, or in the key of the file that landed.
@@ -38,9 +42,11 @@ def handler(event, context):
     mine = stage if index is None else f"{stage}:{index}"
     with trace.open("a") as file:
         file.write(json.dumps({"stage": mine, "event": event}) + "\\n")
-    calls = sum(json.loads(line)["stage"] == mine for line in trace.read_text().splitlines())
+    calls = seen(trace).count(mine)
     acts = script["acts"].get(mine, [])
     act = (acts[calls - 1] if calls <= len(acts) else None) or {}
+    while "after" in act and act["after"] not in seen(trace):
+        time.sleep(0.02)
     time.sleep(act.get("sleep", 0))
     if "raise" in act:
         raise type(act["raise"], (Exception,), {})(f"{mine} said {act['raise']}")
@@ -76,9 +82,25 @@ class Started:
         self._machines, self.arn, self._name, self._inbox = machines, arn, name, inbox
 
     def calls(self) -> list[tuple[str, dict[str, Any]]]:
-        trace = self._machines.scripts / f"{self._name}.jsonl"
-        lines = [json.loads(line) for line in trace.read_text().splitlines()] if trace.exists() else []
-        return [(line["stage"], line["event"]) for line in lines]
+        lines = [json.loads(line) for line in self._trace.read_text().splitlines()] if self._trace.exists() else []
+        return [(line["stage"], line["event"]) for line in lines if line["event"] is not None]
+
+    def note(self, what: str) -> None:
+        """Let an act that waits for this go on, as it would once a stage of that name was called."""
+        with self._trace.open("a") as trace:
+            trace.write(json.dumps({"stage": what, "event": None}) + "\n")
+
+    def failed_tasks(self) -> list[str]:
+        """The errors of the tasks that failed so far, in their order."""
+        return [event["taskFailedEventDetails"]["error"] for event in self._history() if "taskFailedEventDetails" in event]
+
+    def _history(self) -> list[dict[str, Any]]:
+        answer = self._machines.steps.get_execution_history(executionArn=self.arn, maxResults=1000)
+        return list(answer["events"])
+
+    @property
+    def _trace(self) -> Path:
+        return self._machines.scripts / f"{self._name}.jsonl"
 
     def outcome(self) -> Outcome:
         """Wait for the end."""
@@ -88,14 +110,12 @@ class Started:
             described: dict[str, Any] = steps.describe_execution(executionArn=self.arn)
             return None if described["status"] == "RUNNING" else described
 
-        end = eventually(ended, deadline=60)
+        end = eventually(ended, deadline=300)
         assert end is not None
-        history = steps.get_execution_history(executionArn=self.arn, maxResults=1000)["events"]
-        states = [event["stateEnteredEventDetails"]["name"] for event in history if "stateEnteredEventDetails" in event]
-        failures = [event["taskFailedEventDetails"]["error"] for event in history if "taskFailedEventDetails" in event]
+        states = [event["stateEnteredEventDetails"]["name"] for event in self._history() if "stateEnteredEventDetails" in event]
         received = sqs.receive_message(QueueUrl=self._inbox, MaxNumberOfMessages=10).get("Messages", [])
         messages = [json.loads(message["Body"]) for message in received]
-        return Outcome(end["status"], end.get("error"), end.get("cause"), states, self.calls(), messages, failures)
+        return Outcome(end["status"], end.get("error"), end.get("cause"), states, self.calls(), messages, self.failed_tasks())
 
 
 class Machines:
@@ -107,7 +127,7 @@ class Machines:
         self.scripts = scripts
         self.functions = functions
         code = (ROOT / "tests/workflows/answers.py").read_text() + _FUNCTION
-        self.function = functions.create(code, Timeout=6, Environment={"Variables": {"SCRIPTS": str(scripts)}})
+        self.function = functions.create(code, Timeout=60, Environment={"Variables": {"SCRIPTS": str(scripts)}})
         version = functions.client.publish_version(FunctionName=self.function)["Version"]
         self.arns: dict[str, str] = {}
         for stage in STAGES:
