@@ -29,7 +29,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def eventually(read: Callable[[], T], deadline: float = 15.0) -> T:
+def eventually(read: Callable[[], T], *, deadline: float = 60.0) -> T:
     """Read until the value is truthy; fail with the last value after so many seconds."""
     end = time.monotonic() + deadline
     while not (value := read()):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import re
-import statistics
 import time
 
 import pytest
@@ -39,7 +38,7 @@ def handler(event, context):
 
 @pytest.fixture(scope="module")
 def odd(functions: Functions) -> str:
-    return functions.create(ODD, Timeout=1, MemorySize=128)
+    return functions.create(ODD, Timeout=20, MemorySize=128)
 
 
 def test_an_exception_keeps_its_type_message_and_stack_and_the_environment_survives(functions: Functions, odd: str) -> None:
@@ -53,15 +52,16 @@ def test_an_exception_keeps_its_type_message_and_stack_and_the_environment_survi
     assert functions.invoke(odd).payload == before
 
 
-def test_a_timeout_kills_the_process_and_says_after_how_long(functions: Functions, odd: str) -> None:
-    before = functions.invoke(odd).payload
-    answer = functions.invoke(odd, "sleep")
+def test_a_timeout_kills_the_process_and_says_after_how_long(functions: Functions) -> None:
+    hasty = functions.create(ODD, Timeout=2, MemorySize=128)
+    before = functions.invoke(hasty).payload
+    answer = functions.invoke(hasty, "sleep")
     assert answer.payload["errorType"] == "Sandbox.Timedout"
-    assert answer.payload["errorMessage"].endswith("Task timed out after 1.00 seconds")
-    assert "Task timed out after 1.00 seconds" in answer.log
+    assert answer.payload["errorMessage"].endswith("Task timed out after 2.00 seconds")
+    assert "Task timed out after 2.00 seconds" in answer.log
     assert "Status: timeout" in answer.log
     assert not alive(before)
-    assert functions.invoke(odd).payload != before
+    assert functions.invoke(hasty).payload != before
 
 
 def test_a_function_over_its_memory_is_killed(functions: Functions, odd: str) -> None:
@@ -157,7 +157,8 @@ def test_a_warm_invocation_waits_for_nothing(functions: Functions) -> None:
         began = time.perf_counter()
         functions.invoke(name)
         took.append(time.perf_counter() - began)
-    assert statistics.median(took) < 0.040  # a log wait alone would be 0.050, a delayed acknowledgement 0.040
+    # Either would be in every one of them: a log wait alone is 0.050, a delayed acknowledgement 0.040.
+    assert min(took) < 0.040
 
 
 def test_step_functions_catches_an_error_by_its_name(functions: Functions, odd: str, cloud: Cloud) -> None:

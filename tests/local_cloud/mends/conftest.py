@@ -8,33 +8,20 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import uuid
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import boto3
 import pytest
 from botocore.config import Config
 
 from local_cloud import lifecycle
+from tests.local_cloud.conftest import ROLE, eventually
 
-ROLE = "arn:aws:iam::000000000000:role/test"
 REPOSITORY = Path(__file__).resolve().parents[3]
-T = TypeVar("T")
-
-
-def eventually(read: Callable[[], T], *, deadline: float = 20.0) -> T:
-    """Read until the value is truthy; fail with the last value when the deadline (seconds) passes."""
-    end = time.monotonic() + deadline
-    while True:
-        value = read()
-        if value:
-            return value
-        assert time.monotonic() < end, f"not seen within {deadline} s; last value: {value!r}"
-        time.sleep(0.05)
 
 
 _WITH_A_HOOK = """
@@ -66,7 +53,7 @@ class Emulator:
         command = [sys.executable, *program, str(self.state / "s"), str(self.port)]
         self._process = subprocess.Popen(command, cwd=REPOSITORY, stdout=log, stderr=log, start_new_session=True)
         log.close()
-        eventually(self._listens, deadline=60)
+        eventually(self._listens)
 
     def _listens(self) -> bool:
         assert self._process is not None

@@ -98,7 +98,7 @@ def test_an_embedded_metric_raises_an_alarm(client: Clients, recorder: Callable[
         (alarm,) = client("cloudwatch").describe_alarms(AlarmNames=[namespace])["MetricAlarms"]
         return str(alarm["StateValue"])
 
-    eventually(lambda: state() == "ALARM", deadline=5)
+    eventually(lambda: state() == "ALARM")
 
 
 @pytest.mark.parametrize("text", ["plain", '{"a": 1}', '{"_aws": 1}', '{"_aws": {"Timestamp": 1}}', '"_aws" broken {'])
