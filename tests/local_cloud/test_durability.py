@@ -35,6 +35,7 @@ TEMPLATE: dict[str, Any] = {
 }
 
 
+OFTEN = {"Delay": 0.1, "MaxAttempts": 1200}
 View = Callable[["Survivor"], Any]
 
 
@@ -91,7 +92,9 @@ def make_objects(survivor: Survivor) -> None:
 def objects(survivor: Survivor) -> list[Any]:
     s3 = survivor.client("s3")
     listed = s3.list_object_versions(Bucket="kept-objects")
-    found: list[Any] = [listed["Versions"], listed["DeleteMarkers"], s3.list_buckets()["Buckets"]]
+    found: list[Any] = [listed["Versions"], listed["DeleteMarkers"]]
+    known = {"kept-objects", stack_resources(survivor)["Bucket"]}
+    found.append([bucket for bucket in s3.list_buckets()["Buckets"] if bucket["Name"] in known])
     for version in listed["Versions"]:
         got = s3.get_object(Bucket="kept-objects", Key=version["Key"], VersionId=version["VersionId"])
         found.append((got["Body"].read(), got["ETag"], got["LastModified"], got["Metadata"], got["ContentType"]))
@@ -131,7 +134,7 @@ def items(survivor: Survivor) -> list[Any]:
 def make_stack(survivor: Survivor) -> None:
     formation = survivor.client("cloudformation")
     formation.create_stack(StackName="kept", TemplateBody=json.dumps(TEMPLATE))
-    formation.get_waiter("stack_create_complete").wait(StackName="kept", WaiterConfig={"Delay": 1})
+    formation.get_waiter("stack_create_complete").wait(StackName="kept", WaiterConfig=OFTEN)
     resources = stack_resources(survivor)
     survivor.client("s3").put_object(Bucket=resources["Bucket"], Key="k", Body=b"kept")
     survivor.client("dynamodb").put_item(TableName=resources["Table"], Item={"pk": {"S": "kept"}})
@@ -179,7 +182,8 @@ def test_items_come_back_identical_after_every_kind_of_write(survivor: Survivor)
 
 def test_a_running_execution_becomes_aborted_with_its_input_and_history(survivor: Survivor) -> None:
     machines = survivor.client("stepfunctions")
-    [listed] = machines.list_executions(stateMachineArn=survivor.before["machine"], statusFilter="ABORTED")["executions"]
+    aborted = machines.list_executions(stateMachineArn=survivor.before["machine"], statusFilter="ABORTED")["executions"]
+    [listed] = [each for each in aborted if each["name"] == "run-1"]
     found = machines.describe_execution(executionArn=listed["executionArn"])
     assert (found["status"], found["name"], found["input"]) == ("ABORTED", "run-1", '{"project": "p"}')
     history = machines.get_execution_history(executionArn=listed["executionArn"])["events"]
@@ -264,10 +268,10 @@ def test_journals_are_forgotten_when_a_snapshot_contains_them(survivor: Survivor
     for number in range(3):
         template = {"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}
         formation.create_stack(StackName=f"passing-{number}", TemplateBody=json.dumps(template))
-        formation.get_waiter("stack_create_complete").wait(StackName=f"passing-{number}", WaiterConfig={"Delay": 1})
+        formation.get_waiter("stack_create_complete").wait(StackName=f"passing-{number}", WaiterConfig=OFTEN)
     saved(survivor, "cloudformation", "passing-2")
     for folder in ("journal", "executions"):
-        assert len(list((survivor.state / "data" / folder).iterdir())) == 1
+        eventually(lambda folder=folder: len(list((survivor.state / "data" / folder).iterdir())) == 1)
 
 
 def test_functions_and_their_layers_survive(survivor: Survivor) -> None:
@@ -289,7 +293,7 @@ def test_the_next_deploy_adopts_what_a_stack_holds(survivor: Survivor) -> None:
     assert formation.describe_stacks(StackName="kept")["Stacks"][0]["StackStatus"] == "CREATE_COMPLETE"
     changed = {"Resources": {**TEMPLATE["Resources"], "More": {"Type": "AWS::SNS::Topic"}}}
     formation.update_stack(StackName="kept", TemplateBody=json.dumps(changed))
-    formation.get_waiter("stack_update_complete").wait(StackName="kept", WaiterConfig={"Delay": 1})
+    formation.get_waiter("stack_update_complete").wait(StackName="kept", WaiterConfig=OFTEN)
     resources, before = stack_resources(survivor), survivor.before["stack_resources"]
     assert {name: resources[name] for name in before} == before
     assert survivor.client("s3").get_object(Bucket=before["Bucket"], Key="k")["Body"].read() == b"kept"
@@ -384,8 +388,8 @@ def test_a_bucket_that_its_stack_does_not_know_yet_is_not_on_disk(tmp_path: Path
         cloud.start()
         formation = cloud.client("cloudformation")
         formation.delete_stack(StackName="s")
-        formation.get_waiter("stack_delete_complete").wait(StackName="s", WaiterConfig={"Delay": 1})
+        formation.get_waiter("stack_delete_complete").wait(StackName="s", WaiterConfig=OFTEN)
         formation.create_stack(StackName="s", TemplateBody=json.dumps(template))
-        formation.get_waiter("stack_create_complete").wait(StackName="s", WaiterConfig={"Delay": 1})
+        formation.get_waiter("stack_create_complete").wait(StackName="s", WaiterConfig=OFTEN)
     finally:
         cloud.kill()

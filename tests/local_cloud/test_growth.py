@@ -121,7 +121,7 @@ def redeployed(own_state: Path) -> Iterator[tuple[lifecycle.Cloud, list[int]]]:
         else:
             formation.update_stack(StackName="s", TemplateBody=template(number))
         done = f"stack_{'update' if number else 'create'}_complete"
-        formation.get_waiter(done).wait(StackName="s", WaiterConfig={"Delay": 1})
+        formation.get_waiter(done).wait(StackName="s", WaiterConfig={"Delay": 0.1, "MaxAttempts": 1200})
         answered, pid = functions.invoke("changing:live").payload
         assert answered == number
         pids.append(pid)
