@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from local_cloud import deploy
-from local_cloud.state import REPOSITORY
+from local_cloud.state import REPOSITORY, is_dead
 from tests.local_cloud.conftest import ROLE
 from tests.local_cloud.mends.conftest import Emulator, eventually
 
@@ -132,13 +133,18 @@ class Deployer:
         file = self.cloud.state / "s" / "data" / "services" / "cloudformation.json"
         with subprocess.Popen([sys.executable, "-c", program, json.dumps(where)], cwd=REPOSITORY) as process:
             try:
-                eventually(lambda: file.exists() and self._on_disk(file, stack) == status, deadline=60)
+                eventually(lambda: process.poll() is not None or self._on_disk(file, stack) == status, deadline=300)
+                assert process.poll() is None, f"the command ended before the stack was {status}"
             finally:
+                started = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
                 self.cloud.kill()
                 process.kill()
+                eventually(lambda: all(is_dead(each) for each in started))
 
     @staticmethod
     def _on_disk(file: Path, stack: str) -> str:
+        if not file.exists():
+            return ""
         stacks = json.loads(file.read_text())["payload"]["stacks"]["data"]
         return next((str(each["StackStatus"]) for each in stacks.values() if each["StackName"] == stack), "")
 
