@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-import time
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,10 +22,11 @@ from moto import mock_aws
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
 from moto.stepfunctions.parser.asl.component.state.wait.wait_function import wait_function
+from moto.stepfunctions.parser.backend.execution import BaseExecutionWorkerCommunication
 
 FOLDER = Path(__file__).resolve().parents[2] / "step_functions"
 REGION = "us-east-1"
-_DEADLINE = 30.0  # seconds
+_DEADLINE = 120.0  # seconds
 
 
 Answer = Callable[[dict[str, Any]], Any]
@@ -75,13 +76,24 @@ def client(service: str) -> Any:
 
 
 @contextmanager
-def without_waiting(script: Script) -> Iterator[None]:
-    """Route invocations to the script and make every pause end at once."""
+def without_waiting(script: Script) -> Iterator[threading.Event]:
+    """Route invocations to the script and make every pause end at once; the event says that the execution is over.
+
+    An execution shows its status before its output, error and cause, so the status alone says too little.
+    """
+    over = threading.Event()
+    reflect = BaseExecutionWorkerCommunication.terminated
+
+    def terminated(execution: BaseExecutionWorkerCommunication) -> None:
+        reflect(execution)
+        over.set()
+
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BaseExecutionWorkerCommunication, "terminated", terminated)
         patch.setattr(lambda_eval_utils, "_invoke_lambda_function", script.invoke)
         patch.setattr(retrier_decl, "time", _NoSleep)
         patch.setattr(wait_function.WaitFunction, "_wait_interval", lambda self, env, wait_seconds: None)
-        yield
+        yield over
 
 
 class _NoSleep:
@@ -99,7 +111,7 @@ def definition_of(name: str) -> dict[str, Any]:
 def run(machine: str, script: Script, given: dict[str, Any], *, topic: bool = True) -> Outcome:
     """Execute a machine to its end; ``topic=False`` takes the notifications topic away."""
     text = (FOLDER / f"{machine}.asl.json").read_text()
-    with mock_aws(config={"stepfunctions": {"execute_state_machine": True}}), without_waiting(script):
+    with mock_aws(config={"stepfunctions": {"execute_state_machine": True}}), without_waiting(script) as over:
         sns, sqs = client("sns"), client("sqs")
         arn = sns.create_topic(Name="notifications")["TopicArn"]
         queue = sqs.create_queue(QueueName="reader")["QueueUrl"]
@@ -114,7 +126,9 @@ def run(machine: str, script: Script, given: dict[str, Any], *, topic: bool = Tr
         execution = machines.start_execution(stateMachineArn=created["stateMachineArn"], name="run-1", input=json.dumps(given))[
             "executionArn"
         ]
-        ended = _wait(machines, execution)
+        if not over.wait(_DEADLINE):
+            raise TimeoutError(f"{execution} did not end")
+        ended = machines.describe_execution(executionArn=execution)
         history = machines.get_execution_history(executionArn=execution, maxResults=1000)["events"]
         states = [e["stateEnteredEventDetails"]["name"] for e in history if "stateEnteredEventDetails" in e]
         received = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
@@ -126,13 +140,3 @@ def run(machine: str, script: Script, given: dict[str, Any], *, topic: bool = Tr
             messages=[json.loads(message["Body"]) for message in received],
             states=states,
         )
-
-
-def _wait(machines: Any, execution: str) -> dict[str, Any]:
-    deadline = time.monotonic() + _DEADLINE
-    while time.monotonic() < deadline:
-        described: dict[str, Any] = machines.describe_execution(executionArn=execution)
-        if described["status"] != "RUNNING":
-            return described
-        time.sleep(0.01)
-    raise TimeoutError(f"{execution} did not end")
