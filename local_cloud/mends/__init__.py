@@ -12,6 +12,7 @@ from local_cloud.mends import (
     cloudformation,
     delivery,
     emf,
+    execution_ends,
     execution_logs,
     identity,
     lambda_aliases,
@@ -37,6 +38,7 @@ MENDS = (
     rest_api_limits,
     access_logs,  # after the limits: it logs their answers
     execution_logs,  # after stepfunctions: it logs what that adds
+    execution_ends,  # after the logs: the end is shown once it is logged
 )
 
 

@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from local_cloud.mends.execution_ends import claim
 from local_cloud.mends.patching import core, replace, require, service
 
 _NAME = "ministack.services.stepfunctions"
@@ -267,29 +268,23 @@ def _run_execution(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _time_out(execution: dict[str, Any]) -> None:
+    if not claim(execution, "TIMED_OUT"):
+        return
     machines = service("stepfunctions")
-    with _lock:
-        if execution["status"] != "RUNNING":
-            return
-        execution["status"] = "TIMED_OUT"
-        execution["error"] = "States.Timeout"
-        execution["stopDate"] = core("responses").now_iso()
+    execution.update(error="States.Timeout", stopDate=core("responses").now_iso())
     details = {"error": "States.Timeout", "cause": "The execution ran longer than its TimeoutSeconds"}
     machines._add_event(execution, "ExecutionTimedOut", {"executionTimedOutEventDetails": details})
     machines._emit_execution_status_event(execution)
 
 
-def _fail_execution(original: Callable[..., Any]) -> Callable[..., Any]:
+def _fail_execution(execution: dict[str, Any], error: str, cause: str) -> None:
     """An execution that was stopped or ran out of time does not fail afterwards; a failed one has no output."""
-
-    def fail(execution: dict[str, Any], error: str, cause: str) -> None:
-        with _lock:
-            if execution["status"] != "RUNNING":
-                return
-            original(execution, error, cause)
-            execution["output"] = None
-
-    return fail
+    if not claim(execution, "FAILED"):
+        return
+    machines = service("stepfunctions")
+    execution.update(error=error, cause=cause, stopDate=core("responses").now_iso())
+    machines._add_event(execution, "ExecutionFailed", {"executionFailedEventDetails": {"error": error, "cause": cause}})
+    machines._emit_execution_status_event(execution)
 
 
 def _start_execution(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -338,12 +333,12 @@ def apply() -> None:
     replace(f"{_NAME}._with_retry_and_catch", _with_retry_and_catch)
     replace(f"{_NAME}._call_lambda", _call_lambda)
     replace(f"{_NAME}._add_event", _add_event)
+    replace(f"{_NAME}._fail_execution", _fail_execution)
     wrappers = {
         "_execute_task": _execute_task,
         "_run_map_items": _run_map_items,
         "_run_sub_machine": _run_sub_machine,
         "_run_execution": _run_execution,
-        "_fail_execution": _fail_execution,
         "_start_execution": _start_execution,
     }
     for name, wrap in wrappers.items():
