@@ -10,10 +10,11 @@ before the call returns, which outlives the death of the process.
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -183,14 +184,25 @@ class EventJournal:
             )
             for event in events
         ]
-        with self._lock:
-            self._connection.execute("BEGIN")
+        with self._transaction():
             self._connection.executemany(
                 "INSERT INTO log_events (account, region, log_group, log_stream, filter_name, destination, "
                 "event_id, timestamp, message) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 rows,
             )
-            self._connection.execute("COMMIT")
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """All that is written inside, or nothing: one that stayed open after a failure would be in the way of the next."""
+        with self._lock:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:  # a full disk may have ended it already
+                    self._connection.execute("ROLLBACK")
+                raise
 
     def waiting_log_streams(self) -> list[LogStreamKey]:
         """Return the streams that have log events waiting, the longest waiting first."""
@@ -237,13 +249,11 @@ class EventJournal:
     def turn_log_events_into_invocation(self, key: LogStreamKey, last: int, payload: str, order_key: str) -> Invocation:
         """Replace a stream's events up to ``last`` by the invocation that carries them, in one transaction."""
         now = time.time()
-        with self._lock:
-            self._connection.execute("BEGIN IMMEDIATE")
+        with self._transaction():
             self._connection.execute(
                 "DELETE FROM log_events WHERE account = ? AND region = ? AND log_group = ? AND log_stream = ? "
                 "AND filter_name = ? AND destination = ? AND id <= ?",
                 (key.account, key.region, key.log_group, key.log_stream, key.filter_name, key.destination, last),
             )
             row_id = self._insert_invocation(key.destination, payload, order_key, 0, now)
-            self._connection.execute("COMMIT")
         return Invocation(row_id, key.destination, order_key, 0, 0, now)
