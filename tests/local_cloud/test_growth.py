@@ -223,3 +223,29 @@ def test_a_state_that_takes_long_to_save_is_saved_less_often_than_others(tmp_pat
         assert "/p1" in (services / "ssm.json").read_text()
     finally:
         cloud.kill()
+
+
+#: Saving the parameters waits for something; of the processor it takes as little as ever.
+WAITING = """
+import time
+from local_cloud.durability import snapshots
+snapshots._SHARE = 200
+save = snapshots.Snapshots.save
+def wait_and_save(self, name):
+    if name == "ssm":
+        time.sleep(1)
+    save(self, name)
+snapshots.Snapshots.save = wait_and_save
+"""
+
+
+def test_a_save_that_had_to_wait_is_not_taken_for_one_of_a_large_state(tmp_path: Path) -> None:
+    cloud = Emulator(tmp_path)
+    cloud.start(WAITING)
+    file = tmp_path / "s" / "data" / "services" / "ssm.json"
+    try:
+        for number in range(2):
+            cloud.client("ssm").put_parameter(Name=f"/p{number}", Value="v", Type="String")
+            eventually(lambda name=f"/p{number}": file.exists() and name in file.read_text())
+    finally:
+        cloud.kill()
