@@ -171,7 +171,5 @@ def with_architecture(settings: Settings, architecture: str) -> Settings:
     if architecture not in known:
         raise UnknownArchitecture(f"no architecture {architecture!r}; choose arm64 or x86_64 (cdk … -c architecture=x86_64)")
     if settings.native_packages and known[architecture] != settings.architecture:
-        raise UnknownArchitecture(
-            f"the local stage runs on this machine, which is {settings.architecture}; leave it out"
-        )
+        raise UnknownArchitecture(f"the local stage runs on this machine, which is {settings.architecture}; leave it out")
     return replace(settings, architecture=known[architecture])

@@ -134,6 +134,11 @@ class Judgements:
     following: datetime | None
 
 
+def asker(decided: RetrainDecision) -> str:
+    """Who woke the governor, in a word."""
+    return decided.asked_by.split(" ")[0] or "a person"
+
+
 def decision(platform: Platform, project: str, judged: Judgements) -> RetrainDecision | None:
     """What the governor has decided about a month's harm, as the registry keeps it; None when it has not been asked yet.
 

@@ -236,7 +236,8 @@ class Story:
             loop.GOVERNOR_DEADLINE_SECONDS,
             "`driftless logs governor`",
         )
-        self.out.say(f"  governor: {'retrain' if decided.retrain else 'do not retrain'}: {escape('; '.join(decided.reasons))}")
+        answer = "retrain" if decided.retrain else "do not retrain"
+        self.out.say(f"  governor, asked by {loop.asker(decided)}: {answer}: {escape('; '.join(decided.reasons))}")
         return decided
 
     def granted(self, platform: Platform, month: Month) -> bool:

@@ -58,7 +58,7 @@ def what_ran(platform: Platform, journal: Journal, outcome: Outcome, first: Exec
     rows.append(("alarm", f"{alarm.name}: now {alarm.state}", ""))
     for decision in reversed(platform.registry.retrains(PROJECT, limit=EVERY)):
         answer = f"retrain as {decision.run_id}" if decision.retrain else "no retraining: " + "; ".join(decision.reasons)
-        rows.append((f"governor, {decision.reason}", answer, ""))
+        rows.append((f"governor, {decision.reason}, asked by {loop.asker(decision)}", answer, ""))
     rows.append((f"retrain {retraining.name}", _verdict(retraining), seconds(retraining.seconds)))
     return table("What ran", ("what", "result", "took"), rows)
 

@@ -22,7 +22,7 @@ from infra.constructs.failure import MINUTE, alarm_on_any
 from infra.constructs.layer import DependencyLayers
 from infra.constructs.naming import METRICS_NAMESPACE, log_group, publish_parameter
 from infra.constructs.permissions import Statements, send
-from infra.constructs.queue import DeadLetterQueue
+from infra.constructs.queue import DeadLetterQueue, RetryQueue
 from infra.constructs.rollout import CodeRollout
 from infra.functions import FUNCTIONS, SMALLEST_DISK, FunctionSpec
 from infra.settings import Settings
@@ -54,7 +54,7 @@ class StageFunction(Construct):
         environment: Mapping[str, str],
         statements: Statements,
         role: iam.IRole | None = None,
-        failures: DeadLetterQueue | None = None,
+        failures: DeadLetterQueue | RetryQueue | None = None,
         snap_start: bool = False,
     ) -> None:
         super().__init__(scope, identifier)
@@ -132,7 +132,7 @@ class Functions:
         environment: Mapping[str, str],
         statements: Statements,
         role: iam.IRole | None = None,
-        failures: DeadLetterQueue | None = None,
+        failures: DeadLetterQueue | RetryQueue | None = None,
         serves_requests: bool = False,
         reports: Sequence[str] = (),
     ) -> StageFunction:

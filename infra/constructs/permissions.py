@@ -64,6 +64,12 @@ def send(queue: sqs.IQueue) -> Statements:
     return [iam.PolicyStatement(actions=["sqs:SendMessage"], resources=[queue.queue_arn])]
 
 
+def receive(queue: sqs.IQueue) -> Statements:
+    """Take messages from one queue."""
+    actions = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"]
+    return [iam.PolicyStatement(actions=actions, resources=[queue.queue_arn])]
+
+
 def read_parameter(parameter: ssm.IStringParameter) -> Statements:
     """Read one SSM parameter."""
     return [iam.PolicyStatement(actions=["ssm:GetParameter"], resources=[parameter.parameter_arn])]

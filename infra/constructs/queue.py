@@ -1,9 +1,10 @@
-"""Where work goes that could not be delivered: a queue whose every message is an incident."""
+"""Where work goes that could not be delivered: a queue that tries it again, and one whose every message is an incident."""
 
 from __future__ import annotations
 
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
@@ -25,6 +26,40 @@ class DeadLetterQueue(Construct):
             self, "Queue", encryption=sqs.QueueEncryption.SQS_MANAGED, enforce_ssl=True, retention_period=Duration.days(14)
         )
         depth_alarm(self, self.queue, alarm_topic)
+
+
+class RetryQueue(Construct):
+    """An encrypted queue from which a function takes its own failed events, five times each; then they are an incident.
+
+    Attributes
+    ----------
+    queue : sqs.Queue
+        What fails goes in here.
+    dead : DeadLetterQueue
+        What failed every time; SQS moves it back once the cause is gone (``StartMessageMoveTask``).
+    """
+
+    ATTEMPTS = 5
+
+    def __init__(self, scope: Construct, identifier: str, *, timeout: Duration, alarm_topic: sns.ITopic) -> None:
+        super().__init__(scope, identifier)
+        self.dead = DeadLetterQueue(self, "Dead", alarm_topic=alarm_topic)
+        self.queue = sqs.Queue(
+            self,
+            "Queue",
+            encryption=sqs.QueueEncryption.SQS_MANAGED,
+            enforce_ssl=True,
+            retention_period=Duration.days(14),
+            # Lambda's documentation asks for six times the function's own time.
+            visibility_timeout=Duration.seconds(6 * timeout.to_seconds()),
+            dead_letter_queue=sqs.DeadLetterQueue(queue=self.dead.queue, max_receive_count=self.ATTEMPTS),
+        )
+
+    def feed(self, live: lambda_.Alias) -> None:
+        """Hand the queue's messages to a function, which says which of them failed."""
+        live.add_event_source_mapping(
+            "Retries", event_source_arn=self.queue.queue_arn, batch_size=5, report_batch_item_failures=True
+        )
 
 
 def depth_alarm(scope: Construct, queue: sqs.Queue, topic: sns.ITopic) -> cloudwatch.Alarm:

@@ -150,7 +150,12 @@ class MonitoringStack(Stack):
         scope = Construct(self, f"Project-{project.name}")
         # EventBridge delivers at least once: the event's own id makes two deliveries one request.
         asking = events.RuleTargetInput.from_object(
-            {"project": project.name, "reason": "schedule", "event_id": events.EventField.from_path("$.id")}
+            {
+                "project": project.name,
+                "reason": "schedule",
+                "event_id": events.EventField.from_path("$.id"),
+                "asked_by": "schedule",
+            }
         )
         events.Rule(
             scope,

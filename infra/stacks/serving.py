@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
-from aws_cdk import Stack
+from aws_cdk import Duration, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_logs_destinations as log_destinations
@@ -18,8 +18,9 @@ from infra.constructs.failure import MINUTE, alarm_on_any, counted
 from infra.constructs.function import Functions
 from infra.constructs.layer import DependencyLayers
 from infra.constructs.naming import publish_parameter
-from infra.constructs.permissions import read_objects, write_objects
-from infra.constructs.queue import DeadLetterQueue
+from infra.constructs.permissions import read_objects, receive, write_objects
+from infra.constructs.queue import RetryQueue
+from infra.functions import FUNCTIONS
 from infra.layers import Artifact
 from infra.settings import Settings
 from infra.stacks.data import DataStack
@@ -69,13 +70,15 @@ class ServingStack(Stack):
             statements=write_objects(buckets.lake, "labels/"),
             serves_requests=True,
         )
-        failures = DeadLetterQueue(self, "CollectorFailures", alarm_topic=data.topic)
+        timeout = Duration.seconds(FUNCTIONS["collector"].timeout)
+        failures = RetryQueue(self, "CollectorFailures", timeout=timeout, alarm_topic=data.topic)
         self.collector = factory.create(
             "collector",
             environment={"LAKE_BUCKET": buckets.lake.bucket_name},
-            statements=write_objects(buckets.lake, "predictions/"),
+            statements=write_objects(buckets.lake, "predictions/") + receive(failures.queue),
             failures=failures,
         )
+        failures.feed(self.collector.live)
         journal = logs.SubscriptionFilter(
             self,
             "Journal",
@@ -90,6 +93,7 @@ class ServingStack(Stack):
             self._firewall(settings)
         publish_parameter(self, settings, "logs/inference", self.inference.log_group.log_group_name)
         publish_parameter(self, settings, "queues/collector-failures", failures.queue.queue_url)
+        publish_parameter(self, settings, "queues/collector-dead", failures.dead.queue.queue_url)
 
     def _alarms(self, settings: Settings, projects: Sequence[str], data: DataStack) -> None:
         """What functions answer or survive, and Lambda therefore does not count as their errors."""

@@ -1,9 +1,7 @@
-"""Log subscription → collector: prediction lines become Parquet in the lake."""
+"""Log subscription, or the queue of what failed before → collector: prediction lines become Parquet in the lake."""
 
 from __future__ import annotations
 
-from driftless.collect import CollectRequest
-from driftless.entrypoint.collector import compose
-from driftless.entrypoint.common import stage_handler
+from driftless.entrypoint.collector import collector_handler
 
-handler = stage_handler(CollectRequest, compose)
+handler = collector_handler()

@@ -5,7 +5,9 @@ The tests of this module run in order and tell one story; each asserts on what t
 
 from __future__ import annotations
 
+import base64
 import csv
+import gzip
 import json
 import os
 import signal
@@ -257,6 +259,37 @@ def test_a_thousand_predictions_survive_a_collector_killed_twice(checkout: Check
         return sum(told.values()) >= 1000 and collected(store, "energy", since, until) == told
 
     eventually(every_minute_is_there, "receipts for a thousand answers, killed collectors or not", 60)
+
+
+def test_a_batch_that_failed_is_collected_from_its_queue(checkout: Checkout, tmp_path: Path) -> None:
+    """What Lambda gave up lies in the queue as its record of the invocation."""
+    line = {
+        "kind": "prediction",
+        "id": "failed-before-0",
+        "request_id": "failed-before",
+        "project": "energy",
+        "time": datetime.now(UTC).isoformat(),
+        "event_time": "2026-04-19T10:00:00+00:00",
+        "version": 1,
+        "variant": "champion",
+        "inputs": {"building": "tower", "temperature": 11.5, "occupancy": 120, "hour": 10},
+        "output": {"prediction": 40.5},
+        "latency_us": 100,
+    }
+    events = [{"id": "1", "timestamp": int(time.time() * 1000), "message": json.dumps(line)}]
+    content = gzip.compress(json.dumps({"messageType": "DATA_MESSAGE", "logEvents": events}).encode())
+    failed = {"requestPayload": {"awslogs": {"data": base64.b64encode(content).decode()}}}
+    platform = checkout.platform()
+    queue = platform.parameter("queues/collector-failures")
+    platform.client("sqs").send_message(QueueUrl=queue, MessageBody=json.dumps(failed))
+    eventually(lambda: "failed-before-0" in parquet_ids(checkout, "energy", tmp_path), "the prediction of a failed batch", 60)
+
+    def empty() -> bool:
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        found = platform.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=names)["Attributes"]
+        return [found[name] for name in names] == ["0", "0"]
+
+    eventually(empty, "a queue that is worked off", 60)
 
 
 @pytest.mark.skipif("AWS_ENDPOINT_URL" in os.environ, reason="kills the embedded cloud, which another endpoint is not")

@@ -64,7 +64,8 @@ def test_a_project_has_its_schedules(local: Synth, project: str, retraining: str
     transformer = asking["Targets"][0]["InputTransformer"]
     ((name, path),) = transformer["InputPathsMap"].items()
     asked = json.loads(transformer["InputTemplate"].replace(f"<{name}>", json.dumps(path)))
-    assert asked == {"project": project, "reason": "schedule", "event_id": "$.id"}, "an event delivered twice asks once"
+    wanted = {"project": project, "reason": "schedule", "event_id": "$.id", "asked_by": "schedule"}
+    assert asked == wanted, "an event delivered twice asks once"
     assert "Input" not in asking["Targets"][0]
     assert "GovernorLive" in json.dumps(asking["Targets"][0]["Arn"])
     watching = local.properties("AWS::Events::Rule", f"Project{identifier}Monitoring")
@@ -208,13 +209,32 @@ def test_the_prediction_log_reaches_the_collector(local: Synth) -> None:
     assert asynchronous["MaximumRetryAttempts"] == 2
 
 
+def test_a_batch_that_failed_is_taken_from_its_queue_again_message_by_message(local: Synth) -> None:
+    queue = local.properties("AWS::SQS::Queue", "CollectorFailuresQueue")
+    redrive = queue["RedrivePolicy"]
+    assert (redrive["maxReceiveCount"], "CollectorFailuresDead" in json.dumps(redrive["deadLetterTargetArn"])) == (5, True)
+    function = local.properties("AWS::Lambda::Function", "CollectorFunction")
+    # Lambda's documentation, "Using Lambda with Amazon SQS": at least six times the function's timeout.
+    assert queue["VisibilityTimeout"] >= 6 * function["Timeout"]
+    mapping = local.properties("AWS::Lambda::EventSourceMapping", "Retries")
+    assert "CollectorFailuresQueue" in json.dumps(mapping["EventSourceArn"])
+    assert "CollectorLive" in json.dumps(mapping["FunctionName"])
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    (dead,) = [name for name in local.resources("AWS::SQS::Queue") if "Dead" in name]
+    alarms = [a for a in local.resources("AWS::CloudWatch::Alarm").values() if dead.split("/")[1] in json.dumps(a)]
+    assert len(alarms) == 1
+
+
 def test_queues_are_encrypted_long_lived_and_watched(local: Synth) -> None:
     queues = local.resources("AWS::SQS::Queue")
-    assert len(queues) == 3
+    assert len(queues) == 4
     for name, queue in queues.items():
         assert queue["Properties"]["SqsManagedSseEnabled"] is True
         assert queue["Properties"]["MessageRetentionPeriod"] == 14 * 24 * 3600
         logical = name.split("/")[1]
+        if "RedrivePolicy" in queue["Properties"]:
+            # It is worked off by itself; what it cannot get rid of lies in the next one.
+            continue
         alarms = [a for a in local.resources("AWS::CloudWatch::Alarm", name.split("/")[0]).values() if logical in json.dumps(a)]
         assert [a["Properties"]["MetricName"] for a in alarms] == ["ApproximateNumberOfMessagesVisible"]
 
@@ -328,7 +348,7 @@ def test_everything_a_person_needs_is_published(local: Synth) -> None:
         *(f"functions/{folder}" for folder in FUNCTIONS),
         *(f"buckets/{bucket}" for bucket in ("landing", "lake", "artifacts")),
         *(f"machines/{machine}" for machine in ("ingest", "train_and_deploy", "monitor")),
-        *(f"queues/{queue}" for queue in ("collector-failures", "pipeline-events", "monitoring-events")),
+        *(f"queues/{queue}" for queue in ("collector-failures", "collector-dead", "pipeline-events", "monitoring-events")),
         "tables/registry",
         "tables/idempotency",
         "topics/notifications",

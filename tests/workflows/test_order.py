@@ -113,7 +113,7 @@ def test_monitoring_asks_the_governor_again_for_each_level_that_stays_raised(rai
     assert outcome.status == "SUCCEEDED"
     asked = given(script, "Governor")
     assert [(event["project"], event["reason"]) for event in asked] == [("flights", reason) for reason in raised]
-    assert [set(event) for event in asked] == [{"project", "reason", "event_id"}] * len(raised)
+    assert [set(event) for event in asked] == [{"project", "reason", "event_id", "asked_by"}] * len(raised)
     assert len({event["event_id"] for event in asked}) == len(raised), "two signals are two requests"
     assert all(event["event_id"].endswith(":run-1") for event in asked), "a request tried again is the same"
     assert outcome.output["monitoring"]["still_raised"] == raised

@@ -44,6 +44,7 @@ def alarm(state: str = "ALARM", description: Any = '{"project": "flights", "sign
 def test_an_alarm_names_project_signal_and_event() -> None:
     request = read_request(alarm(), delivery="lambda-1")
     assert (request.project, request.reason, request.event_id) == ("flights", "harm", alarm()["id"])
+    assert request.asked_by == "alarm HarmAlarm"
 
 
 def test_a_schedule_is_named_by_its_event_or_else_by_its_delivery() -> None:

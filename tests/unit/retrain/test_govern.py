@@ -30,7 +30,7 @@ class Scene:
         govern = Govern(
             registry=self.registry, workflow=workflow or self.workflow, projects=self.projects, clock=lambda: self.now
         )
-        return govern(RetrainRequest(project="flights", reason=reason, event_id=event_id))
+        return govern(RetrainRequest(project="flights", reason=reason, event_id=event_id, asked_by="alarm Harm"))
 
 
 @pytest.fixture
@@ -43,6 +43,7 @@ def test_a_granted_request_starts_the_machine_under_its_name(scene: Scene) -> No
     assert decision.run_id == execution_name(RetrainRequest(project="flights", reason="harm", event_id="event-1"))
     assert scene.workflow.started == {decision.run_id: {"project": "flights", "reason": "harm", "requested_by": "governor"}}
     assert scene.registry.retrains("flights") == [decision]
+    assert decision.asked_by == "alarm Harm"
 
 
 def test_an_event_delivered_again_starts_nothing_more(scene: Scene) -> None:

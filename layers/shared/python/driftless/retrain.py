@@ -101,6 +101,7 @@ def decide(
         reasons=against or granted,
         run_id=None if against else name,
         decided_at=now,
+        asked_by=request.asked_by,
     )
 
 

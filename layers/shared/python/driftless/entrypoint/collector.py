@@ -1,17 +1,27 @@
-"""Composition of the collector: log subscription batches to Parquet in the lake."""
+"""Composition of the collector: log subscription batches to Parquet in the lake, and those that failed once more.
+
+CloudWatch Logs hands a batch over once and Lambda tries it three times. What then still failed lies in a queue as Lambda's record
+of the invocation, and comes back from there message by message: one that fails again takes no other with it.
+"""
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
+
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from driftless import project
 from driftless.adapters.aws import client
 from driftless.adapters.s3 import S3Store
 from driftless.collect import Collect, Collected, CollectRequest
 from driftless.emf import emf_line
-from driftless.entrypoint.common import Settings, read_settings
+from driftless.entrypoint.common import Handler, Settings, read_settings, stage_handler
+from driftless.errors import BadRequest
 
 
 class CollectorSettings(Settings):
@@ -33,3 +43,35 @@ def compose() -> Callable[[CollectRequest], Collected]:
         return answer
 
     return collected
+
+
+def collector_handler() -> Handler:
+    """The handler of both: a log subscription's event, and messages of the queue of failed ones."""
+    collect = stage_handler(CollectRequest, compose)
+
+    def handler(event: dict[str, Any], context: Any) -> Any:
+        if "Records" not in event:
+            return collect(event, context)
+        return process_partial_response(
+            event=event,
+            record_handler=lambda record: collect(failed_event(record), context),
+            processor=BatchProcessor(EventType.SQS),
+            context=context,
+        )
+
+    return handler
+
+
+def failed_event(record: SQSRecord) -> dict[str, Any]:
+    """The event of which a message is Lambda's record of its failure ("Capturing records of Lambda asynchronous invocations").
+
+    Raises
+    ------
+    BadRequest
+        When it is no such record; after some more attempts the message is set aside.
+    """
+    try:
+        event: dict[str, Any] = json.loads(record.body)["requestPayload"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadRequest(f"message {record.message_id} is no record of a failed invocation: {error!r}") from error
+    return event

@@ -109,6 +109,7 @@ def _of_alarm(event: Mapping[str, Any]) -> dict[str, Any]:
         raise BadRequest(f"alarm {detail.get('alarmName')} is in state {state}: only ALARM asks for a retraining")
     try:
         described = json.loads(text)
-        return {"project": described["project"], "reason": described["signal"], "event_id": event.get("id")}
+        asked = {"project": described["project"], "reason": described["signal"], "event_id": event.get("id")}
     except (json.JSONDecodeError, TypeError, KeyError) as error:
         raise BadRequest(f"alarm {detail.get('alarmName')} is described by {text!r}, not by a project and a signal") from error
+    return asked | {"asked_by": f"alarm {detail.get('alarmName')}"}

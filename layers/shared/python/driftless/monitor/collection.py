@@ -12,7 +12,7 @@ from driftless.ports import MetricSink, ObjectStore
 from driftless.receipts import collected
 
 HORIZON = timedelta(hours=24)
-"""How far back answers are counted. Lambda tries a delivery for six hours, and a queue of failed ones can be redriven."""
+"""How far back answers are counted. A batch that fails is tried again for an hour or two, and people need the rest."""
 SETTLING = timedelta(minutes=15)
 """How long an answer may be on its way before it counts as missing."""
 

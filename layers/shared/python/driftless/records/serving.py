@@ -101,15 +101,19 @@ class MonitoringRecord(Record):
 
 
 class RetrainRequest(Record):
-    """Somebody asks for a retraining; the governor decides."""
+    """Somebody asks for a retraining; the governor decides.
+
+    ``asked_by`` is ``alarm NAME``, ``schedule``, ``monitoring``, or empty for a person.
+    """
 
     project: str
     reason: Literal["schedule", "drift", "harm"]
     event_id: str
+    asked_by: str = ""
 
 
 class RetrainDecision(Record):
-    """The governor's answer and its reasons; ``run_id`` names the execution it started."""
+    """The governor's answer and its reasons; ``run_id`` names the execution it started, ``asked_by`` who woke the governor."""
 
     project: str
     reason: str
@@ -117,3 +121,4 @@ class RetrainDecision(Record):
     reasons: list[str]
     run_id: str | None
     decided_at: datetime
+    asked_by: str = ""
