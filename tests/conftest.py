@@ -1,17 +1,54 @@
-"""What every test may use: the built-in example's real data, cut to months."""
+"""What every test may use: the built-in example's real data, cut to months.
+
+And what every test gets: no cloud but its own, and the models of AWS's services read once.
+"""
 
 from __future__ import annotations
 
 import csv
+import functools
 import importlib.util
 import io
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import botocore.session
 import pytest
 
 MonthsToFiles = Callable[[int, int], dict[str, Path]]
+OF_ANY_CLOUD = Path(__file__).with_name("e2e")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, object, object]:
+    with no_endpoint_of_the_shell(collector):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    with no_endpoint_of_the_shell(item):
+        return (yield)
+
+
+@contextmanager
+def no_endpoint_of_the_shell(node: pytest.Item | pytest.Collector) -> Iterator[None]:
+    """No test asks the cloud that the shell points at, nor do its fixtures, but for those that are meant for any cloud."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not node.path.is_relative_to(OF_ANY_CLOUD):
+            for name in ("AWS_ENDPOINT_URL", "DRIFTLESS_PORT", "AWS_PROFILE"):
+                patch.delenv(name, raising=False)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def models_of_services_are_read_once() -> Iterator[None]:
+    """Each session of botocore reads them from disk, which costs more than most tests do; here all have one reader."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(botocore.session, "create_loader", functools.cache(botocore.session.create_loader))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -89,15 +89,6 @@ class Functions:
         eventually(settled)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def no_endpoint_of_the_shell() -> Iterator[None]:
-    """These tests start their own clouds, whatever the shell points at."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("AWS_ENDPOINT_URL", "DRIFTLESS_PORT", "AWS_PROFILE"):
-            patch.delenv(name, raising=False)
-        yield
-
-
 @pytest.fixture(scope="session")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[lifecycle.Cloud]:
     state = tmp_path_factory.mktemp("cloud")

@@ -51,8 +51,9 @@ def aws(states: StepFunctions, monkeypatch: pytest.MonkeyPatch) -> Iterator[Plat
             **{f"buckets/{name}": f"{name}-bucket" for name in ("landing", "lake", "artifacts")},
             **{f"machines/{name}": arn for name, arn in ARNS.items()},
         }
+        parameters = session.client("ssm")
         for name, value in published.items():
-            session.client("ssm").put_parameter(Name=f"/driftless/dev/{name}", Value=value, Type="String")
+            parameters.put_parameter(Name=f"/driftless/dev/{name}", Value=value, Type="String")
         original = Platform.client
         monkeypatch.setattr(Platform, "client", lambda self, name: states if name == "stepfunctions" else original(self, name))
         yield Platform("dev", session, None)
