@@ -1,8 +1,9 @@
 """Where the embedded cloud keeps what it keeps, and how a process of ours is recognised.
 
 Everything lies under one folder, ``.driftless`` in the repository unless told otherwise: ``cloud.json`` says which
-process serves which port, ``cloud.log`` is what it said, ``data/`` is what AWS would keep. The record carries the
-process's start time beside its number, because numbers are reused and a stranger must never be stopped.
+process serves which port, ``cloud.log`` is what it said, ``notifications.log`` is what it would have mailed, ``data/`` is
+what AWS would keep. The record carries the process's start time beside its number, because numbers are reused and a stranger
+must never be stopped.
 """
 
 from __future__ import annotations
@@ -66,6 +67,11 @@ class StateFolder:
     def log(self) -> Path:
         """What the server process printed, across restarts."""
         return self.root / "cloud.log"
+
+    @property
+    def notifications(self) -> Path:
+        """What topics published and no address on a laptop gets."""
+        return self.root / "notifications.log"
 
     @property
     def server_lock(self) -> Path:

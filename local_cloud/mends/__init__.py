@@ -16,6 +16,7 @@ from local_cloud.mends import (
     execution_logs,
     identity,
     lambda_aliases,
+    notifications,
     object_encryption,
     patching,
     rest_api_limits,
@@ -36,6 +37,7 @@ MENDS = (
     object_encryption,
     service_metrics,
     rest_api_limits,
+    notifications,
     access_logs,  # after the limits: it logs their answers
     execution_logs,  # after stepfunctions: it logs what that adds
     execution_ends,  # after the logs: the end is shown once it is logged
