@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import resource
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +17,7 @@ from botocore.exceptions import ClientError
 
 from local_cloud import lifecycle
 from local_cloud.durability.journal import Journal
+from local_cloud.state import REPOSITORY
 from tests.local_cloud.conftest import Functions, eventually, free_port, kill
 from tests.local_cloud.mends.conftest import Emulator, connect
 
@@ -30,47 +33,76 @@ def refusing(self, name, state):
     write(self, name, state)
 snapshots.Snapshots._write = refusing
 """
+NOTHING_BY_THE_CLOCK = "from local_cloud.durability import snapshots; snapshots._TICK = 1e6"
+#: In a process of its own: the limit is one for all threads and files of a process.
+JOURNAL_ON_A_FULL_DISK = """
+import pathlib, resource, sys
+from local_cloud.durability.journal import Journal
+folder = pathlib.Path(sys.argv[1])
+journal = Journal(folder)
+journal.append(b"one")
+[path] = folder.iterdir()
+soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 10, hard))
+for _ in range(2):
+    try:
+        journal.append(b"lost")
+    except OSError:
+        print("refused")
+resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+journal.append(b"two")
+"""
 DYNAMODB = {"TableName": "table"}
 
 
 @contextmanager
-def full_disk(cloud: lifecycle.Cloud, size: int) -> Iterator[None]:
+def full_disk(cloud: Emulator, size: int) -> Iterator[None]:
     """No file of the server may grow beyond so many bytes; a write across that border is short, one behind it fails."""
     process = psutil.Process(cloud.pid)
     _, hard = process.rlimit(resource.RLIMIT_FSIZE)
     process.rlimit(resource.RLIMIT_FSIZE, (size, hard))
-    yield
-    process.rlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    try:
+        yield
+    finally:
+        process.rlimit(resource.RLIMIT_FSIZE, (hard, hard))
 
 
-def restarted(cloud: lifecycle.Cloud, state: Path) -> lifecycle.Cloud:
-    assert cloud.pid is not None
-    kill(cloud.pid)
-    return lifecycle.up(state, int(cloud.endpoint.rpartition(":")[2]))
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """A cloud that saves what has to be saved at once and nothing by the clock, which would begin new files in between."""
+    cloud = Emulator(tmp_path_factory.mktemp("full-disk"))
+    cloud.start(NOTHING_BY_THE_CLOCK)
+    try:
+        yield cloud
+    finally:
+        cloud.kill()
 
 
-def make_table(cloud: lifecycle.Cloud) -> Any:
-    dynamodb = connect(cloud.endpoint, "dynamodb")
+def restart(cloud: Emulator) -> None:
+    cloud.kill()
+    cloud.start(NOTHING_BY_THE_CLOCK)
+
+
+def make_table(dynamodb: Any, name: str = "table") -> None:
     keys = [{"AttributeName": "pk", "KeyType": "HASH"}]
     types = [{"AttributeName": "pk", "AttributeType": "S"}]
-    dynamodb.create_table(**DYNAMODB, KeySchema=keys, AttributeDefinitions=types, BillingMode="PAY_PER_REQUEST")
-    return dynamodb
+    dynamodb.create_table(TableName=name, KeySchema=keys, AttributeDefinitions=types, BillingMode="PAY_PER_REQUEST")
 
 
 def put(dynamodb: Any, key: str) -> None:
     dynamodb.put_item(**DYNAMODB, Item={"pk": {"S": key}}, ConditionExpression="attribute_not_exists(pk)")
 
 
-def items(cloud: lifecycle.Cloud) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = connect(cloud.endpoint, "dynamodb").scan(**DYNAMODB)["Items"]
+def items(dynamodb: Any) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = dynamodb.scan(**DYNAMODB)["Items"]
     return sorted(found, key=lambda item: str(item["pk"]))
 
 
-def test_a_disk_that_was_full_for_a_moment_costs_no_write_that_came_after(own_state: Path) -> None:
-    cloud = lifecycle.up(own_state, free_port())
-    dynamodb = make_table(cloud)
+def test_a_disk_that_was_full_for_a_moment_costs_no_write_that_came_after(cloud: Emulator) -> None:
+    dynamodb = cloud.client("dynamodb")
+    make_table(dynamodb)
     put(dynamodb, "a")
-    [journal] = (own_state / "data" / "journal").iterdir()
+    [journal] = (cloud.state / "s" / "data" / "journal").iterdir()
     with full_disk(cloud, journal.stat().st_size + 10):
         for key in ("b", "c"):
             with pytest.raises(ClientError, match="InternalError"):
@@ -84,34 +116,32 @@ def test_a_disk_that_was_full_for_a_moment_costs_no_write_that_came_after(own_st
         ExpressionAttributeValues=one,
     )
     put(dynamodb, "d")
-    before = items(cloud)
+    before = items(dynamodb)
     assert [item["pk"]["S"] for item in before] == ["a", "b", "d"]
-    assert items(restarted(cloud, own_state)) == before
+    restart(cloud)
+    assert items(cloud.client("dynamodb")) == before
 
 
-def test_what_could_not_be_saved_when_it_was_made_is_saved_before_anything_goes_into_it(own_state: Path) -> None:
-    cloud = lifecycle.up(own_state, free_port())
-    s3, dynamodb = connect(cloud.endpoint, "s3"), make_table(cloud)
+def test_what_could_not_be_saved_when_it_was_made_is_saved_before_anything_goes_into_it(cloud: Emulator) -> None:
+    s3, dynamodb = cloud.client("s3"), cloud.client("dynamodb")
     s3.create_bucket(Bucket="first")
-    keys = {"KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}], "BillingMode": "PAY_PER_REQUEST"}
-    types = [{"AttributeName": "pk", "AttributeType": "S"}]
     with full_disk(cloud, 1):
         with pytest.raises(ClientError):
             s3.create_bucket(Bucket="second")
         with pytest.raises(ClientError):
-            dynamodb.create_table(TableName="second", AttributeDefinitions=types, **keys)
+            make_table(dynamodb, "second")
     s3.put_object(Bucket="second", Key="k", Body=b"b")
     dynamodb.put_item(TableName="second", Item={"pk": {"S": "a"}})
     before = s3.list_buckets()["Buckets"]
-    cloud = restarted(cloud, own_state)
-    assert connect(cloud.endpoint, "s3").list_buckets()["Buckets"] == before
-    assert connect(cloud.endpoint, "s3").get_object(Bucket="second", Key="k")["Body"].read() == b"b"
-    assert connect(cloud.endpoint, "dynamodb").scan(TableName="second")["Count"] == 1
+    restart(cloud)
+    s3 = cloud.client("s3")
+    assert s3.list_buckets()["Buckets"] == before
+    assert s3.get_object(Bucket="second", Key="k")["Body"].read() == b"b"
+    assert cloud.client("dynamodb").scan(TableName="second")["Count"] == 1
 
 
-def test_a_version_that_cannot_be_kept_is_not_displaced(own_state: Path) -> None:
-    cloud = lifecycle.up(own_state, free_port())
-    s3 = connect(cloud.endpoint, "s3")
+def test_a_version_that_cannot_be_kept_is_not_displaced(cloud: Emulator) -> None:
+    s3 = cloud.client("s3")
     s3.create_bucket(Bucket="versions")
     s3.put_bucket_versioning(Bucket="versions", VersioningConfiguration={"Status": "Enabled"})
     large = b"x" * 100_000
@@ -120,7 +150,8 @@ def test_a_version_that_cannot_be_kept_is_not_displaced(own_state: Path) -> None
         s3.put_object(Bucket="versions", Key="k", Body=b"small")
     assert s3.get_object(Bucket="versions", Key="k")["Body"].read() == large
     s3.put_object(Bucket="versions", Key="k", Body=b"later")
-    s3 = connect(restarted(cloud, own_state).endpoint, "s3")
+    restart(cloud)
+    s3 = cloud.client("s3")
     listed = s3.list_object_versions(Bucket="versions")["Versions"]
     bodies = [s3.get_object(Bucket="versions", Key="k", VersionId=each["VersionId"])["Body"].read() for each in listed]
     assert bodies == [b"later", large]
@@ -145,18 +176,8 @@ def test_a_state_that_cannot_be_saved_holds_up_no_other_and_is_saved_later(tmp_p
 
 
 def test_a_started_execution_is_kept_though_the_one_before_found_the_disk_full(tmp_path: Path) -> None:
-    journal = Journal(tmp_path)
-    journal.append(b"one")
-    [path] = tmp_path.iterdir()
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 10, hard))
-    try:
-        for _ in range(2):
-            with pytest.raises(OSError):
-                journal.append(b"lost")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    journal.append(b"two")
+    command = [sys.executable, "-c", JOURNAL_ON_A_FULL_DISK, str(tmp_path)]
+    assert subprocess.check_output(command, cwd=REPOSITORY) == b"refused\nrefused\n"
     assert list(Journal(tmp_path).read(0)) == [b"one", b"two"]
 
 
@@ -169,7 +190,9 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Ca
         connect(cloud.endpoint, "ssm").put_parameter(Name="/p", Value="v", Type="String")
         functions = Functions(cloud.endpoint)
         functions.create("def handler(event, context): return 1", Layers=[functions.layer({"python/x.py": "X = 1"})])
-        put(make_table(cloud), "a")
+        dynamodb = connect(cloud.endpoint, "dynamodb")
+        make_table(dynamodb)
+        put(dynamodb, "a")
         services = state / "data" / "services"
         eventually(lambda: all((services / f"{name}.json").exists() for name in ("ssm", "lambda", "dynamodb")))
         eventually(lambda: '"layer":' in (services / "lambda.json").read_text())
@@ -235,7 +258,7 @@ def test_a_state_that_cannot_be_taken_up_stops_the_start(
 def test_the_same_state_put_right_is_taken_up(stopped: tuple[Path, Callable[[], lifecycle.Cloud]]) -> None:
     cloud = stopped[1]()
     assert connect(cloud.endpoint, "ssm").get_parameter(Name="/p")["Parameter"]["Value"] == "v"
-    assert [item["pk"]["S"] for item in items(cloud)] == ["a"]
+    assert [item["pk"]["S"] for item in items(connect(cloud.endpoint, "dynamodb"))] == ["a"]
 
 
 def kept(state: Path) -> dict[Path, bytes]:
