@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable
 
 logger = logging.getLogger("local_cloud.ticking")
 
 
-def every(seconds: float, work: Callable[[], None], *, name: str) -> None:
-    """Do something again and again on a thread of its own, ``seconds`` after the last time ended."""
+def every(seconds: float, work: Callable[[], None], *, name: str) -> Callable[[], None]:
+    """Do something again and again on a thread of its own, ``seconds`` after the last time ended; return what ends that."""
+    stopped = threading.Event()
 
     def repeat() -> None:
-        while True:
-            time.sleep(seconds)
+        while not stopped.wait(seconds):
             try:
                 work()
             except Exception:
                 logger.exception("%s failed; it is tried again in %g s", name, seconds)
 
     threading.Thread(target=repeat, name=name, daemon=True).start()
+    return stopped.set

@@ -22,7 +22,10 @@ def test_a_round_that_fails_is_told_and_the_next_one_comes(caplog: pytest.LogCap
             third.set()
 
     with caplog.at_level(logging.ERROR):
-        ticking.every(0.01, work, name="rounds")
-        assert third.wait(10)
+        stop = ticking.every(0.01, work, name="rounds")
+        try:
+            assert third.wait(60)
+        finally:
+            stop()
     assert "rounds failed" in caplog.text
     assert "the first round breaks" in caplog.text
