@@ -61,6 +61,11 @@ class Emulator:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def kill(self) -> None:
         self._end(signal.SIGKILL)
 
@@ -116,16 +121,17 @@ def handler(event, context):
     if isinstance(event, dict):
         for line in event.get("print", []):
             print(line if isinstance(line, str) else json.dumps(line))
-    if os.path.exists(os.environ["TRACE"] + ".fail") or (isinstance(event, dict) and event.get("fail")):
+    calls = sum(1 for _ in open(os.environ["TRACE"]))
+    if calls <= int(os.environ["FAIL_FIRST"]) or (isinstance(event, dict) and event.get("fail")):
         raise ValueError("told to fail")
     return {"seen": True}
 """
 
 
 class Recorder:
-    """A deployed function that appends every event it gets to a file."""
+    """A deployed function that appends every event it gets to a file, and fails on the first so many of them."""
 
-    def __init__(self, lambda_client: Any, folder: Path, source: str = RECORDER, **settings: Any) -> None:
+    def __init__(self, lambda_client: Any, folder: Path, source: str = RECORDER, fail_first: int = 0, **settings: Any) -> None:
         self.name = f"recorder-{uuid.uuid4().hex[:8]}"
         self.trace = folder / f"{self.name}.jsonl"
         self._client = lambda_client
@@ -138,7 +144,7 @@ class Recorder:
             "Role": ROLE,
             "Code": {"ZipFile": zipped(source)},
             "Timeout": 10,
-            "Environment": {"Variables": {"TRACE": str(self.trace)}},
+            "Environment": {"Variables": {"TRACE": str(self.trace), "FAIL_FIRST": str(fail_first)}},
             **settings,
         }
         lambda_client.create_function(**self._request)
@@ -150,16 +156,12 @@ class Recorder:
             self._client.create_function(**self._request)
 
     def records(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.trace.read_text().splitlines()] if self.trace.exists() else []
+        text = self.trace.read_text() if self.trace.exists() else ""
+        # What follows the last newline is being written.
+        return [json.loads(line) for line in text.rpartition("\n")[0].splitlines()]
 
     def events(self) -> list[Any]:
         return [record["event"] for record in self.records()]
-
-    def fail_from_now_on(self) -> None:
-        Path(f"{self.trace}.fail").touch()
-
-    def succeed_from_now_on(self) -> None:
-        Path(f"{self.trace}.fail").unlink()
 
     def invoke(self, event: Any, **settings: Any) -> Any:
         return self._client.invoke(FunctionName=self.name, Payload=json.dumps(event).encode(), **settings)

@@ -114,8 +114,7 @@ def test_rules_and_topics_retry_their_functions_too(
 ) -> None:
     """EventBridge and SNS invoke Lambda asynchronously, so its retries and destinations apply."""
     failures = queue()
-    function = recorder()
-    function.fail_from_now_on()
+    function = recorder(fail_first=99)
     client("lambda").put_function_event_invoke_config(
         FunctionName=function.name,
         MaximumRetryAttempts=1,
@@ -167,15 +166,16 @@ def test_accepted_events_survive_a_killed_emulator(tmp_path: Path) -> None:
     emulator = Emulator(tmp_path)
     emulator.start()
     try:
-        function = Recorder(emulator.client("lambda"), tmp_path)
-        function.fail_from_now_on()
+        functions = emulator.client("lambda")
+        function = Recorder(functions, tmp_path)
+        functions.put_function_concurrency(FunctionName=function.name, ReservedConcurrentExecutions=0)
         for n in range(5):
             function.invoke({"n": n}, InvocationType="Event")
         emulator.kill()
-        function.succeed_from_now_on()
-        before = len(function.events())
+        assert function.events() == []
         emulator.start()
         function.ensure_deployed()
-        eventually(lambda: {event["n"] for event in function.events()[before:]} == set(range(5)))
+        functions.delete_function_concurrency(FunctionName=function.name)
+        eventually(lambda: {event["n"] for event in function.events()} == set(range(5)))
     finally:
         emulator.kill()
