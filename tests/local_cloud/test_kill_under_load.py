@@ -115,7 +115,7 @@ class Writers:
     def check(self) -> None:
         """Everything that was acknowledged is there; of what was under way, all or nothing."""
         s3 = self._client("s3")
-        listed = s3.list_object_versions(Bucket="written")["Versions"]
+        listed = self._all("s3", "list_object_versions", "Versions", Bucket="written")
         order = {key: [each["VersionId"] for each in listed if each["Key"] == key] for key in KEYS}
         for version, (key, body) in self.objects.items():
             assert s3.get_object(Bucket="written", Key=key, VersionId=version)["Body"].read() == body

@@ -76,7 +76,7 @@ def api(client: Clients, cloud: lifecycle.Cloud, recorder: Callable[..., Recorde
 
 def test_a_request_is_one_line_with_the_formats_variables(api: RestApi, log: Log) -> None:
     """API Gateway documentation: "Variables for access logging for API Gateway"."""
-    answer = httpx.post(f"{api.url}/a/b?c=d", content=b"body", headers={"user-agent": "tests"}, trust_env=False)
+    answer = httpx.post(f"{api.url}/a/b?c=d", content=b"body", headers={"user-agent": "tests"}, timeout=60, trust_env=False)
     (line,) = log.lines()
     assert line["requestId"] == line["extendedRequestId"] == answer.json() == answer.headers["x-amzn-requestid"]
     assert re.fullmatch(r"\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d \+0000", line["requestTime"])
@@ -103,7 +103,7 @@ def test_a_request_is_one_line_with_the_formats_variables(api: RestApi, log: Log
 
 
 def test_what_the_gateway_refuses_is_logged_with_its_reason(api: RestApi, log: Log) -> None:
-    answer = httpx.post(f"{api.url}/a", content=b"x" * (10 * 2**20 + 1), timeout=30, trust_env=False)
+    answer = httpx.post(f"{api.url}/a", content=b"x" * (10 * 2**20 + 1), timeout=60, trust_env=False)
     (line,) = log.lines()
     found = (line["status"], line["error.responseType"], line["error.message"], line["integration.status"])
     assert found == ("413", "REQUEST_TOO_LARGE", "Request Too Long", "-")
@@ -111,14 +111,14 @@ def test_what_the_gateway_refuses_is_logged_with_its_reason(api: RestApi, log: L
 
 
 def test_a_function_that_fails_is_logged_as_the_caller_saw_it(api: RestApi, log: Log) -> None:
-    httpx.get(f"{api.url}/raise", trust_env=False)
+    httpx.get(f"{api.url}/raise", timeout=60, trust_env=False)
     (line,) = log.lines()
     assert line["status"] == "502"
 
 
 def test_a_stage_whose_log_group_is_gone_still_answers(api: RestApi, log: Log, client: Clients) -> None:
     client("logs").delete_log_group(logGroupName=log.name)
-    assert httpx.get(f"{api.url}/a", trust_env=False).status_code == 201
+    assert httpx.get(f"{api.url}/a", timeout=60, trust_env=False).status_code == 201
 
 
 def test_a_variable_ends_where_its_name_ends() -> None:

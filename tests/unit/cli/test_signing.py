@@ -146,7 +146,7 @@ def test_what_our_function_refuses_is_final(aws: Platform, status: int) -> None:
 
 def test_nobody_listening_is_said_in_words() -> None:
     with pytest.raises(httpx.ConnectError) as caught:
-        httpx.get("http://127.0.0.1:9/health")
+        httpx.get("http://127.0.0.1:9/health", trust_env=False)
     failure = explain(caught.value)
     assert failure.cause == "nothing is running at http://127.0.0.1:9"
     assert "make up" in failure.next_step

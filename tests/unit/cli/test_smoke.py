@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -184,9 +185,12 @@ def test_the_previous_champion_may_answer_only_until_serving_looked_again(dev: S
     dev.promotes(1)
     dev.promotes(2)
     endpoint = dev.platform.registry.endpoint("flights")
-    assert smoke._serving(endpoint, dev.project) == {1, 2}
-    older = endpoint.model_copy(update={"updated_at": endpoint.updated_at.replace(year=2020)})
-    assert smoke._serving(older, dev.project) == {2}
+
+    def serving(updated_at: datetime) -> set[int]:
+        return smoke._serving(endpoint.model_copy(update={"updated_at": updated_at}), dev.project)
+
+    assert serving(datetime.now(UTC) + timedelta(hours=1)) == {1, 2}
+    assert serving(endpoint.updated_at.replace(year=2020)) == {2}
 
 
 def test_a_project_that_is_not_deployed_is_refused(dev: Stage, runner: CliRunner) -> None:

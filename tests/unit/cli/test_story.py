@@ -24,8 +24,7 @@ from driftless.records import MonitoringRecord, RetrainDecision
 from tests.unit.cli.fakes import Pages, StepFunctions
 
 MAY, JUNE = Month(5), Month(6)
-NOW = datetime.now(UTC)
-LONG_AGO = NOW - timedelta(days=1)
+LONG_AGO = datetime.now(UTC) - timedelta(days=1)
 
 
 def judgement(month: Month, harm: int = 2) -> str:
@@ -90,6 +89,12 @@ class CloudWatch:
 
 
 @pytest.fixture
+def now() -> datetime:
+    """The moment of this test, not of the import: some of what happens now is awaited for an hour only."""
+    return datetime.now(UTC)
+
+
+@pytest.fixture
 def alarms(aws: Platform, monkeypatch: pytest.MonkeyPatch) -> CloudWatch:
     found, original = CloudWatch(), Platform.client
     monkeypatch.setattr(Platform, "client", lambda self, name: found if name == "cloudwatch" else original(self, name))
@@ -148,15 +153,15 @@ def test_a_stored_decision_is_proof_enough_when_the_alarms_history_is_gone(
 
 
 def test_harm_that_was_told_to_nobody_is_judged_again(
-    aws: Platform, states: StepFunctions, story: Story, alarms: CloudWatch, monkeypatch: pytest.MonkeyPatch
+    aws: Platform, states: StepFunctions, story: Story, alarms: CloudWatch, monkeypatch: pytest.MonkeyPatch, now: datetime
 ) -> None:
     record = judge(states, MAY, LONG_AGO)
-    states.outcomes = [{"status": "SUCCEEDED", "output": judgement(MAY), "startDate": NOW}]
+    states.outcomes = [{"status": "SUCCEEDED", "output": judgement(MAY), "startDate": now}]
     start = states.start_execution
 
     def started(**arguments: Any) -> dict[str, Any]:
-        alarms.fire(NOW)
-        decide(aws, NOW + timedelta(seconds=1))
+        alarms.fire(now)
+        decide(aws, now + timedelta(seconds=1))
         return start(**arguments)
 
     monkeypatch.setattr(states, "start_execution", started)
@@ -174,10 +179,10 @@ def test_harm_that_is_found_no_more_when_judged_again_asks_for_nothing(
 
 
 def test_an_alarm_that_may_still_come_is_awaited(
-    aws: Platform, states: StepFunctions, story: Story, monkeypatch: pytest.MonkeyPatch
+    aws: Platform, states: StepFunctions, story: Story, monkeypatch: pytest.MonkeyPatch, now: datetime
 ) -> None:
     monkeypatch.setattr(loop, "ALARM_DEADLINE_SECONDS", 3600.0)
-    record = judge(states, MAY, NOW)
+    record = judge(states, MAY, now)
     monkeypatch.setattr(loop, "poll", lambda out, what, *_: pytest.fail(what, pytrace=False))
     with pytest.raises(pytest.fail.Exception, match="alarm harm"):
         story.harm(aws, MAY, record)
@@ -185,10 +190,10 @@ def test_an_alarm_that_may_still_come_is_awaited(
 
 
 def test_an_alarm_without_a_decision_is_a_failure(
-    aws: Platform, states: StepFunctions, story: Story, alarms: CloudWatch, monkeypatch: pytest.MonkeyPatch
+    aws: Platform, states: StepFunctions, story: Story, alarms: CloudWatch, monkeypatch: pytest.MonkeyPatch, now: datetime
 ) -> None:
-    record = judge(states, MAY, NOW + timedelta(days=1))
-    alarms.fire(NOW + timedelta(days=1, minutes=2))
+    record = judge(states, MAY, now + timedelta(days=1))
+    alarms.fire(now + timedelta(days=1, minutes=2))
     with pytest.raises(Failure, match="the retraining governor: nothing happened"):
         story.harm(aws, MAY, record)
 
@@ -203,12 +208,12 @@ def test_a_decision_about_another_month_is_none_about_this_one(aws: Platform, st
 
 
 def test_a_retraining_granted_before_an_interruption_counts_whoever_serves_now(
-    aws: Platform, states: StepFunctions, story: Story, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    aws: Platform, states: StepFunctions, story: Story, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, now: datetime
 ) -> None:
     judge(states, MAY, LONG_AGO, status="ABORTED")
     decide(aws, LONG_AGO + timedelta(seconds=9))
-    decide(aws, NOW, run_id=None)
-    states.outcomes = [{"status": "SUCCEEDED", "output": judgement(MAY, harm=0), "startDate": NOW}]
+    decide(aws, now, run_id=None)
+    states.outcomes = [{"status": "SUCCEEDED", "output": judgement(MAY, harm=0), "startDate": now}]
     monkeypatch.setattr(loop, "calm", lambda *_: pytest.fail("waited for an alarm that had its effect"))
     record = story.serve(aws, Journal(aws, "flights", tmp_path), MAY, awaits_alarm=True)
     decided = story.harm(aws, MAY, record)
