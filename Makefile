@@ -33,6 +33,7 @@ test: lint ## lint, types and every test
 	$(BIN)/python -m pytest
 
 test-localstack: setup ## the end-to-end test against a LocalStack that listens on AWS_ENDPOINT_URL
+	@test -n "$$AWS_ENDPOINT_URL" || { echo "set AWS_ENDPOINT_URL to a LocalStack that listens, http://localhost:4566 for example" >&2; exit 2; }
 	$(BIN)/python -m pytest tests/e2e
 
 bench: setup ## one table of measured speed and size

@@ -163,6 +163,13 @@ def _machine(clients: Clients, arn: str, _: Properties) -> Properties:
     }
 
 
+def _event_source(clients: Clients, identifier: str, properties: Properties) -> Properties:
+    read = _dictionary(clients("lambda").get_event_source_mapping(UUID=identifier))
+    arn, named = str(read.get("FunctionArn")), str(properties["FunctionName"])
+    # A template may name the function, with or without an alias, where the service answers its ARN.
+    return {**read, "FunctionName": named if arn.endswith(f":function:{named}") else arn}
+
+
 def _log_group(clients: Clients, name: str, _: Properties) -> Properties:
     (group,) = clients("logs").describe_log_groups(logGroupNamePrefix=name)["logGroups"][:1]
     return _dictionary(_capitalised(group))
@@ -322,6 +329,7 @@ READERS: dict[str, Reader] = {
     "AWS::KMS::Key": _key,
     "AWS::Lambda::Alias": _alias,
     "AWS::Lambda::EventInvokeConfig": _invoke_config,
+    "AWS::Lambda::EventSourceMapping": _event_source,
     "AWS::Lambda::Function": _function,
     "AWS::Lambda::LayerVersion": _layer,
     "AWS::Lambda::Permission": _permission,

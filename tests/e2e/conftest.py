@@ -32,3 +32,26 @@ def energy_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tickets_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tickets(tmp_path_factory.mktemp("tickets") / "tickets.csv")
+
+
+def champion(checkout: Checkout, project: str, dataset: str, data: Path) -> int:
+    """The version that serves a project; without one, data is pushed and a first one trained."""
+    found = checkout.json("models", "list", project)["endpoint"]["champion"]
+    if found is None:
+        checkout.json("data", "push", project, dataset, str(data))
+        checkout.json("train", project, "--name", f"{project}-first")
+        found = checkout.json("models", "list", project)["endpoint"]["champion"]
+    assert isinstance(found, int)
+    return found
+
+
+@pytest.fixture(scope="session")
+def energy_champion(checkout: Checkout, energy_csv: Path) -> int:
+    """A model of ``energy`` that serves: by the tests before, or, where those were not chosen, trained here."""
+    return champion(checkout, "energy", "readings", energy_csv)
+
+
+@pytest.fixture(scope="session")
+def tickets_champion(checkout: Checkout, tickets_csv: Path) -> int:
+    """The same of ``tickets``."""
+    return champion(checkout, "tickets", "tickets", tickets_csv)

@@ -102,7 +102,7 @@ label_delay_hours = 24
 
 [split]
 holdout_days = 10
-train_days = 60
+train_days = 30
 
 [model]
 estimator = "sklearn.linear_model.LogisticRegression"
@@ -112,8 +112,17 @@ candidates = 1
 primary = "log_loss"
 
 [serving]
-canary_steps = []
-bake_seconds = 0
+canary_steps = [0.5]
+bake_seconds = 5
+refresh_seconds = 1
+
+[monitoring]
+window_days = 20
+harm_margin = 0.1
+
+[retraining]
+triggers = ["harm"]
+cooldown_hours = 0
 """
 
 TICKETS_SQL = """
@@ -151,24 +160,27 @@ def write_energy(path: Path, days: int = 50, seed: int = 1) -> Path:
     return path
 
 
-def write_tickets(path: Path, rows: int = 4000, days: int = 50, seed: int = 2) -> Path:
-    """Tickets whose queue follows product, words and attachments, with a tenth of them at random."""
-    draw = random.Random(seed)
+def write_tickets(path: Path, rows: int = 4000, days: int = 50, *, after: int = 0) -> Path:
+    """Tickets whose queue follows product and attachments, with a tenth of them at random.
+
+    ``after`` days the firm was reorganised: what went to billing goes to sales, and the other way round.
+    """
+    draw = random.Random(2 + after)
+    likely_queues = {"router": "technical", "invoice": "sales" if after else "billing", "plan": "billing" if after else "sales"}
     products = ["router", "invoice", "plan", "größe-ß"]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["ticket", "opened_at", "channel", "product", "words", "attachments", "customer_mail", "queue"])
         for number in range(rows):
-            opened = START + timedelta(days=days * number / rows)
+            opened = START + timedelta(days=after + days * number / rows)
             product = draw.choice(products)
             words = draw.randint(5, 400)
             attachments = draw.choice([0, 0, 0, 1, 2])
-            likely = {"router": "technical", "invoice": "billing", "plan": "sales"}.get(product, "sales")
+            likely = likely_queues.get(product, "sales")
             queue = "technical" if attachments == 2 else likely
             if draw.random() < 0.1:
                 queue = draw.choice(["billing", "sales", "technical"])
             channel = draw.choice(["mail", "chat", "phone"])
-            writer.writerow(
-                [f"T{number:06d}", opened.isoformat(), channel, product, words, attachments, f"{number}@example.org", queue]
-            )
+            ticket, mail = f"T{after:03d}{number:06d}", f"{number}@example.org"
+            writer.writerow([ticket, opened.isoformat(), channel, product, words, attachments, mail, queue])
     return path

@@ -81,6 +81,15 @@ def full_template() -> dict[str, Any]:
                 "TracingConfig": {"Mode": "Active"},
             },
         ),
+        "Mapping": (
+            "Lambda::EventSourceMapping",
+            {
+                "EventSourceArn": {"Fn::GetAtt": ["Dead", "Arn"]},
+                "FunctionName": {"Fn::GetAtt": ["Function", "Arn"]},
+                "BatchSize": 5,
+                "FunctionResponseTypes": ["ReportBatchItemFailures"],
+            },
+        ),
         "Logs": ("Logs::LogGroup", {"RetentionInDays": 7}),
         "Machine": (
             "StepFunctions::StateMachine",
@@ -255,8 +264,8 @@ def test_a_request_validator_from_a_template_refuses_bad_bodies(client: Clients,
     stack.deploy(template)
     assert compare(Session(client), [stack.name]) == []
     url = f"{cloud.endpoint}/_aws/execute-api/{stack.ids()['Api']}/live/predictions"
-    assert httpx.post(url, json={"rows": [1]}).status_code == 200
-    refused = httpx.post(url, json={"rows": []})
+    assert httpx.post(url, json={"rows": [1]}, timeout=60, trust_env=False).status_code == 200
+    refused = httpx.post(url, json={"rows": []}, timeout=60, trust_env=False)
     assert refused.status_code == 400
     assert "Invalid request body" in refused.text
 
