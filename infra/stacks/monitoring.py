@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from aws_cdk import Duration, Stack
+from aws_cdk import Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_events as events
-from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from driftless.project import Project
 from infra.constructs.dashboard import Dashboard
+from infra.constructs.delivery import Delivery
 from infra.constructs.drift import DriftAlarms
 from infra.constructs.failure import alarm_from, counted
 from infra.constructs.function import Functions, StageFunction
@@ -29,12 +29,6 @@ from infra.stacks.pipeline import PipelineStack
 
 QUALITY_METRICS = ("PrimaryMetric", "PrimaryMetricReference")
 """A project's primary metric in the window and when it was last judged, as monitoring publishes them."""
-_RETRIES = 185
-"""EventBridge's own default, written out: with backoff they last as long as an event may live."""
-
-
-def _day() -> Duration:
-    return Duration.hours(24)
 
 
 class MonitoringStack(Stack):
@@ -78,6 +72,8 @@ class MonitoringStack(Stack):
             settings=settings,
             alarm_topic=data.topic,
         )
+        delivery = Delivery(self, "Delivery", undelivered=self._undelivered.queue)
+        self._to_governor, self._to_monitor = delivery.function(self.governor.live), delivery.machine(self.monitor.machine)
         self._wake_governor_on_alarms()
         alarms = [self._project(project, settings, data) for project in projects.values()]
         Dashboard(
@@ -138,11 +134,7 @@ class MonitoringStack(Stack):
                     "state": {"value": ["ALARM"]},
                 },
             ),
-            targets=[
-                targets.LambdaFunction(
-                    self.governor.live, dead_letter_queue=self._undelivered.queue, max_event_age=_day(), retry_attempts=_RETRIES
-                )
-            ],
+            targets=[self._to_governor.told()],
         )
 
     def _project(self, project: Project, settings: Settings, data: DataStack) -> DriftAlarms:
@@ -161,29 +153,13 @@ class MonitoringStack(Stack):
             scope,
             "Retraining",
             schedule=events.Schedule.expression(project.retraining.schedule),
-            targets=[
-                targets.LambdaFunction(
-                    self.governor.live,
-                    event=asking,
-                    dead_letter_queue=self._undelivered.queue,
-                    max_event_age=_day(),
-                    retry_attempts=_RETRIES,
-                )
-            ],
+            targets=[self._to_governor.told(asking)],
         )
         events.Rule(
             scope,
             "Monitoring",
             schedule=events.Schedule.expression(project.monitoring.schedule),
-            targets=[
-                targets.SfnStateMachine(
-                    self.monitor.machine,
-                    input=events.RuleTargetInput.from_object({"project": project.name}),
-                    dead_letter_queue=self._undelivered.queue,
-                    max_event_age=_day(),
-                    retry_attempts=_RETRIES,
-                )
-            ],
+            targets=[self._to_monitor.told(events.RuleTargetInput.from_object({"project": project.name}))],
         )
         # Counted anew with each window: what was found stays true until the next count.
         alarm_from(

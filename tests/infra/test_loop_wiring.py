@@ -100,8 +100,24 @@ def test_a_project_folder_adds_this_and_nothing_else(local: Synth, prod: Synth) 
         "AWS::ApiGateway::Resource",
         "AWS::CloudWatch::Alarm",
         "AWS::Events::Rule",
-        "AWS::Lambda::Permission",
     ]
+
+
+def test_a_project_makes_no_policy_longer(local: Synth, prod: Synth) -> None:
+    """SQS allows a policy 20 statements, Lambda 20 KB: with a statement a project, there could be few."""
+    few, many = ({**s.resources("AWS::SQS::QueuePolicy"), **s.resources("AWS::IAM::Policy")} for s in (prod, local))
+    for name in few.keys() & many.keys():
+        statements = [len(policies[name]["Properties"]["PolicyDocument"]["Statement"]) for policies in (few, many)]
+        assert statements[0] == statements[1], name
+    (permission,) = [
+        p["Properties"]
+        for p in local.resources("AWS::Lambda::Permission", "monitoring").values()
+        if p["Properties"]["Principal"] == "events.amazonaws.com"
+    ]
+    assert json.dumps(permission["SourceArn"]).endswith(':rule/driftless-local-monitoring-*"]]}')
+    (queue,) = [p["Properties"] for n, p in many.items() if n.startswith("monitoring/UndeliveredEvents")]
+    sending = [s for s in queue["PolicyDocument"]["Statement"] if s["Action"] == "sqs:SendMessage"]
+    assert [s["Condition"]["ArnLike"]["aws:SourceArn"] for s in sending] == [permission["SourceArn"]]
 
 
 def test_the_dashboard_shows_every_project(local: Synth) -> None:

@@ -32,6 +32,13 @@ def filled(monitored: Monitored, *, shift: float = 0.0, wrong: float = 0.0, seed
     return ids
 
 
+def triggered(case: Monitored, *triggers: str) -> Monitored:
+    """The same project, in which only these signals may ask for a training."""
+    retraining = case.project.retraining.model_copy(update={"triggers": triggers})
+    case.project = case.project.model_copy(update={"retraining": retraining})
+    return case
+
+
 def signal(signals: list[Signal], name: str) -> Signal:
     return next(item for item in signals if item.name == name)
 
@@ -185,7 +192,7 @@ def test_a_new_champion_starts_its_own_history(monitored: Build) -> None:
 
 
 def test_a_level_that_stays_raised_is_named_because_an_alarm_tells_of_changes_only(monitored: Build) -> None:
-    case = monitored(reference=0.56, window_days=20, drifted_share=0.2)
+    case = triggered(monitored(reference=0.56, window_days=20, drifted_share=0.2), "harm", "drift")
     filled(case, wrong=0.4)
     filled(case, wrong=0.4, shift=15, seed=6, start=START + timedelta(days=20), tag="second")
     filled(case, seed=7, start=START + timedelta(days=40), tag="third")
@@ -197,6 +204,12 @@ def test_a_level_that_stays_raised_is_named_because_an_alarm_tells_of_changes_on
     assert case.judge(third).still_raised == []
     assert case.judge(second).still_raised == [], "what counts is the report made last, not the window before"
     assert case.judge(first).still_raised == ["harm"]
+
+
+def test_a_level_that_may_ask_for_nothing_is_not_named(monitored: Build) -> None:
+    case = triggered(monitored(reference=0.56, window_days=20, drifted_share=0.2), "harm")
+    filled(case, wrong=0.4, shift=15)
+    assert (case.judge().drift_level, case.judge().still_raised) == (2, ["harm"])
 
 
 def test_the_report_is_kept_in_the_lake_and_in_the_registry(monitored: Build) -> None:

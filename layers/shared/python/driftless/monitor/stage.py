@@ -137,7 +137,7 @@ class Monitor:
             report=None,
             uncollected=missing,
         )
-        record = record.model_copy(update={"still_raised": still_raised(record, reports)})
+        record = record.model_copy(update={"still_raised": still_raised(record, reports, project.retraining.triggers)})
         own = {
             "window_drift_level": own_drift,
             "window_harm_level": own_harm,
@@ -185,11 +185,12 @@ class Monitor:
         return {"Stage": self._stage, "Project": project.name}
 
 
-def still_raised(record: MonitoringRecord, reports: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Signals at level 2 in this record and in the report that was made last, of whatever window."""
+def still_raised(record: MonitoringRecord, reports: Sequence[Mapping[str, Any]], triggers: Sequence[str]) -> list[str]:
+    """Signals at level 2 in this record and in the report that was made last, of whatever window, if they trigger a training."""
     last = max(reports, key=lambda report: str(report["recorded_at"]), default={})
     levels = {"harm": record.harm_level, "drift": record.drift_level}
-    return [signal for signal, level in levels.items() if level == _ALERT and last.get(f"{signal}_level") == _ALERT]
+    raised = [signal for signal, level in levels.items() if level == _ALERT and last.get(f"{signal}_level") == _ALERT]
+    return [signal for signal in raised if signal in triggers]
 
 
 def labels_by_day(window: Window, reports: Sequence[Mapping[str, Any]]) -> dict[str, int]:
