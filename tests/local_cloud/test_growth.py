@@ -229,11 +229,11 @@ def test_a_state_that_takes_long_to_save_is_saved_less_often_than_others(tmp_pat
 WAITING = """
 import time
 from local_cloud.durability import snapshots
-snapshots._SHARE = 200
+snapshots._SHARE = 400
 save = snapshots.Snapshots.save
 def wait_and_save(self, name):
     if name == "ssm":
-        time.sleep(1)
+        time.sleep(0.5)
     save(self, name)
 snapshots.Snapshots.save = wait_and_save
 """
