@@ -14,6 +14,7 @@ from constructs import Construct
 
 from infra.constructs.api import api_dimensions
 from infra.constructs.drift import ALERT_LEVEL, SIGNALS, DriftAlarms
+from infra.constructs.naming import METRICS_NAMESPACE
 from infra.settings import Settings
 
 
@@ -37,6 +38,7 @@ class Dashboard(Construct):
         for project in alarms:
             rows.append([cloudwatch.TextWidget(markdown=f"# {project.project}", width=24, height=1)])
             rows.append([self._levels(project), self._quality(project, metrics), *self._traffic(project, settings)])
+            rows.append([self._rows(project, settings), self._collection(project)])
         rows.append([self._errors(settings)])
         cloudwatch.Dashboard(self, "Dashboard", widgets=rows)
 
@@ -55,6 +57,28 @@ class Dashboard(Construct):
             title="Quality in the window, and at evaluation",
             width=6,
             left=[project.metric(name, period=hourly) for name in names],
+        )
+
+    def _rows(self, project: DriftAlarms, settings: Settings) -> cloudwatch.GraphWidget:
+        """What became of landed files, as validation counts it; Powertools adds the function's name to the dimensions."""
+        dimensions = {"Stage": settings.stage, "Project": project.project, "service": "validation"}
+        found = [
+            cloudwatch.Metric(
+                namespace=METRICS_NAMESPACE,
+                metric_name=name,
+                dimensions_map=dimensions,
+                statistic="Sum",
+                period=Duration.hours(1),
+            )
+            for name in ("AcceptedRows", "QuarantinedRows", "RejectedFiles")
+        ]
+        return cloudwatch.GraphWidget(title="Rows taken and set aside, files refused", width=12, left=found[:1], right=found[1:])
+
+    def _collection(self, project: DriftAlarms) -> cloudwatch.GraphWidget:
+        answered = project.metric("Predictions", period=Duration.hours(1)).with_(statistic="Sum")
+        missing = project.metric("UncollectedPredictions", period=Duration.hours(1))
+        return cloudwatch.GraphWidget(
+            title="Predictions answered, and not in the lake", width=12, left=[answered], right=[missing]
         )
 
     def _traffic(self, project: DriftAlarms, settings: Settings) -> list[cloudwatch.IWidget]:
