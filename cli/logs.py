@@ -91,7 +91,8 @@ def log_groups(platform: Platform, function: str | None) -> dict[str, str]:
     client = platform.client("lambda")
     groups = {}
     for name, arn in chosen.items():
-        facts = client.get_function_configuration(FunctionName=arn)
+        # Of the function, not of its alias, which LocalStack does not take for a version.
+        facts = client.get_function_configuration(FunctionName=":".join(arn.split(":")[:7]))
         groups[name] = facts.get("LoggingConfig", {}).get("LogGroup") or f"/aws/lambda/{facts['FunctionName']}"
     return groups
 

@@ -36,7 +36,8 @@ class Settings:
     ``retain_data`` keeps buckets, tables and keys when their stack is deleted. ``code_canary`` shifts a tenth of the API
     functions' traffic to new code for five minutes and rolls back when it fails. ``snap_start`` keeps snapshots of those
     functions ready, which costs while nobody asks. ``native_packages`` installs layers for the interpreter at hand instead of
-    Lambda's platform. ``open_pages`` lets a browser read the API's pages unsigned. ``monthly_budget`` is in US dollars.
+    Lambda's platform. ``named_functions`` gives functions names, and the log groups that Lambda writes to by default: LocalStack
+    writes to no others. ``open_pages`` lets a browser read the API's pages unsigned. ``monthly_budget`` is in US dollars.
     """
 
     stage: StageName
@@ -45,6 +46,7 @@ class Settings:
     architecture: Architecture
     python: str
     native_packages: bool
+    named_functions: bool
     retain_data: bool
     deletion_protection: bool
     termination_protection: bool
@@ -82,6 +84,7 @@ def for_stage(stage: str, *, commit: str = "unknown", alarm_email: str | None = 
             architecture=host_architecture(),
             python=f"{sys.version_info.major}.{sys.version_info.minor}",
             native_packages=True,
+            named_functions=True,
             retain_data=False,
             deletion_protection=False,
             termination_protection=False,
@@ -105,6 +108,7 @@ def for_stage(stage: str, *, commit: str = "unknown", alarm_email: str | None = 
             architecture="arm64",
             python=AWS_PYTHON,
             native_packages=False,
+            named_functions=False,
             retain_data=False,
             deletion_protection=False,
             termination_protection=False,
@@ -128,6 +132,7 @@ def for_stage(stage: str, *, commit: str = "unknown", alarm_email: str | None = 
             architecture="arm64",
             python=AWS_PYTHON,
             native_packages=False,
+            named_functions=False,
             retain_data=True,
             deletion_protection=True,
             termination_protection=True,

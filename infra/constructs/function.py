@@ -59,7 +59,8 @@ class StageFunction(Construct):
     ) -> None:
         super().__init__(scope, identifier)
         self.spec = spec
-        self.log_group = log_group(self, "Logs", settings)
+        name = f"driftless-{settings.stage}-{spec.folder}" if settings.named_functions else None
+        self.log_group = log_group(self, "Logs", settings, name=f"/aws/lambda/{name}" if name else None)
         self.role = role or iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
         own = iam.PolicyStatement(actions=["logs:CreateLogStream", "logs:PutLogEvents"], resources=[self.log_group.log_group_arn])
         traces = iam.PolicyStatement(actions=["xray:PutTraceSegments", "xray:PutTelemetryRecords"], resources=["*"])
@@ -70,6 +71,7 @@ class StageFunction(Construct):
             "Function",
             runtime=lambda_.Runtime(f"python{settings.python}", lambda_.RuntimeFamily.PYTHON, supports_snap_start=True),
             architecture=lambda_.Architecture.ARM_64 if settings.architecture == "arm64" else lambda_.Architecture.X86_64,
+            function_name=name,
             handler="handler.handler",
             code=lambda_.Code.from_asset(str(code), exclude=IGNORED),
             layers=list(layers),

@@ -20,12 +20,20 @@ def kinds(synth: Synth) -> set[str]:
 
 
 COMMON = {"commit": "unknown", "alarm_email": None}
-IN_AWS = {"architecture": "arm64", "python": "3.14", "native_packages": False, "access_logs": True, "open_pages": False}
+IN_AWS = {
+    "architecture": "arm64",
+    "python": "3.14",
+    "native_packages": False,
+    "named_functions": False,
+    "access_logs": True,
+    "open_pages": False,
+}
 SETTINGS: dict[str, dict[str, Any]] = {
     "local": {
         "architecture": settings.host_architecture(),
         "python": f"{sys.version_info.major}.{sys.version_info.minor}",
         "native_packages": True,
+        "named_functions": True,
         "retain_data": False,
         "deletion_protection": False,
         "termination_protection": False,

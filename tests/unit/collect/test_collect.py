@@ -204,6 +204,18 @@ def test_an_unreadable_line_is_kept_aside_and_the_rest_collected(bad: str, reaso
     assert kept["reason"].startswith(reason)
 
 
+@pytest.mark.parametrize(
+    "other",
+    ["START RequestId: 1 Version: 7", "", json.dumps({"kind": "label"}), json.dumps({"_aws": {}}), json.dumps({"level": "INFO"})],
+)
+def test_a_line_that_the_filter_never_lets_through_is_none_of_the_journal(other: str) -> None:
+    """There are stand-ins for AWS that deliver every line of a group."""
+    store = MemoryStore()
+    answer = collect(store, line(1), other)
+    assert (answer.predictions, answer.unreadable) == (1, 0)
+    assert store.list("predictions/_unreadable/") == []
+
+
 def test_among_many_lines_only_the_one_that_cannot_be_converted_goes_aside(tmp_path: Path) -> None:
     store = MemoryStore()
     bad = line(5, version=10**30)
