@@ -176,15 +176,36 @@ def _key(_: Platform, client: Any, resource: Resource) -> Part:
     )
 
 
-def _topic(_: Platform, client: Any, resource: Resource) -> Part:
+def _topic(platform: Platform, client: Any, resource: Resource) -> Part:
     facts = client.get_topic_attributes(TopicArn=resource.physical)["Attributes"]
-    return Part(
-        "topic",
-        resource.physical.rsplit(":", 1)[-1],
-        resource.physical,
-        "ok",
-        f"{facts.get('SubscriptionsConfirmed', 0)} subscriptions",
-    )
+    confirmed = int(facts.get("SubscriptionsConfirmed", 0))
+    # The embedded cloud mails nothing, so nobody need subscribe there.
+    health: Health = "ok" if confirmed or platform.stage == "local" else "warn"
+    said = f"{confirmed} subscriptions" + (", so nobody is told of anything" if health == "warn" else "")
+    return Part("topic", resource.physical.rsplit(":", 1)[-1], resource.physical, health, said)
+
+
+def _alias(_: Platform, client: Any, resource: Resource) -> Part:
+    function, _separator, name = resource.physical.rpartition(":")
+    facts = client.get_alias(FunctionName=function, Name=name)
+    moving = (facts.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
+    also = "".join(f", {share:.0%} to version {version}" for version, share in moving.items())
+    return Part("alias", name, resource.physical, "ok", f"version {facts['FunctionVersion']}{also}")
+
+
+def _journal(platform: Platform, client: Any, resource: Resource) -> Part:
+    """The subscription that hands predictions over: without it they are answered and never collected."""
+    group = platform.parameter("logs/inference")
+    found = client.describe_subscription_filters(logGroupName=group)["subscriptionFilters"]
+    there = any(each["filterName"] == resource.physical for each in found)
+    return Part("journal", resource.physical, group, "ok" if there else "bad", "subscribed" if there else "does not exist")
+
+
+def _reader(_: Platform, client: Any, resource: Resource) -> Part:
+    facts = client.get_event_source_mapping(UUID=resource.physical)
+    state = str(facts["State"])
+    ok = state in ("Enabled", "Enabling", "Creating", "Updating")
+    return Part("queue reader", resource.physical, facts["EventSourceArn"], "ok" if ok else "bad", state)
 
 
 def _log_group(_: Platform, client: Any, resource: Resource) -> Part:
@@ -208,6 +229,9 @@ CHECKS: dict[str, tuple[str, Check]] = {
     "AWS::KMS::Key": ("kms", _key),
     "AWS::SNS::Topic": ("sns", _topic),
     "AWS::Logs::LogGroup": ("logs", _log_group),
+    "AWS::Logs::SubscriptionFilter": ("logs", _journal),
+    "AWS::Lambda::Alias": ("lambda", _alias),
+    "AWS::Lambda::EventSourceMapping": ("lambda", _reader),
 }
 
 

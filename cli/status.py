@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -18,13 +19,30 @@ from cli.signing import Api
 from driftless.errors import DriftlessError
 
 MARKS = {"ok": "●", "warn": "▲", "bad": "✗", "idle": "○"}
-KINDS = ("stack", "api", "bucket", "table", "function", "state machine", "rule", "queue", "alarm", "topic", "key", "log group")
+KINDS = (
+    "stack",
+    "api",
+    "bucket",
+    "table",
+    "function",
+    "alias",
+    "state machine",
+    "rule",
+    "journal",
+    "queue",
+    "queue reader",
+    "alarm",
+    "topic",
+    "key",
+    "log group",
+)
 ORDER = {kind: position for position, kind in enumerate(KINDS)}
+_ARN = re.compile(r"^arn:[^:]+:[^:]*:[^:]*:[^:]*:(?P<rest>.+)$")
 ILL = (Failure, DriftlessError, httpx.HTTPError)
 
 
 def status(
-    full: Annotated[bool, typer.Option("--full", help="List log groups and ARNs too.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="List log groups, aliases and silent alarms too, and whole ARNs.")] = False,
     stage: StageOption = "local",
     as_json: JsonOption = False,
 ) -> None:
@@ -58,7 +76,13 @@ def status(
 
 def quiet(part: Part) -> bool:
     """Whether a part only matters once something is wrong with it."""
-    return part.kind in ("log group", "alarm") and part.health == "ok" and "Level" not in part.detail
+    return part.kind in ("log group", "alarm", "alias") and part.health == "ok" and "Level" not in part.detail
+
+
+def place(where: str) -> str:
+    """Where a part is, without what all parts of a stage share: partition, service, region and account of an ARN."""
+    found = _ARN.match(where)
+    return found["rest"] if found else where
 
 
 def api_part(platform: Platform) -> Part:
@@ -124,14 +148,14 @@ def show(
             part.name.removeprefix(prefix),
             part.stack.removeprefix(prefix),
             part.detail,
-            *((part.where,) if full else ()),
+            part.where if full else place(part.where),
         )
         for part in shown
     ]
-    out.show(table("Parts", ("", "kind", "name", "stack", "health", *(("where",) if full else ())), rows))
+    out.show(table("Parts", ("", "kind", "name", "stack", "health", "where"), rows))
     if len(shown) < len(parts):
         hidden = len(parts) - len(shown)
-        out.show(f"[dim]and {hidden} log groups and silent alarms, all well; --full lists them, and where each part is[/dim]")
+        out.show(f"[dim]and {hidden} log groups, aliases and silent alarms, all well; --full lists them, and whole ARNs[/dim]")
     others = ", ".join(f"{count} {kind}" for kind, count in health.counted(list(found)))
     out.show(f"[dim]without a state of their own: {others}[/dim]\n")
     cells = []

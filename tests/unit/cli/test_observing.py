@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from cli import logs, status
 from cli.failures import Failure
-from cli.health import Part, deploy_seconds
+from cli.health import CHECKS, Part, Resource, deploy_seconds
 from cli.main import app
 from cli.platform import Platform
 from tests.unit.cli.fakes import START, StepFunctions
@@ -94,6 +94,49 @@ def test_a_message_in_a_failure_queue_asks_for_a_look(stack: Platform, runner: C
     sqs.send_message(QueueUrl=sqs.list_queues()["QueueUrls"][0], MessageBody="lost")
     queue = shown(runner)["FailuresQueue"]
     assert (queue["health"], queue["detail"]) == ("warn", "1 waiting, 0 in flight")
+
+
+def judged(platform: Platform, kind: str, physical: str, **answers: Any) -> tuple[str, str]:
+    """Health and detail of one resource whose service answers with these operations' results."""
+    client = SimpleNamespace(**{name: lambda answer=answer, **_: answer for name, answer in answers.items()})
+    part = CHECKS[kind][1](platform, client, Resource(OURS, kind, "Logical", physical))
+    return part.health, part.detail
+
+
+def test_a_topic_that_nobody_reads_asks_for_a_look_except_on_a_laptop(aws: Platform) -> None:
+    kind, arn = "AWS::SNS::Topic", "arn:aws:sns:eu-west-1:1:topic"
+    nobody, somebody = ({"Attributes": {"SubscriptionsConfirmed": count}} for count in ("0", "2"))
+    assert judged(aws, kind, arn, get_topic_attributes=nobody) == ("warn", "0 subscriptions, so nobody is told of anything")
+    assert judged(aws, kind, arn, get_topic_attributes=somebody) == ("ok", "2 subscriptions")
+    assert judged(Platform("local", aws.session, None), kind, arn, get_topic_attributes=nobody)[0] == "ok"
+
+
+def test_predictions_that_nothing_hands_over_are_ill(aws: Platform) -> None:
+    aws.__dict__["parameters"] = aws.parameters | {"logs/inference": "/group"}
+    kind, there = "AWS::Logs::SubscriptionFilter", {"subscriptionFilters": [{"filterName": "Journal"}]}
+    assert judged(aws, kind, "Journal", describe_subscription_filters=there) == ("ok", "subscribed")
+    assert judged(aws, kind, "Other", describe_subscription_filters=there) == ("bad", "does not exist")
+
+
+@pytest.mark.parametrize(("state", "health"), [("Enabled", "ok"), ("Updating", "ok"), ("Disabled", "bad")])
+def test_a_queue_that_nothing_reads_is_ill(aws: Platform, state: str, health: str) -> None:
+    answer = {"State": state, "EventSourceArn": "arn:aws:sqs:eu-west-1:1:queue"}
+    assert judged(aws, "AWS::Lambda::EventSourceMapping", "uuid", get_event_source_mapping=answer) == (health, state)
+
+
+def test_an_alias_tells_what_it_leads_to(aws: Platform) -> None:
+    arn, moving = "arn:aws:lambda:eu-west-1:1:function:f:live", {"AdditionalVersionWeights": {"8": 0.1}}
+    alone = judged(aws, "AWS::Lambda::Alias", arn, get_alias={"FunctionVersion": "7"})
+    both = judged(aws, "AWS::Lambda::Alias", arn, get_alias={"FunctionVersion": "7", "RoutingConfig": moving})
+    assert (alone, both) == (("ok", "version 7"), ("ok", "version 7, 10% to version 8"))
+
+
+def test_places_are_short_and_whole_where_asked_for(stack: Platform, runner: CliRunner) -> None:
+    assert status.place("arn:aws:lambda:eu-west-1:1:function:f") == "function:f"
+    assert status.place("s3://bucket") == "s3://bucket"
+    short, whole = (runner.invoke(app, ["status", "--stage", "dev", *more]).stdout for more in ([], ["--full"]))
+    assert "table/registry" in short and "arn:aws:dynamodb" not in short
+    assert "arn:aws:dynamodb" in whole
 
 
 def test_a_part_that_is_gone_makes_status_fail(stack: Platform, runner: CliRunner) -> None:
