@@ -12,7 +12,8 @@ from cli.platform import connect
 from infra.functions import FUNCTIONS
 from infra.layers import artifacts, build
 from infra.settings import for_stage
-from infra.sizes import LIMIT_BYTES
+from infra.sizes import LIMIT_BYTES, folder_bytes
+from local_cloud.state import REPOSITORY
 from tests.bench import in_process, on_cloud
 from tests.bench.report import Row, show
 
@@ -44,7 +45,7 @@ def sizes() -> Iterator[Row]:
     build(settings)
     built = artifacts(settings)
     for folder, spec in FUNCTIONS.items():
-        total = sum(built[layer].unzipped_bytes for layer in spec.layers)
+        total = folder_bytes(REPOSITORY / "lambdas" / folder) + sum(built[layer].unzipped_bytes for layer in spec.layers)
         yield Row("package", folder, total / 2**20, "MB", "limit", LIMIT_BYTES / 2**20)
 
 

@@ -8,7 +8,8 @@ import re
 import statistics
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from botocore.config import Config
@@ -40,6 +41,8 @@ STAGES = {
     "Monitor": "monitoring",
     "MonitorWindow": "monitoring",
 }
+
+TRAINING = ("transform", "tuning", "training", "scoring", "evaluation", "registration", "deployment")
 
 
 def invocations(platform: Platform) -> Iterator[Row]:
@@ -89,7 +92,6 @@ def api(platform: Platform, project: str = "flights", seconds: float = 6.0) -> I
 
 def stages(platform: Platform) -> Iterator[Row]:
     """Each stage of the last runs: wall time by the execution's history, peak memory by the function's own reports."""
-    compute = total = 0.0
     for machine in ("ingest", "train_and_deploy", "monitor"):
         last = next(
             iter(executions.recent(platform, machine, lambda summary: summary["status"] == executions.SUCCEEDED, limit=200)), None
@@ -102,28 +104,49 @@ def stages(platform: Platform) -> Iterator[Row]:
             if function is None or stage.seconds is None:
                 continue
             limit = float(FUNCTIONS[function].memory)
-            peak, _ = reported(platform, function)
+            peak = max((report.peak for report in reported(platform, function)), default=0.0)
             yield Row("stage", f"{machine} / {stage.name}: time", stage.seconds, "s")
             yield Row("stage", f"{machine} / {stage.name}: peak memory", peak, "MB", "configured", limit)
         if machine == "train_and_deploy":
-            total = run.seconds
+            began, total = run.started.timestamp(), run.seconds
             waits = sum(stage.seconds or 0 for stage in run.stages if stage.name == "Bake")
-            compute = _billed(platform, run.started.timestamp(), (run.ended or run.started).timestamp()) + waits
-    if total:
-        yield Row("pipeline", "train_and_deploy, whole run", total, "s")
-        yield Row("pipeline", "of which not in functions and waits", max(0.0, total - compute), "s", "target", 10.0)
+            compute = busy([report for name in TRAINING for report in reported(platform, name)], began, began + total)
+            yield Row("pipeline", "train_and_deploy, whole run", total, "s")
+            yield Row("pipeline", "of which in functions", compute, "s")
+            yield Row("pipeline", "of which waiting for canary steps to bake", waits, "s")
+            yield Row("pipeline", "of which orchestration: neither", max(0.0, total - compute - waits), "s", "limit", 10.0)
 
 
-def reported(platform: Platform, function: str, since: float = 0.0, until: float = float("inf")) -> tuple[float, float]:
-    """Peak memory in MB, and summed duration in seconds, of a function's REPORT lines between two times."""
+@dataclass(frozen=True)
+class Report:
+    """One invocation by its REPORT line: when it ran (seconds since 1970) and its peak memory in MB."""
+
+    began: float
+    ended: float
+    peak: float
+
+
+def reported(platform: Platform, function: str) -> list[Report]:
+    """Every invocation of a function that its log group remembers."""
     logs, group = platform.client("logs"), log_group(platform, function)
-    peak = seconds = 0.0
+    found = []
     for page in logs.get_paginator("filter_log_events").paginate(logGroupName=group, filterPattern="REPORT"):
         for event in page["events"]:
-            found = _REPORT.search(event["message"])
-            if found and since * 1e3 - 1000 <= event["timestamp"] <= until * 1e3 + 1000:
-                peak, seconds = max(peak, float(found.group(2))), seconds + float(found.group(1)) / 1e3
-    return peak, seconds
+            report = _REPORT.search(event["message"])
+            if report:
+                ended = event["timestamp"] / 1e3
+                found.append(Report(ended - float(report.group(1)) / 1e3, ended, float(report.group(2))))
+    return found
+
+
+def busy(reports: Sequence[Report], since: float, until: float) -> float:
+    """Seconds between two times in which at least one function ran; what runs side by side counts once."""
+    total, reached = 0.0, since
+    for report in sorted(reports, key=lambda each: each.began):
+        began, ended = max(report.began, reached), min(report.ended, until)
+        if ended > began:
+            total, reached = total + ended - began, ended
+    return total
 
 
 def log_group(platform: Platform, function: str) -> str:
@@ -131,13 +154,6 @@ def log_group(platform: Platform, function: str) -> str:
     described = platform.client("lambda").get_function_configuration(FunctionName=platform.parameter(f"functions/{function}"))
     default = f"/aws/lambda/{described['FunctionName']}"
     return str(described.get("LoggingConfig", {}).get("LogGroup", default))
-
-
-def _billed(platform: Platform, since: float, until: float) -> float:
-    # Candidates are tuned side by side, so the Map counts by the longer half; one at a time elsewhere.
-    parallel = {"tuning": 2.0}
-    names = ("transform", "tuning", "training", "scoring", "evaluation", "registration", "deployment")
-    return sum(reported(platform, name, since, until)[1] / parallel.get(name, 1.0) for name in names)
 
 
 def _seconds(call: Callable[[], Any]) -> float:
