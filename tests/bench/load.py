@@ -88,6 +88,10 @@ async def _client(host: str, port: int, request: bytes, until: float) -> tuple[l
             head = (await reader.readuntil(_HEADER_END)).decode("latin-1").lower()
             await reader.readexactly(int(head.split("content-length:")[1].split("\r\n")[0]))
             errors += head.split()[1] != "200"
+            if "connection: close" in head:
+                # A server may end a connection after an answer, and this one does after a thousand.
+                writer.close()
+                connection = None
         except (OSError, EOFError, IndexError):
             errors += 1
             connection = None
