@@ -15,6 +15,7 @@ from typing import Any, Literal
 from botocore.exceptions import ClientError
 
 from cli import executions
+from cli.failures import Failure
 from cli.platform import Platform
 
 Health = Literal["ok", "warn", "bad", "idle"]
@@ -99,6 +100,8 @@ def _checked(platform: Platform, resource: Resource) -> Part:
     try:
         found = check(platform, platform.client(service), resource)
         return replace(found, name=spoken(resource.logical), stack=resource.stack)
+    except Failure as failure:
+        return Part(resource.kind.rsplit("::", 1)[-1].lower(), spoken(resource.logical), "", "bad", failure.cause, resource.stack)
     except ClientError as error:
         kind = resource.kind.rsplit("::", 1)[-1].lower()
         code = error.response.get("Error", {}).get("Code", "")
@@ -143,12 +146,14 @@ def _machine(platform: Platform, client: Any, resource: Resource) -> Part:
 
 
 def _queue(_: Platform, client: Any, resource: Resource) -> Part:
-    names = ["QueueArn", "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    names = ["QueueArn", "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "RedrivePolicy"]
     facts = client.get_queue_attributes(QueueUrl=resource.physical, AttributeNames=names)["Attributes"]
     waiting, taken = int(facts.get(names[1], 0)), int(facts.get(names[2], 0))
-    # Every queue of Driftless keeps what could not be delivered, so a message in one asks for a look.
-    health: Health = "warn" if waiting + taken else "ok"
-    return Part("queue", facts["QueueArn"].rsplit(":", 1)[-1], resource.physical, health, f"{waiting} waiting, {taken} in flight")
+    # A queue keeps what could not be delivered, so a message in one asks for a look, unless it is worked off by itself.
+    retried = "RedrivePolicy" in facts
+    health: Health = "warn" if waiting + taken and not retried else "ok"
+    said = f"{waiting} waiting, {taken} in flight" + (", tried again" if retried else "")
+    return Part("queue", facts["QueueArn"].rsplit(":", 1)[-1], resource.physical, health, said)
 
 
 def _alarm(_: Platform, client: Any, resource: Resource) -> Part:

@@ -38,6 +38,7 @@ KINDS = (
 )
 ORDER = {kind: position for position, kind in enumerate(KINDS)}
 _ARN = re.compile(r"^arn:[^:]+:[^:]*:[^:]*:[^:]*:(?P<rest>.+)$")
+_LONGEST_PLACE, _FIRST_OF_PLACE = 36, 12
 ILL = (Failure, DriftlessError, httpx.HTTPError)
 
 
@@ -80,9 +81,10 @@ def quiet(part: Part) -> bool:
 
 
 def place(where: str) -> str:
-    """Where a part is, without what all parts of a stage share: partition, service, region and account of an ARN."""
+    """Where a part is, on one line: without partition, service, region and account of an ARN, and its middle if that is long."""
     found = _ARN.match(where)
-    return found["rest"] if found else where
+    short = found["rest"] if found else where
+    return short if len(short) <= _LONGEST_PLACE else f"{short[:_FIRST_OF_PLACE]}…{short[_FIRST_OF_PLACE - _LONGEST_PLACE + 1 :]}"
 
 
 def api_part(platform: Platform) -> Part:

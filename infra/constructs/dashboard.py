@@ -72,7 +72,7 @@ class Dashboard(Construct):
             )
             for name in ("AcceptedRows", "QuarantinedRows", "RejectedFiles")
         ]
-        return cloudwatch.GraphWidget(title="Rows taken and set aside, files refused", width=12, left=found[:1], right=found[1:])
+        return cloudwatch.GraphWidget(title="Rows good and set aside, files refused", width=12, left=found[:1], right=found[1:])
 
     def _collection(self, project: DriftAlarms) -> cloudwatch.GraphWidget:
         answered = project.metric("Predictions", period=Duration.hours(1)).with_(statistic="Sum")

@@ -1,7 +1,7 @@
-"""What rules deliver to, with one permission for all rules of a stack.
+"""What rules deliver to, with one permission for all rules of a stage.
 
 CDK's own targets write a statement for each rule into the policies of the function and of the dead-letter queue. SQS allows a
-policy 20 statements and Lambda 20 KB, so the tenth project could not be deployed. Here a statement names the stack's rules by
+policy 20 statements and Lambda 20 KB, so the tenth project could not be deployed. Here a statement names the stage's rules by
 their common prefix.
 """
 
@@ -17,22 +17,24 @@ from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk.interfaces.aws_events import IRuleRef
 from constructs import Construct
 
+from infra.settings import Settings
+
 _RETRIES = 185
 """EventBridge's own default, written out: with backoff they last as long as an event may live."""
 _LONGEST = Duration.hours(24)
 
 
 class Delivery(Construct):
-    """Targets for the rules of this stack; what cannot be delivered goes to ``undelivered``."""
+    """Targets for a stage's rules; what cannot be delivered goes to ``undelivered``."""
 
-    def __init__(self, scope: Construct, identifier: str, *, undelivered: sqs.Queue) -> None:
+    def __init__(self, scope: Construct, identifier: str, *, settings: Settings, undelivered: sqs.Queue) -> None:
         super().__init__(scope, identifier)
         self._undelivered = undelivered
-        stack = Stack.of(self)
-        self._rules = stack.format_arn(service="events", resource="rule", resource_name=f"{stack.stack_name}-*")
+        # Not the stack's whole name: CloudFormation shortens it in the names it generates.
+        self._rules = Stack.of(self).format_arn(service="events", resource="rule", resource_name=f"driftless-{settings.stage}-*")
         undelivered.add_to_resource_policy(
             iam.PolicyStatement(
-                sid="RulesOfThisStack",
+                sid="RulesOfThisStage",
                 principals=[iam.ServicePrincipal("events.amazonaws.com")],
                 actions=["sqs:SendMessage"],
                 resources=[undelivered.queue_arn],
@@ -41,12 +43,12 @@ class Delivery(Construct):
         )
 
     def function(self, live: lambda_.Alias) -> Target:
-        """The stack's rules may invoke a function; called once for each function."""
+        """The stage's rules may invoke a function; called once for each function."""
         live.add_permission("Rules", principal=iam.ServicePrincipal("events.amazonaws.com"), source_arn=self._rules)
         return Target(live.function_arn, self._undelivered)
 
     def machine(self, machine: sfn.StateMachine) -> Target:
-        """The stack's rules may start a machine; called once."""
+        """The stage's rules may start a machine; called once."""
         role = iam.Role(self, "Starter", assumed_by=iam.ServicePrincipal("events.amazonaws.com"))
         role.add_to_policy(iam.PolicyStatement(actions=["states:StartExecution"], resources=[machine.state_machine_arn]))
         return Target(machine.state_machine_arn, self._undelivered, role)

@@ -56,9 +56,9 @@ class RetryQueue(Construct):
         )
 
     def feed(self, live: lambda_.Alias) -> None:
-        """Hand the queue's messages to a function, which says which of them failed."""
+        """Hand the queue's messages to a function, one at a time: what runs out of time or memory takes no other with it."""
         live.add_event_source_mapping(
-            "Retries", event_source_arn=self.queue.queue_arn, batch_size=5, report_batch_item_failures=True
+            "Retries", event_source_arn=self.queue.queue_arn, batch_size=1, report_batch_item_failures=True
         )
 
 

@@ -72,7 +72,7 @@ class MonitoringStack(Stack):
             settings=settings,
             alarm_topic=data.topic,
         )
-        delivery = Delivery(self, "Delivery", undelivered=self._undelivered.queue)
+        delivery = Delivery(self, "Delivery", settings=settings, undelivered=self._undelivered.queue)
         self._to_governor, self._to_monitor = delivery.function(self.governor.live), delivery.machine(self.monitor.machine)
         self._wake_governor_on_alarms()
         alarms = [self._project(project, settings, data) for project in projects.values()]

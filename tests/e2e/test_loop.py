@@ -221,7 +221,7 @@ def test_a_thousand_predictions_survive_a_collector_killed_twice(checkout: Check
 
 @pytest.mark.usefixtures("energy_champion")
 def test_a_batch_that_failed_is_collected_from_its_queue(checkout: Checkout, tmp_path: Path) -> None:
-    """What Lambda gave up lies in the queue as its record of the invocation."""
+    """From the queue to the lake; the message is put there by hand, in the form that Lambda gives its record of a failure."""
     line = {
         "kind": "prediction",
         "id": "failed-before-0",

@@ -11,11 +11,12 @@ from infra.advice import advice
 from infra.settings import for_stage
 from tests.infra.conftest import ROOT, Synth
 
+FLIGHTS = load_all(ROOT / "projects")["flights"]
 KNOWN = {"commit": "0" * 40, "alarm_email": "ops@example.org"}
 
 
 def told(stage: str, **context: str) -> list[str]:
-    return [identifier for identifier, _ in advice(for_stage(stage, **context), load_all(ROOT / "projects"))]
+    return [identifier for identifier, _ in advice(for_stage(stage, **context), {"flights": FLIGHTS})]
 
 
 @pytest.mark.parametrize("stage", ["dev", "prod"])
@@ -29,8 +30,7 @@ def test_the_embedded_cloud_is_for_trying_things() -> None:
 
 
 def test_a_canary_that_bakes_long_enough_is_not_spoken_of() -> None:
-    (project,) = load_all(ROOT / "projects").values()
-    long = project.model_copy(update={"serving": project.serving.model_copy(update={"bake_seconds": 180})})
+    long = FLIGHTS.model_copy(update={"serving": FLIGHTS.serving.model_copy(update={"bake_seconds": 180})})
     assert list(advice(for_stage("prod", **KNOWN), {"flights": long})) == []
 
 

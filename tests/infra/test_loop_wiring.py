@@ -114,7 +114,7 @@ def test_a_project_makes_no_policy_longer(local: Synth, prod: Synth) -> None:
         for p in local.resources("AWS::Lambda::Permission", "monitoring").values()
         if p["Properties"]["Principal"] == "events.amazonaws.com"
     ]
-    assert json.dumps(permission["SourceArn"]).endswith(':rule/driftless-local-monitoring-*"]]}')
+    assert json.dumps(permission["SourceArn"]).endswith(':rule/driftless-local-*"]]}')
     (queue,) = [p["Properties"] for n, p in many.items() if n.startswith("monitoring/UndeliveredEvents")]
     sending = [s for s in queue["PolicyDocument"]["Statement"] if s["Action"] == "sqs:SendMessage"]
     assert [s["Condition"]["ArnLike"]["aws:SourceArn"] for s in sending] == [permission["SourceArn"]]
@@ -235,7 +235,7 @@ def test_a_batch_that_failed_is_taken_from_its_queue_again_message_by_message(lo
     mapping = local.properties("AWS::Lambda::EventSourceMapping", "Retries")
     assert "CollectorFailuresQueue" in json.dumps(mapping["EventSourceArn"])
     assert "CollectorLive" in json.dumps(mapping["FunctionName"])
-    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert (mapping["BatchSize"], mapping["FunctionResponseTypes"]) == (1, ["ReportBatchItemFailures"])
     (dead,) = [name for name in local.resources("AWS::SQS::Queue") if "Dead" in name]
     alarms = [a for a in local.resources("AWS::CloudWatch::Alarm").values() if dead.split("/")[1] in json.dumps(a)]
     assert len(alarms) == 1

@@ -134,9 +134,24 @@ def test_an_alias_tells_what_it_leads_to(aws: Platform) -> None:
 def test_places_are_short_and_whole_where_asked_for(stack: Platform, runner: CliRunner) -> None:
     assert status.place("arn:aws:lambda:eu-west-1:1:function:f") == "function:f"
     assert status.place("s3://bucket") == "s3://bucket"
+    assert status.place("s3://" + "a" * 50 + "end") == "s3://" + "a" * 7 + "…" + "a" * 20 + "end"
     short, whole = (runner.invoke(app, ["status", "--stage", "dev", *more]).stdout for more in ([], ["--full"]))
     assert "table/registry" in short and "arn:aws:dynamodb" not in short
     assert "arn:aws:dynamodb" in whole
+
+
+def test_a_queue_that_is_worked_off_by_itself_asks_for_no_look(aws: Platform) -> None:
+    facts = {"QueueArn": "arn:aws:sqs:eu-west-1:1:q", "ApproximateNumberOfMessages": "2", "RedrivePolicy": "{}"}
+    assert judged(aws, "AWS::SQS::Queue", "url", get_queue_attributes={"Attributes": facts}) == (
+        "ok",
+        "2 waiting, 0 in flight, tried again",
+    )
+
+
+def test_a_stage_half_deployed_is_shown_all_the_same(stack: Platform, runner: CliRunner) -> None:
+    stack.client("cloudformation").resources.append(("AWS::Logs::SubscriptionFilter", "Journal", "Journal"))
+    part = shown(runner)["Journal"]
+    assert part["health"] == "bad" and "parameter logs/inference is missing" in part["detail"]
 
 
 def test_a_part_that_is_gone_makes_status_fail(stack: Platform, runner: CliRunner) -> None:

@@ -209,7 +209,6 @@ def test_an_unreadable_line_is_kept_aside_and_the_rest_collected(bad: str, reaso
     ["START RequestId: 1 Version: 7", "", json.dumps({"kind": "label"}), json.dumps({"_aws": {}}), json.dumps({"level": "INFO"})],
 )
 def test_a_line_that_the_filter_never_lets_through_is_none_of_the_journal(other: str) -> None:
-    """There are stand-ins for AWS that deliver every line of a group."""
     store = MemoryStore()
     answer = collect(store, line(1), other)
     assert (answer.predictions, answer.unreadable) == (1, 0)

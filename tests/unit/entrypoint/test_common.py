@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from driftless.entrypoint.common import stage_handler
+from driftless.entrypoint.common import clear_scratch, stage_handler
 from driftless.errors import BadRequest
 from driftless.records import Record
 
@@ -32,29 +32,36 @@ def compose() -> Callable[[Asked], Answered]:
 
 @pytest.fixture
 def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The scratch disk of a function whose last process was killed."""
+    """The scratch disk of a function whose last process was killed, and what else lies there."""
     folder = tmp_path / "scratch"
-    (folder / "tmpabc/deep").mkdir(parents=True)
-    (folder / "tmpabc/deep/rows.parquet").write_bytes(b"x")
-    (folder / "left.json").write_text("{}")
-    (folder / "link").symlink_to(tmp_path)
+    (folder / "driftless-f/tmpabc").mkdir(parents=True)
+    (folder / "driftless-f/tmpabc/rows.parquet").write_bytes(b"x")
+    (folder / "others.json").write_text("{}")
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     monkeypatch.setenv("POWERTOOLS_TRACE_DISABLED", "true")
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "f")
     return folder
 
 
-def test_a_new_process_finds_the_disk_empty_and_keeps_what_is_its_own(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_process_finds_no_file_of_the_last_and_keeps_its_own(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001")
     handler = stage_handler(Asked, compose)
     assert handler({"name": "a"}, CONTEXT) == {"found": []}
-    assert scratch.parent.is_dir(), "a link is removed, not what it leads to"
-    (scratch / "kept").touch()
+    (scratch / "driftless-f/kept").touch()
     assert handler({"name": "a"}, CONTEXT) == {"found": ["kept"]}
+    assert sorted(path.name for path in scratch.iterdir()) == ["driftless-f", "others.json"], "what is not ours stays"
+
+
+def test_a_composition_that_failed_is_tried_again_in_the_same_folder(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001")
+    for _ in range(2):
+        clear_scratch()
+        assert tempfile.gettempdir() == str(scratch / "driftless-f")
 
 
 def test_outside_lambda_nothing_is_deleted(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_LAMBDA_RUNTIME_API", raising=False)
-    assert stage_handler(Asked, compose)({"name": "a"}, CONTEXT) == {"found": ["left.json", "link", "tmpabc"]}
+    assert stage_handler(Asked, compose)({"name": "a"}, CONTEXT) == {"found": ["driftless-f", "others.json"]}
 
 
 @pytest.mark.usefixtures("scratch")

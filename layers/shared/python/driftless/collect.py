@@ -1,10 +1,10 @@
 """The collector: prediction lines from the log subscription become Parquet in the lake, by project and day.
 
 Delivery is at least once. A batch's object is named by the digest of the lines in it, so that a batch delivered again overwrites
-itself; the same line in another batch is recognised by its prediction id when it is read. A line that cannot be understood is
-kept aside as it came and counted, never dropped, and takes no other line with it: what cannot be converted is found by halving
-the lines until it stands alone. When an object cannot be written the others still are, and the error is raised so that the batch
-comes again.
+itself; the same line in another batch is recognised by its prediction id when it is read. A prediction's line that cannot be
+understood is kept aside as it came and counted, never dropped, and takes no other line with it: what cannot be converted is found
+by halving the lines until it stands alone. What else stands in the group is none of ours. When an object cannot be written the
+others still are, and the error is raised so that the batch comes again.
 
 Receipts say how many answers of each minute came to lie in the lake, so that monitoring can compare them with what inference
 counted in the same minutes.
@@ -223,7 +223,7 @@ def _lines(data: str) -> list[_Line]:
 
 
 def _asked_for(text: str) -> bool:
-    """Whether the subscription's filter lets a line through; there are stand-ins for AWS that deliver every line of a group."""
+    """Whether a line of the group is a prediction's, as the subscription's filter asks; others are none of ours."""
     if not text.startswith("{"):
         return False
     try:

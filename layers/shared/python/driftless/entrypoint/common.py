@@ -6,7 +6,6 @@ Step Functions reads the true class name and decides by it.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import tempfile
@@ -65,19 +64,19 @@ def instrument(function: Handler) -> Handler:
 
 
 def clear_scratch() -> None:
-    """Delete what an earlier process left on the scratch disk.
+    """Give this process a folder of its own for temporary files, without what an earlier process left there.
 
     Lambda starts a new process in the same environment after one ran out of time or memory, with the disk as it was: files of
     gigabytes would be in the way of every event that follows. Outside Lambda nothing is touched.
     """
     if "AWS_LAMBDA_RUNTIME_API" not in os.environ:
         return
-    for left in Path(tempfile.gettempdir()).iterdir():
-        if left.is_dir() and not left.is_symlink():
-            shutil.rmtree(left, ignore_errors=True)
-        else:
-            with contextlib.suppress(OSError):
-                left.unlink()
+    name = f"driftless-{os.environ['AWS_LAMBDA_FUNCTION_NAME']}"
+    found = Path(tempfile.gettempdir())
+    scratch = found if found.name == name else found / name
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(exist_ok=True)
+    tempfile.tempdir = str(scratch)
 
 
 def stage_handler(request: type[Q], compose: Callable[[], Callable[[Q], A]]) -> Handler:

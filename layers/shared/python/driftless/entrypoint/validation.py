@@ -43,7 +43,10 @@ def compose() -> Callable[[ValidationRequest], ValidationRecord]:
 
 
 def measure(record: ValidationRecord, stage: str) -> None:
-    """Publish, as embedded metrics, how many rows of a file were taken and set aside, and whether it was refused as a whole."""
+    """Publish, as embedded metrics, how many rows of a file were taken and set aside, and whether it was refused as a whole.
+
+    A file counts as often as it is validated: a second delivery of its event counts again, though its rows are committed once.
+    """
     metrics = EphemeralMetrics()
     metrics.add_dimension("Stage", stage)
     metrics.add_dimension("Project", record.project)
