@@ -185,3 +185,31 @@ def test_flights_as_a_laptop_builds_them(flights_csv: Callable[[int, int], dict[
         assert len(table) == csvs["flights"].read_bytes().count(b"\n") - 1
         first = next(table.rows("origin = 'JFK' AND flight = 1141"))
     assert (first["late"], first["temp"], first["distance"]) == (True, 39.02, 1089.0)
+
+
+TTL = {'key = ["size", "seen_at"]': 'key = ["size", "seen_at"]\nttl_hours = 36'}
+
+
+@pytest.mark.parametrize("as_of", [None, START + timedelta(days=7)])
+def test_a_reading_older_than_its_time_to_live_is_none(tmp_path: Path, files: Files, as_of: datetime | None) -> None:
+    """Prices of the days 0, 1 and 4: those between are not stretched over the gap, nor is the last one for ever."""
+    project = shop(tmp_path, toml=TTL)
+    some = [row for row in prices(5) if row[1] in {START + timedelta(days=day) for day in (0, 1, 4)}]
+    files = files | {"prices": [parquet(tmp_path / "some.parquet", project, "prices", some)]}
+    hours = {row["made_at"]: row["market"] for row in rows(project, files, as_of)}
+    found = {(made - START) / timedelta(hours=1): market for made, market in hours.items() if isinstance(made, datetime)}
+    assert {hour: market for hour, market in found.items() if hour <= 168} == {
+        hour: None if 60 <= hour < 96 or hour >= 132 else 0.25 if hour < 24 else 1.25 if hour < 96 else 4.25
+        for hour in range(0, 169, 6)
+    }
+
+
+def test_a_time_to_live_adds_no_row_and_gives_history_no_look_ahead(tmp_path: Path, files: Files) -> None:
+    project = shop(tmp_path, toml=TTL)
+    whole = rows(project, files)
+    assert [row["id"] for row in whole] == list(range(40))
+    for day in (1, 3, 6):
+        moment = START + timedelta(days=day)
+        then = [(row["id"], row["market"]) for row in rows(project, files, moment)]
+        now = [(row["id"], row["market"]) for row in whole]
+        assert then == now[: len(then)]

@@ -139,6 +139,9 @@ CONTRADICTIONS = [
         "retraining.schedule",
         "must have ? as day of month or as day of week",
     ),
+    ('key = ["id"]', 'key = ["id"]\nttl_hours = 6', "datasets.orders.ttl_hours", "the key lacks"),
+    ('key = ["id"]', 'key = ["id", "made_at"]\nttl_hours = 6', "datasets.orders.ttl_hours", "predicted, not joined as of"),
+    ('key = ["id"]', 'key = ["id"]\nttl_hours = 0', "datasets.orders.ttl_hours", "greater than 0"),
     (GATE, RETRAINING + 'triggers = ["moon"]\n', "retraining.triggers.0", "got 'moon'"),
 ]
 

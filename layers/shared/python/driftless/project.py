@@ -121,7 +121,7 @@ class Dataset(_Section):
     A duplicate is a row whose ``key`` columns (null equal to null) all equal those of another row of the same file: the last
     good one counts, the others are quarantined. ``null_values`` are the texts that mean null in CSV files. ``max_quarantined``
     is the share (0 to 1) of quarantined rows above which the whole file is rejected. ``ahead_hours`` is how far an event time
-    may lie after the moment of validation; what lies further ahead is taken for a typing error.
+    may lie after the moment of validation; further ahead is a typing error. After ``ttl_hours`` a row is no longer joined as of.
     """
 
     event_time: Identifier
@@ -131,6 +131,7 @@ class Dataset(_Section):
     null_values: tuple[str, ...] = ("",)
     max_quarantined: float = Field(default=0.1, ge=0, le=1)
     ahead_hours: float = Field(default=24, ge=0, le=876_000)
+    ttl_hours: float | None = Field(default=None, gt=0, le=876_000)
     description: str = ""
 
     @model_validator(mode="after")

@@ -74,6 +74,9 @@ def check_dataset(dataset: Dataset) -> None:
                 raise located(key, f"column {name!r} is marked as known only after the event", fix)
     if dataset.columns[dataset.event_time].type != "timestamp":
         raise located("event_time", f"column {dataset.event_time!r} must have type timestamp", "change its type, or name another")
+    if dataset.ttl_hours is not None and dataset.event_time not in dataset.key:
+        reason = f"the key lacks {dataset.event_time!r}: of an entity there is one row, which no other can follow"
+        raise located("ttl_hours", reason, "add the event time to key, or remove ttl_hours")
     outcomes = any(column.known == "after" for column in dataset.columns.values())
     reserved = _STORED | _COMPUTED | ({"known_at"} if outcomes else set())
     _check_names("columns", dataset.columns, reserved)
@@ -130,6 +133,10 @@ def check_schedule(schedule: str) -> None:
 
 def check_project(project: Project, metrics: Mapping[str, Sequence[str]]) -> None:
     """Sections agree with each other; ``metrics`` maps a metric to the tasks it exists for."""
+    base = project.datasets.get(project.features.base)
+    if base is not None and base.ttl_hours is not None:
+        reason = "rows of the base dataset are predicted, not joined as of"
+        raise located(f"datasets.{project.features.base}.ttl_hours", reason, "remove it, or set it for what is joined")
     if project.features.base not in project.datasets:
         known = ", ".join(project.datasets)
         raise located("features.base", f"names dataset {project.features.base!r}, which is not defined", f"write one of {known}")

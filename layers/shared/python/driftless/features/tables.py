@@ -3,6 +3,9 @@
 ``_rows_<dataset>`` holds the deduplicated rows with naive UTC times. The views that features SQL names are made over them, either
 as they are or as they looked at an earlier moment: the leak check replays history with nothing but the second form. An outcome
 is known strictly after its event, even where ``label_delay_hours`` is 0, so no row's own outcome passes for history.
+
+Where a dataset has a time-to-live, its view ends each row that no other followed in time with a row of nulls for the same entity:
+an as-of join finds that one and joins nothing, as if there had never been a reading.
 """
 
 from __future__ import annotations
@@ -89,7 +92,10 @@ def expose(connection: Any, project: Project, schema: str, moment: datetime | No
         seen = "true" if moment is None else f"{time} <= {_moment(moment)}"
         before = [quoted(column) for column, definition in dataset.columns.items() if definition.known == "before"]
         view = f"{quoted(schema)}.{quoted(name)}"
-        connection.execute(f"CREATE OR REPLACE VIEW {view} AS SELECT {', '.join(before)} FROM {rows_table(name)} WHERE {seen}")
+        readings = f"SELECT {', '.join(before)} FROM {rows_table(name)} WHERE {seen}"
+        if dataset.ttl_hours is not None:
+            readings += f" UNION ALL {_ends(name, dataset, dataset.ttl_hours, seen, moment)}"
+        connection.execute(f"CREATE OR REPLACE VIEW {view} AS {readings}")
         outcomes = outcome_columns(dataset)
         if outcomes:
             known = "true" if moment is None else f"{known_at} <= {_moment(moment)}"
@@ -99,6 +105,21 @@ def expose(connection: Any, project: Project, schema: str, moment: datetime | No
                 f"CREATE OR REPLACE VIEW {view} AS SELECT {', '.join([*before, *shown])}, {known_at} AS known_at "
                 f"FROM {rows_table(name)} WHERE {seen}"
             )
+
+
+def _ends(name: str, dataset: Dataset, hours: float, seen: str, moment: datetime | None) -> str:
+    """A SELECT of the rows of nulls at which readings end that were not followed in time."""
+    time = quoted(dataset.event_time)
+    entity = [quoted(column) for column in dataset.key if column != dataset.event_time]
+    window = (f"PARTITION BY {', '.join(entity)} " if entity else "") + f"ORDER BY {time}"
+    end = f"{time} + to_microseconds({round(hours * 3.6e9)})"
+    shown = {column: f"CAST(NULL AS {_TYPES[definition.type]})" for column, definition in dataset.columns.items()}
+    shown |= {column: quoted(column) for column in dataset.key} | {dataset.event_time: end}
+    before = [column for column, definition in dataset.columns.items() if definition.known == "before"]
+    columns = ", ".join(f"{shown[column]} AS {quoted(column)}" for column in before)
+    followed = f"SELECT *, lead({time}) OVER ({window}) AS _next FROM {rows_table(name)} WHERE {seen}"
+    over = "true" if moment is None else f"{end} <= {_moment(moment)}"
+    return f"SELECT {columns} FROM ({followed}) WHERE (_next IS NULL OR _next > {end}) AND {over}"
 
 
 def outcome_columns(dataset: Dataset) -> list[str]:
