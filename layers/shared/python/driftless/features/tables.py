@@ -117,9 +117,10 @@ def _ends(name: str, dataset: Dataset, hours: float, seen: str, moment: datetime
     shown |= {column: quoted(column) for column in dataset.key} | {dataset.event_time: end}
     before = [column for column, definition in dataset.columns.items() if definition.known == "before"]
     columns = ", ".join(f"{shown[column]} AS {quoted(column)}" for column in before)
-    followed = f"SELECT *, lead({time}) OVER ({window}) AS _next FROM {rows_table(name)} WHERE {seen}"
+    following = quoted("following row")  # a space, which no column's name may have
+    followed = f"SELECT *, lead({time}) OVER ({window}) AS {following} FROM {rows_table(name)} WHERE {seen}"
     over = "true" if moment is None else f"{end} <= {_moment(moment)}"
-    return f"SELECT {columns} FROM ({followed}) WHERE (_next IS NULL OR _next > {end}) AND {over}"
+    return f"SELECT {columns} FROM ({followed}) WHERE ({following} IS NULL OR {following} > {end}) AND {over}"
 
 
 def outcome_columns(dataset: Dataset) -> list[str]:
