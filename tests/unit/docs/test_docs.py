@@ -86,7 +86,8 @@ def test_every_environment_variable_is_documented() -> None:
     read = set()
     for folder in READS_ENVIRONMENT:
         for path in (ROOT / folder).rglob("*.py"):
-            read.update(re.findall(r'environ(?:\.get)?[(\[]\s*"([A-Z_]+)"', path.read_text()))
+            read.update(re.findall(r"""environ(?:\.get)?[(\[]\s*["']([A-Z_]+)["']""", path.read_text()))
+            read.update(re.findall(r'"([A-Z_]+)" (?:not )?in os\.environ', path.read_text()))
             read.update(re.findall(r'envvar="([A-Z_]+)"', path.read_text()))
     assert "AWS_ENDPOINT_URL" in read
     assert sorted(name for name in read - NOT_OURS if f"`{name}`" not in text) == []

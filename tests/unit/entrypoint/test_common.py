@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from driftless.entrypoint.common import clear_scratch, stage_handler
+from driftless.entrypoint.common import own_scratch, stage_handler
 from driftless.errors import BadRequest
 from driftless.records import Record
 
@@ -55,7 +55,7 @@ def test_a_new_process_finds_no_file_of_the_last_and_keeps_its_own(scratch: Path
 def test_a_composition_that_failed_is_tried_again_in_the_same_folder(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001")
     for _ in range(2):
-        clear_scratch()
+        own_scratch()
         assert tempfile.gettempdir() == str(scratch / "driftless-f")
 
 

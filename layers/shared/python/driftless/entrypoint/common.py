@@ -63,7 +63,7 @@ def instrument(function: Handler) -> Handler:
     return logger.inject_lambda_context(traced)
 
 
-def clear_scratch() -> None:
+def own_scratch() -> None:
     """Give this process a folder of its own for temporary files, without what an earlier process left there.
 
     Lambda starts a new process in the same environment after one ran out of time or memory, with the disk as it was: files of
@@ -97,7 +97,7 @@ def stage_handler(request: type[Q], compose: Callable[[], Callable[[Q], A]]) -> 
         except ValidationError as error:
             raise BadRequest(f"{request.__name__}: {error}") from error
         if not stage:
-            clear_scratch()
+            own_scratch()
             stage.append(compose())
         return stage[0](parsed).model_dump(mode="json")
 
