@@ -46,7 +46,7 @@ def read_rows(path: Path) -> tuple[list[str], Iterator[dict[str, Any]]]:
     # A third of a second that only commands with a file of rows need to spend.
     import duckdb
 
-    from driftless.sql import quoted
+    from driftless.core.duckdb import quoted
 
     connection = duckdb.connect()
     connection.execute("SET preserve_insertion_order = true; SET TimeZone = 'UTC'")

@@ -12,9 +12,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from driftless import estimators, features
+from driftless.core.duckdb import engine
 from driftless.errors import BadProject
 from driftless.project import Project, load_all
-from driftless.sql import engine
 from driftless.validate.checks import check_definition
 
 

@@ -38,11 +38,6 @@ STEPS = frozenset(
 COMPOSITION = frozenset({"entrypoint", "testing"})
 """Packages that put steps and adapters together; nothing in the library imports them."""
 MOVES = {
-    "sql": "core.duckdb",
-    "parquet": "core.parquet",
-    "times": "core.iso_time",
-    "emf": "core.emf",
-    "problem": "core.problem",
     "lake_columns": "definition.lake_columns",
     "project": "definition.project",
     "project_checks": "definition.checks",

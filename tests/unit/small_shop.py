@@ -9,9 +9,9 @@ from pathlib import Path
 import duckdb
 
 from driftless.adapters.delta import DeltaTables
+from driftless.core.duckdb import literal
 from driftless.lake_columns import stored_columns
 from driftless.project import Project, load
-from driftless.sql import literal
 
 TOML = """
 name = "shop"

@@ -209,7 +209,7 @@ def _stored(store: MemoryStore, columns: scene.Columns) -> Any:
     import tempfile
     from pathlib import Path
 
-    from driftless.parquet import write_columns
+    from driftless.core.parquet import write_columns
 
     with tempfile.TemporaryDirectory() as scratch:
         return store.upload(write_columns(Path(scratch) / "scores.parquet", columns), "runs/demo/r1/scores/changed.parquet")

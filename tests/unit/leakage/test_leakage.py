@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from driftless import leakage
+from driftless.core.duckdb import engine
 from driftless.errors import LeakageFound
 from driftless.features.compute import compute, label
 from driftless.features.tables import load
 from driftless.project import Project
-from driftless.sql import engine
 from tests.unit.flights_lake import staged_files, variant
 
 OUTCOMES = {

@@ -30,12 +30,12 @@ from typing import Any
 import duckdb
 from pydantic import ConfigDict, FiniteFloat, ValidationError
 
+from driftless.core.duckdb import exhausted, first_line
 from driftless.errors import BadRequest, DriftlessError
 from driftless.ports import ObjectStore
 from driftless.project import Project
 from driftless.receipts import receipt_key
 from driftless.records import Prediction, Record, Scalar
-from driftless.sql import exhausted, first_line
 
 _COLUMN_TYPES = {"number": "DOUBLE", "integer": "DOUBLE", "boolean": "BOOLEAN", "category": "VARCHAR"}
 _FIXED = {

@@ -13,12 +13,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from driftless.core.duckdb import within_resources
 from driftless.errors import DataRejected, NotFound
 from driftless.lake_columns import stored_columns
 from driftless.ports import LakeTables, ObjectStore, Registry
 from driftless.project import Project, named
 from driftless.records import IngestionRecord, IngestionRequest, Ref, SourceObject
-from driftless.sql import within_resources
 
 
 class Ingest:

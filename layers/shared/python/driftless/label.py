@@ -11,11 +11,11 @@ from datetime import timedelta
 
 from pydantic_core import CoreSchema, SchemaValidator, ValidationError, core_schema
 
+from driftless.core.iso_time import time_schema
+from driftless.core.problem import FieldError, InvalidRequest, Problem, problem_of
 from driftless.ports import Clock, ObjectStore
-from driftless.problem import FieldError, InvalidRequest, Problem, problem_of
 from driftless.project import Project
 from driftless.records import Label
-from driftless.times import time_schema
 
 MAX_LABELS = 1000
 _CLOCK_SKEW = timedelta(minutes=5)

@@ -18,13 +18,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from driftless import leakage
+from driftless.core.duckdb import engine, literal, quoted, scalar
 from driftless.errors import NotEnoughData
 from driftless.features.compute import compute, label
 from driftless.features.tables import load
 from driftless.ports import LakeTables, ObjectStore, Registry
 from driftless.project import Model, Project, named
 from driftless.records import Candidate, DatasetRecord, Ref, Run, TableVersion, TransformRequest
-from driftless.sql import engine, literal, quoted, scalar
 
 
 class Transform:

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from driftless.core.parquet import read_columns
 from driftless.errors import CandidateRefused, NotEnoughData
 from driftless.metrics import measure
 from driftless.outputs import scored
-from driftless.parquet import read_columns
 from driftless.pipeline import class_names, features_frame, fit, predict, target_values
 from driftless.ports import ObjectStore
 from driftless.project import Project, named

@@ -19,7 +19,7 @@ from driftless import project
 from driftless.adapters.aws import client
 from driftless.adapters.s3 import S3Store
 from driftless.collect import Collect, Collected, CollectRequest
-from driftless.emf import emf_line
+from driftless.core.emf import emf_line
 from driftless.entrypoint.common import Handler, Settings, read_settings, stage_handler
 from driftless.errors import BadRequest
 

@@ -7,8 +7,8 @@ from driftless.adapters.cloudwatch import CloudWatchMetrics
 from driftless.adapters.dynamodb import DynamoRegistry
 from driftless.adapters.registry import utc_now
 from driftless.adapters.s3 import S3Store
+from driftless.core.emf import NAMESPACE
 from driftless.deploy import Deploy
-from driftless.emf import NAMESPACE
 from driftless.entrypoint.common import Settings, read_settings
 from driftless.project import load_all
 

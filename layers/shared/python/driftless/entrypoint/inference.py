@@ -18,7 +18,7 @@ from aws_lambda_powertools import Logger
 from driftless import __version__, project
 from driftless.adapters.ecdsa import EcdsaVerifier
 from driftless.adapters.obstore import ObstoreReader
-from driftless.emf import emf_line
+from driftless.core.emf import emf_line
 from driftless.entrypoint.common import Settings, read_settings
 from driftless.infer.app import Api, create_handler
 from driftless.infer.champions import Champions, Report

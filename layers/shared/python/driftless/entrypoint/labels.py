@@ -12,10 +12,10 @@ from uuid import uuid4
 from driftless import project
 from driftless.adapters.aws import client
 from driftless.adapters.s3 import S3Store
+from driftless.core.problem import MEDIA_TYPE, FieldError, InvalidRequest, Problem
 from driftless.entrypoint.common import Handler, Settings, instrument, read_settings
 from driftless.errors import RetryableError
 from driftless.label import AcceptLabels
-from driftless.problem import MEDIA_TYPE, FieldError, InvalidRequest, Problem
 
 _RETRY_AFTER = 5
 

@@ -9,7 +9,7 @@ from driftless.adapters.aws import client
 from driftless.adapters.cloudwatch import CloudWatchMetrics
 from driftless.adapters.dynamodb import DynamoRegistry
 from driftless.adapters.s3 import S3Store
-from driftless.emf import NAMESPACE
+from driftless.core.emf import NAMESPACE
 from driftless.entrypoint.common import Settings, read_settings
 from driftless.monitor import Monitor
 

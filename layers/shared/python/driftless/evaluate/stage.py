@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from driftless.core.parquet import Columns, read_columns
 from driftless.evaluate.case import Case
 from driftless.evaluate.gates import judge
 from driftless.evaluate.groups import cut
@@ -28,7 +29,6 @@ from driftless.evaluate.parity import parity_gate
 from driftless.evaluate.report import report
 from driftless.metrics import Scored, measure_all
 from driftless.outputs import scored
-from driftless.parquet import Columns, read_columns
 from driftless.ports import ObjectStore, Registry
 from driftless.project import Project, named
 from driftless.records import Decision, EvaluationRecord, EvaluationRequest, GateResult, ModelRecord, Ref

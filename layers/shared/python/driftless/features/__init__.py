@@ -14,10 +14,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from driftless.core.duckdb import engine, quoted
 from driftless.features.compute import compute, label
 from driftless.features.tables import load, load_nothing
 from driftless.project import Project
-from driftless.sql import engine, quoted
 
 
 class FeatureTable:

@@ -15,9 +15,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from driftless.core.duckdb import literal, quoted
 from driftless.errors import NotEnoughData
 from driftless.project import Dataset, Project
-from driftless.sql import literal, quoted
 
 _TYPES = {"integer": "BIGINT", "number": "DOUBLE", "string": "VARCHAR", "boolean": "BOOLEAN", "timestamp": "TIMESTAMP"}
 

@@ -21,11 +21,11 @@ from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from driftless.core.problem import MEDIA_TYPE, InvalidRequest, Problem
 from driftless.infer.champions import Variant
 from driftless.infer.pages import describe_api
 from driftless.infer.predict import NoModel, Predict
 from driftless.infer.schema import request_schema
-from driftless.problem import MEDIA_TYPE, InvalidRequest, Problem
 from driftless.project import Project
 
 Endpoint = Callable[[Request], Awaitable[Response]]

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from pydantic_core import to_json
 
-from driftless.emf import emf_line
+from driftless.core.emf import emf_line
 from driftless.project import Project
 
 

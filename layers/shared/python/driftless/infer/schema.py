@@ -12,9 +12,9 @@ from typing import Any
 
 from pydantic_core import CoreSchema, SchemaValidator, core_schema
 
+from driftless.core.iso_time import time_schema
 from driftless.model_inputs import PROVEN
 from driftless.project import FeatureColumn, Project
-from driftless.times import time_schema
 
 MAX_TEXT = 1024
 MAX_KEY = 256

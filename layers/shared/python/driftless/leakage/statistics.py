@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from driftless.core.duckdb import literal, quoted
 from driftless.features.tables import outcome_columns, rows_table
 from driftless.leakage.finding import Finding
 from driftless.project import Project
-from driftless.sql import literal, quoted
 
 _ROWS = 50_000
 _SILENT_ROWS = 20

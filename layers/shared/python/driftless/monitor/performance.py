@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from driftless.core.parquet import Columns
 from driftless.metrics import measure_all
 from driftless.monitor.window import Window
 from driftless.outputs import probability_columns, scored
-from driftless.parquet import Columns
 from driftless.project import HIGHER_IS_BETTER, Project
 from driftless.records import Signal
 from driftless.resampling import MINIMUM_BLOCKS, Interval, day_blocks, metric_interval

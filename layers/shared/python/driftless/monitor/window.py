@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from driftless.parquet import Columns, read_columns
+from driftless.core.parquet import Columns, read_columns
 from driftless.ports import ObjectStore
 
 _READERS = 8

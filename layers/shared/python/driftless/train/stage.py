@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
 from driftless import dependencies
+from driftless.core.parquet import read_columns, write_columns
 from driftless.errors import BadRequest, CandidateRefused
 from driftless.outputs import probability_columns
-from driftless.parquet import read_columns, write_columns
 from driftless.pipeline import class_names, features_frame, fit, predict, target_values
 from driftless.ports import ObjectStore
 from driftless.profile import Baseline, Profile, hidden, profile_categories, profile_numbers

@@ -18,10 +18,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
+from driftless.core.duckdb import engine, literal, quoted, scalar, within_resources
 from driftless.ports import Clock, ObjectStore
 from driftless.project import Dataset, Project
 from driftless.records import Ref, RuleResult, SourceObject, ValidationRecord, ValidationRequest
-from driftless.sql import engine, literal, quoted, scalar, within_resources
 from driftless.validate.checks import checks, create_typed, examples, judge
 from driftless.validate.raw import load
 from driftless.validate.source import Refused, open_source

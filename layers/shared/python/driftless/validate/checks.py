@@ -13,9 +13,9 @@ from typing import Any, Literal
 
 import duckdb
 
+from driftless.core.duckdb import exhausted, first_line, literal, literals, quoted, told
 from driftless.errors import BadProject
 from driftless.project import Column, Dataset, Project
-from driftless.sql import exhausted, first_line, literal, literals, quoted, told
 
 Level = Literal["warn", "quarantine", "fail"]
 

@@ -16,8 +16,8 @@ from typing import Any
 
 import duckdb
 
+from driftless.core.duckdb import exhausted, literal, literals, quoted, scalar, told
 from driftless.project import Dataset
-from driftless.sql import exhausted, literal, literals, quoted, scalar, told
 from driftless.validate.source import Refused, Source
 
 _DELIMITERS = (",", ";", "\t", "|")

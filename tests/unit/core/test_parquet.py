@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 import numpy as np
 
-from driftless.parquet import read_columns, write_columns
+from driftless.core.parquet import read_columns, write_columns
 
 
 def test_columns_survive_a_round_trip(tmp_path: Path) -> None:

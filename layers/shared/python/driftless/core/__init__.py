@@ -1,0 +1,1 @@
+"""What knows no domain: DuckDB engines, Parquet files, ISO 8601 times, embedded metrics, HTTP problems."""
