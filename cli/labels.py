@@ -14,7 +14,7 @@ from cli.platform import connect, read_project
 from cli.predict import chunks
 from cli.rows import NULLS, boolean, moment, read_rows, typed
 from cli.signing import Api
-from driftless.project import Task
+from driftless.definition.section import Task
 
 app = typer.Typer(help="Ground truth.", no_args_is_help=True)
 LABELS_PER_REQUEST = 500

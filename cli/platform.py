@@ -16,11 +16,11 @@ import boto3
 from botocore.config import Config
 
 from cli.failures import Failure
-from driftless import project as projects
 from driftless.adapters.dynamodb import DynamoItems
 from driftless.adapters.registry import TableRegistry
 from driftless.adapters.s3 import S3Store
-from driftless.project import Project
+from driftless.definition import loading as projects
+from driftless.definition.project import Project
 from local_cloud import clients, lifecycle
 
 # Of a call that is throttled or meets a broken service; botocore waits longer before each.

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.failures import Failure
-from driftless.project import Project
+from driftless.definition.project import Project
 
 READERS = {
     ".csv": "read_csv($file, all_varchar = true, header = true)",

@@ -19,9 +19,9 @@ from cli.console import JsonOption, Output, StageOption, table
 from cli.failures import Failure
 from cli.platform import Platform, connect, read_project
 from cli.signing import Api
+from driftless.definition.project import Project
 from driftless.infer.pages import example_request
 from driftless.infer.schema import event_time_column
-from driftless.project import Project
 from driftless.records import Endpoint
 
 PATIENCE_SECONDS = 90.0

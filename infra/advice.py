@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from driftless.project import Project
+from driftless.definition.project import Project
 from infra.settings import Settings
 
 SHORTEST_BAKE_SECONDS = 180

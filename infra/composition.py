@@ -11,8 +11,8 @@ from pathlib import Path
 
 from aws_cdk import Annotations, App, Tags
 
+from driftless.definition.project import Project
 from driftless.infer.schema import request_schema
-from driftless.project import Project
 from infra import layers
 from infra.advice import advice
 from infra.constructs.api import ApiProject

@@ -13,8 +13,9 @@ from tempfile import TemporaryDirectory
 
 from driftless import estimators, features
 from driftless.core.duckdb import engine
+from driftless.definition.loading import load_all
+from driftless.definition.project import Project
 from driftless.errors import BadProject
-from driftless.project import Project, load_all
 from driftless.validate.checks import check_definition
 
 

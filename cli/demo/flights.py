@@ -21,7 +21,7 @@ import duckdb
 
 from cli.failures import Failure
 from driftless import features
-from driftless.project import Project
+from driftless.definition.project import Project
 from local_cloud.state import REPOSITORY
 
 YEAR = 2013

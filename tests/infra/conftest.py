@@ -72,7 +72,7 @@ def synthesise(stage: str, folder: Path, projects: Path, prepare: Callable[[Any]
     """Compose and synthesise a stage; ``prepare`` may add to the app before."""
     from aws_cdk import App
 
-    from driftless.project import load_all
+    from driftless.definition.loading import load_all
     from infra.composition import Sources, compose
     from infra.settings import for_stage
 

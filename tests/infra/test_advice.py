@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from driftless.project import load_all
+from driftless.definition.loading import load_all
 from infra.advice import advice
 from infra.settings import for_stage
 from tests.infra.conftest import ROOT, Synth

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from driftless.adapters.local import FolderStore
-from driftless.project import Project, load, load_all
+from driftless.definition.loading import load, load_all
+from driftless.definition.project import Project
 from driftless.records import ValidationRecord, ValidationRequest
 from driftless.validate import Validate
 

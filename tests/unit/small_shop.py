@@ -10,8 +10,9 @@ import duckdb
 
 from driftless.adapters.delta import DeltaTables
 from driftless.core.duckdb import literal
-from driftless.lake_columns import stored_columns
-from driftless.project import Project, load
+from driftless.definition.lake_columns import stored_columns
+from driftless.definition.loading import load
+from driftless.definition.project import Project
 
 TOML = """
 name = "shop"

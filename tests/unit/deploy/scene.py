@@ -8,8 +8,8 @@ from typing import Any
 
 from driftless.adapters.memory import MemoryStore
 from driftless.adapters.memory_registry import MemoryMetrics, MemoryRegistry
+from driftless.definition.loading import load
 from driftless.deploy import Deploy
-from driftless.project import load
 from driftless.records import DeploymentRecord, DeploymentRequest, Endpoint, ModelVersion, Run, VersionRecord
 
 

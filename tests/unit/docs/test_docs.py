@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 import typer.main
-from pydantic import BaseModel
 
 from cli.main import app
-from driftless import project
+from driftless.definition.learning import METRICS
+from driftless.definition.loading import keys_of, sections_in
+from driftless.definition.project import Project
 
 ROOT = Path(__file__).parents[3]
 DOCS = sorted([*ROOT.glob("docs/*.md"), ROOT / "README.md", ROOT / "CHANGELOG.md"])
@@ -95,13 +96,8 @@ def test_every_environment_variable_is_documented() -> None:
 
 def test_every_key_of_a_project_is_documented() -> None:
     text = (ROOT / "docs/project-definition.md").read_text()
-    sections = [
-        kind
-        for kind in vars(project).values()
-        if isinstance(kind, type) and issubclass(kind, BaseModel) and kind.__module__ == project.__name__
-    ]
-    keys = {key for kind in sections for key in kind.model_fields} - set(project.Project.model_fields)
-    keys |= {key for key, field in project.Project.model_fields.items() if "BaseModel" not in str(field.annotation)}
+    tables = {key for key, field in Project.model_fields.items() if any(sections_in(field.annotation))}
+    keys = keys_of(Project) - tables
     missing = [key for key in sorted(keys) if f"`{key}`" not in text and f"[{key}" not in text]
     assert missing == []
 
@@ -114,4 +110,4 @@ def test_every_context_key_is_documented() -> None:
 
 def test_every_metric_is_documented() -> None:
     text = (ROOT / "docs/project-definition.md").read_text()
-    assert [metric for metric in project.METRICS if f"`{metric}`" not in text] == []
+    assert [metric for metric in METRICS if f"`{metric}`" not in text] == []

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from driftless import features
+from driftless.definition.project import Project
 from driftless.errors import BadProject, LeakageFound, NotEnoughData, OutOfResources
-from driftless.project import Project
 from tests.unit.flights_lake import staged_files, variant
 from tests.unit.small_shop import SQL, START, orders, parquet, prices, shop
 

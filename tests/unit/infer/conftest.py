@@ -13,11 +13,11 @@ import pytest
 
 from driftless.adapters.ecdsa import EcdsaVerifier
 from driftless.adapters.memory import MemoryStore
+from driftless.definition.project import Project
 from driftless.infer.app import Api, create_handler
 from driftless.infer.champions import Champions
 from driftless.infer.journal import Journal
 from driftless.infer.predict import Predict
-from driftless.project import Project
 from tests.unit.model_store.models import Key
 from tests.unit.model_store.projects import definition
 

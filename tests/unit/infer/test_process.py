@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from driftless import project
 from driftless.adapters.memory import MemoryStore
 from driftless.adapters.obstore import ObstoreReader
+from driftless.definition.loading import load
 from driftless.errors import AccessDenied, NotFound, StoreUnavailable
 from tests.unit.infer.conftest import event
 from tests.unit.model_store.models import Key, point, publish
@@ -143,7 +143,7 @@ def run(environment: dict[str, str], *events: dict[str, Any]) -> tuple[list[dict
 
 
 def test_the_first_prediction_of_a_new_process_needs_no_boto3(bucket: Bucket, environment: dict[str, str]) -> None:
-    flights = project.load(ROOT / "projects" / "flights")
+    flights = load(ROOT / "projects" / "flights")
     point(bucket.store, flights, {1: publish(bucket.store, flights, 1, Key())}, champion=1)
     body = json.dumps({"records": [RECORD]})
     answers, written, modules = run(

@@ -14,10 +14,10 @@ from driftless.adapters.delta import DeltaTables, folder_tables
 from driftless.adapters.local import FolderStore
 from driftless.adapters.memory_registry import MemoryRegistry
 from driftless.core.duckdb import engine
+from driftless.definition.project import Project
 from driftless.errors import DataRejected, IntegrityError, NotFound, StoreUnavailable
 from driftless.features.tables import load
 from driftless.ingest import Ingest
-from driftless.project import Project
 from driftless.records import IngestionRequest, ValidationRecord, ValidationRequest
 from driftless.validate import Validate
 from tests.unit.small_shop import parquet, prices, shop

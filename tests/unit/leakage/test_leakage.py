@@ -12,10 +12,10 @@ import pytest
 
 from driftless import leakage
 from driftless.core.duckdb import engine
+from driftless.definition.project import Project
 from driftless.errors import LeakageFound
 from driftless.features.compute import compute, label
 from driftless.features.tables import load
-from driftless.project import Project
 from tests.unit.flights_lake import staged_files, variant
 
 OUTCOMES = {

@@ -10,10 +10,10 @@ import pytest
 
 from driftless import features, leakage
 from driftless.core.duckdb import engine
+from driftless.definition.project import Project
 from driftless.errors import LeakageFound
 from driftless.features.compute import compute, label
 from driftless.features.tables import load
-from driftless.project import Project
 from tests.unit.small_shop import Row, orders, parquet, prices, shop
 
 RECENT = (

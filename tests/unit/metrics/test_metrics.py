@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import sklearn.metrics as reference
 
+from driftless.definition.learning import METRICS
 from driftless.metrics import CLIP, Scored, calibration_bins, class_positions, measure, measure_all, row_losses
-from driftless.project import METRICS
 
 BINARY, MULTI = ("false", "true"), ("a", "b", "c")
 

@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from onnx import TensorProto, helper
 
+from driftless.definition.project import Project
 from driftless.manifest import Manifest
 from driftless.ports import ObjectStore
-from driftless.project import Project
 from driftless.records import Endpoint, Ref
 
 

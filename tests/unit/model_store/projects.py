@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from driftless.project import Project
+from driftless.definition.project import Project
 
 FEATURES: dict[str, dict[str, Any]] = {
     "temp": {"type": "number", "nullable": True, "range": [-60, 140]},

@@ -18,9 +18,9 @@ import pytest
 from driftless.adapters.memory import MemoryStore
 from driftless.adapters.memory_registry import MemoryMetrics, MemoryRegistry
 from driftless.collect import Collect, CollectRequest, Compressed
+from driftless.definition.project import Project
 from driftless.monitor import Monitor
 from driftless.profile import Baseline, HiddenProfile, Profile, profile_categories, profile_numbers
-from driftless.project import Project
 from driftless.records import Label, ModelVersion, MonitoringRecord, MonitoringRequest
 from tests.unit.model_store.models import manifest
 from tests.unit.model_store.projects import definition

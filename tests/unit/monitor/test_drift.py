@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.stats import chi2_contingency, fisher_exact, ks_2samp
 
+from driftless.definition.operation import Monitoring
 from driftless.monitor.drift import Comparison, coarsen, compare, compare_all, excess_index, holm, judge, stability_index
 from driftless.profile import Profile, profile_categories, profile_like, profile_numbers
-from driftless.project import Monitoring
 from driftless.records import Signal
 
 RNG = np.random.default_rng

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from driftless.adapters.memory import MemoryStore
-from driftless.project import Project, load
+from driftless.definition.loading import load
+from driftless.definition.project import Project
 from driftless.records import (
     DatasetRecord,
     Decision,

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from driftless.project import Project, load
+from driftless.definition.loading import load
+from driftless.definition.project import Project
 from driftless.records import RetrainDecision, RetrainRequest
 from driftless.retrain import decide, execution_name
 

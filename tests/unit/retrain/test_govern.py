@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from driftless.adapters.memory_registry import MemoryRegistry, MemoryWorkflow
+from driftless.definition.loading import load
 from driftless.errors import NotFound, StoreUnavailable
-from driftless.project import load
 from driftless.records import RetrainDecision, RetrainRequest, Run
 from driftless.retrain import Govern, execution_name
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from driftless.adapters.memory import MemoryStore
 from driftless.core.parquet import read_columns, write_columns
+from driftless.definition.project import Project
 from driftless.onnx_model import OnnxModel
-from driftless.project import Project
 from driftless.records import Candidate, DatasetRecord, ModelRecord, Run, TrainingRequest, TunedRecord
 from driftless.train import Train
 

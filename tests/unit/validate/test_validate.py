@@ -12,8 +12,9 @@ import duckdb
 import pytest
 
 from driftless.adapters.local import FolderStore
+from driftless.definition.loading import load
+from driftless.definition.project import Project
 from driftless.errors import BadProject, NotFound
-from driftless.project import Project, load
 from driftless.records import ValidationRecord, ValidationRequest
 from driftless.validate import Validate
 

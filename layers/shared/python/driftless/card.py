@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from driftless.project import FeatureColumn, Project
+from driftless.definition.features import FeatureColumn
+from driftless.definition.project import Project
 from driftless.records import EvaluationRecord, RegistrationRequest
 
 

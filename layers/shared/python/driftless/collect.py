@@ -31,9 +31,9 @@ import duckdb
 from pydantic import ConfigDict, FiniteFloat, ValidationError
 
 from driftless.core.duckdb import exhausted, first_line
+from driftless.definition.project import Project
 from driftless.errors import BadRequest, DriftlessError
 from driftless.ports import ObjectStore
-from driftless.project import Project
 from driftless.receipts import receipt_key
 from driftless.records import Prediction, Record, Scalar
 

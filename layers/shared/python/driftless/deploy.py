@@ -15,9 +15,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
+from driftless.definition.loading import named
+from driftless.definition.operation import Serving
+from driftless.definition.project import Project
 from driftless.errors import Conflict, IllegalMove, NotFound
 from driftless.ports import Clock, MetricSink, ObjectStore, Registry
-from driftless.project import Project, Serving, named
 from driftless.records import DeploymentRecord, DeploymentRequest, Endpoint, ModelVersion
 
 Action = Literal["canary", "promote", "roll_back", "abandon", "leave"]

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from sklearn.base import BaseEstimator
 
-from driftless.project import Project
+from driftless.definition.project import Project
 
 Preparation = Literal["trees_with_nulls", "trees", "linear"]
 

@@ -14,10 +14,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from driftless.core.duckdb import within_resources
+from driftless.definition.lake_columns import stored_columns
+from driftless.definition.loading import named
+from driftless.definition.project import Project
 from driftless.errors import DataRejected, NotFound
-from driftless.lake_columns import stored_columns
 from driftless.ports import LakeTables, ObjectStore, Registry
-from driftless.project import Project, named
 from driftless.records import IngestionRecord, IngestionRequest, Ref, SourceObject
 
 

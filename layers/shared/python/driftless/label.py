@@ -13,8 +13,8 @@ from pydantic_core import CoreSchema, SchemaValidator, ValidationError, core_sch
 
 from driftless.core.iso_time import time_schema
 from driftless.core.problem import FieldError, InvalidRequest, Problem, problem_of
+from driftless.definition.project import Project
 from driftless.ports import Clock, ObjectStore
-from driftless.project import Project
 from driftless.records import Label
 
 MAX_LABELS = 1000

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from driftless.project import METRICS, Task
+from driftless.definition.learning import METRICS
+from driftless.definition.section import Task
 
 Floats = NDArray[np.float64]
 CLIP = 1e-7
@@ -63,7 +64,7 @@ def measure(metric: str, scored: Scored, weights: Floats | None = None) -> float
     Parameters
     ----------
     metric : str
-        A key of ``driftless.project.METRICS`` for the task of ``scored``.
+        A key of ``driftless.definition.learning.METRICS`` for the task of ``scored``.
     weights : ndarray of shape (n,), optional
         Non-negative row weights; all 1 by default.
     """

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from driftless.definition.section import Task
 from driftless.metrics import Floats, Scored, class_name, class_positions
-from driftless.project import Task
 
 CHALLENGE = "parity_challenge"
 """Column of the parity rows that says in words what a row challenges."""

@@ -20,12 +20,12 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
+from driftless.definition.project import Project
 from driftless.errors import BadProject, CandidateRefused, NotEnoughData
 from driftless.estimators import Preparation, build, kind_of
 from driftless.metrics import class_name
 from driftless.model_inputs import Values, dtype_of, float_matrix, require, string_column
 from driftless.outputs import output_columns
-from driftless.project import Project
 
 RARE = 20
 """A category needs this many training rows to be told apart."""

@@ -18,11 +18,12 @@ from typing import Any
 from driftless import dependencies
 from driftless.audit import canonical
 from driftless.card import model_card, render
+from driftless.definition.loading import named
+from driftless.definition.project import Project
 from driftless.errors import Conflict, IntegrityError
 from driftless.manifest import Manifest
 from driftless.model_files import parse_manifest
 from driftless.ports import Clock, ObjectStore, Registry, Signer
-from driftless.project import Project, named
 from driftless.records import ModelVersion, Ref, RegistrationRequest, VersionRecord
 
 _JSON = "application/json"

@@ -19,8 +19,10 @@ from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 from typing import Any
 
+from driftless.definition.loading import named
+from driftless.definition.operation import Retraining
+from driftless.definition.project import Project
 from driftless.ports import Clock, Registry, Workflow
-from driftless.project import Project, Retraining, named
 from driftless.records import RetrainDecision, RetrainRequest, Run
 
 _STARTING = timedelta(minutes=5)

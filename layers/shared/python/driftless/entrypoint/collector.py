@@ -15,11 +15,11 @@ from typing import Any
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-from driftless import project
 from driftless.adapters.aws import client
 from driftless.adapters.s3 import S3Store
 from driftless.collect import Collect, Collected, CollectRequest
 from driftless.core.emf import emf_line
+from driftless.definition.loading import load_all
 from driftless.entrypoint.common import Handler, Settings, read_settings, stage_handler
 from driftless.errors import BadRequest
 
@@ -34,7 +34,7 @@ class CollectorSettings(Settings):
 def compose() -> Callable[[CollectRequest], Collected]:
     """The stage, with the lines it could not read published as an embedded metric."""
     settings = read_settings(CollectorSettings)
-    collect = Collect(lake=S3Store(settings.lake_bucket, client=client("s3")), projects=project.load_all())
+    collect = Collect(lake=S3Store(settings.lake_bucket, client=client("s3")), projects=load_all())
 
     def collected(request: CollectRequest) -> Collected:
         answer = collect(request)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from driftless.adapters.aws import client
 from driftless.adapters.dynamodb import DynamoRegistry
 from driftless.adapters.s3 import S3Store
+from driftless.definition.loading import load_all
 from driftless.entrypoint.common import Settings, read_settings
 from driftless.evaluate import Evaluate
-from driftless.project import load_all
 
 
 class EvaluationSettings(Settings):

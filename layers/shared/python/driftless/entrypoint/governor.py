@@ -18,9 +18,9 @@ from driftless.adapters.aws import client
 from driftless.adapters.dynamodb import DynamoRegistry
 from driftless.adapters.registry import utc_now
 from driftless.adapters.stepfunctions import StepFunctionsWorkflow
+from driftless.definition.loading import load_all
 from driftless.entrypoint.common import Handler, Settings, instrument, read_settings
 from driftless.errors import BadRequest
-from driftless.project import load_all
 from driftless.records import RetrainDecision, RetrainRequest
 from driftless.retrain import Govern
 

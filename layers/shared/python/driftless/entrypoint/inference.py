@@ -15,10 +15,11 @@ from uuid import uuid4
 
 from aws_lambda_powertools import Logger
 
-from driftless import __version__, project
+from driftless import __version__
 from driftless.adapters.ecdsa import EcdsaVerifier
 from driftless.adapters.obstore import ObstoreReader
 from driftless.core.emf import emf_line
+from driftless.definition.loading import load_all
 from driftless.entrypoint.common import Settings, read_settings
 from driftless.infer.app import Api, create_handler
 from driftless.infer.champions import Champions, Report
@@ -40,7 +41,7 @@ def compose() -> Callable[[dict[str, Any], Any], dict[str, Any]]:
     store, verifier = ObstoreReader(settings.artifacts_bucket), EcdsaVerifier()
     report = reporter(settings.stage, settings.aws_lambda_function_version)
     predictors = {}
-    for name, definition in project.load_all().items():
+    for name, definition in load_all().items():
         champions = Champions(definition, store=store, verifier=verifier, monotonic=time.monotonic, report=report)
         journal = Journal(definition, stage=settings.stage, write=write)
         predictors[name] = Predict(definition, champions=champions, journal=journal, clock=now)

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from driftless import project
 from driftless.adapters.aws import client
 from driftless.adapters.s3 import S3Store
 from driftless.core.problem import MEDIA_TYPE, FieldError, InvalidRequest, Problem
+from driftless.definition.loading import load_all
 from driftless.entrypoint.common import Handler, Settings, instrument, read_settings
 from driftless.errors import RetryableError
 from driftless.label import AcceptLabels
@@ -31,7 +31,7 @@ def compose() -> AcceptLabels:
     settings = read_settings(LabelsSettings)
     return AcceptLabels(
         lake=S3Store(settings.lake_bucket, client=client("s3")),
-        projects=project.load_all(),
+        projects=load_all(),
         clock=lambda: datetime.now(UTC),
         new_id=lambda: str(uuid4()),
     )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from driftless import project
 from driftless.adapters.aws import client
 from driftless.adapters.cloudwatch import CloudWatchMetrics
 from driftless.adapters.dynamodb import DynamoRegistry
 from driftless.adapters.s3 import S3Store
 from driftless.core.emf import NAMESPACE
+from driftless.definition.loading import load_all
 from driftless.entrypoint.common import Settings, read_settings
 from driftless.monitor import Monitor
 
@@ -31,7 +31,7 @@ def compose() -> Monitor:
         artifacts=S3Store(settings.artifacts_bucket, client=client("s3")),
         registry=DynamoRegistry(settings.registry_table, client=client("dynamodb")),
         metrics=CloudWatchMetrics(NAMESPACE, client=client("cloudwatch")),
-        projects=project.load_all(),
+        projects=load_all(),
         clock=lambda: datetime.now(UTC),
         stage=settings.stage,
     )

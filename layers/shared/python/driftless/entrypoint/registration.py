@@ -7,8 +7,8 @@ from driftless.adapters.dynamodb import DynamoRegistry
 from driftless.adapters.kms import KmsSigner
 from driftless.adapters.registry import utc_now
 from driftless.adapters.s3 import S3Store
+from driftless.definition.loading import load_all
 from driftless.entrypoint.common import Settings, read_settings
-from driftless.project import load_all
 from driftless.register import Register
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from driftless.adapters.aws import client
 from driftless.adapters.s3 import S3Store
+from driftless.definition.loading import load_all
 from driftless.entrypoint.common import Settings, read_settings
-from driftless.project import load_all
 from driftless.train import Train
 
 

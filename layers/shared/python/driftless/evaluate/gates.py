@@ -11,9 +11,10 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from driftless.definition.learning import HIGHER_IS_BETTER, AbsoluteGate, Gates
+from driftless.definition.project import Project
 from driftless.evaluate.case import Case
 from driftless.metrics import Scored, measure
-from driftless.project import HIGHER_IS_BETTER, AbsoluteGate, Gates, Project
 from driftless.records import GateResult
 from driftless.resampling import MINIMUM_BLOCKS, Interval, difference_interval
 

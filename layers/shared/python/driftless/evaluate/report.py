@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from driftless.definition.learning import Gates
+from driftless.definition.project import Project
 from driftless.evaluate.case import Case, Masks
 from driftless.evaluate.groups import protected_report
 from driftless.metrics import Scored, calibration_bins, measure, measure_all
-from driftless.project import Gates, Project
 from driftless.records import Decision, GateResult
 from driftless.resampling import metric_interval
 

@@ -21,6 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftless.core.parquet import Columns, read_columns
+from driftless.definition.loading import named
+from driftless.definition.project import Project
 from driftless.evaluate.case import Case
 from driftless.evaluate.gates import judge
 from driftless.evaluate.groups import cut
@@ -30,7 +32,6 @@ from driftless.evaluate.report import report
 from driftless.metrics import Scored, measure_all
 from driftless.outputs import scored
 from driftless.ports import ObjectStore, Registry
-from driftless.project import Project, named
 from driftless.records import Decision, EvaluationRecord, EvaluationRequest, GateResult, ModelRecord, Ref
 from driftless.resampling import day_blocks
 

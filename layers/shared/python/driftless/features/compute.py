@@ -12,9 +12,10 @@ from typing import Any
 import duckdb
 
 from driftless.core.duckdb import exhausted, first_line, literal, literals, quoted, scalar
+from driftless.definition.features import FeatureColumn
+from driftless.definition.project import Project
 from driftless.errors import BadProject, LeakageFound
 from driftless.features.tables import outcome_columns, rows_table
-from driftless.project import FeatureColumn, Project
 
 _NUMERIC = re.compile(r"^(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL.*)$")
 _LAST_SEMICOLON = re.compile(r";\s*(--[^\n]*(\n\s*|\Z))*\Z")

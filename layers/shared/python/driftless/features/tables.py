@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from driftless.core.duckdb import literal, quoted
+from driftless.definition.datasets import Dataset
+from driftless.definition.project import Project
 from driftless.errors import NotEnoughData
-from driftless.project import Dataset, Project
 
 _TYPES = {"integer": "BIGINT", "number": "DOUBLE", "string": "VARCHAR", "boolean": "BOOLEAN", "timestamp": "TIMESTAMP"}
 

@@ -22,11 +22,11 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from driftless.core.problem import MEDIA_TYPE, InvalidRequest, Problem
+from driftless.definition.project import Project
 from driftless.infer.champions import Variant
 from driftless.infer.pages import describe_api
 from driftless.infer.predict import NoModel, Predict
 from driftless.infer.schema import request_schema
-from driftless.project import Project
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 _PROBLEMS = {400: "malformed JSON", 413: "too many records", 422: "a field breaks the schema", 503: "no model yet"}

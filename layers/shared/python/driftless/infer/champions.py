@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from driftless.definition.project import Project
 from driftless.endpoints import outdated
 from driftless.errors import DriftlessError, IntegrityError, NotFound, RetryableError
 from driftless.manifest import Manifest
@@ -21,7 +22,6 @@ from driftless.model_inputs import dtype_of, unfit
 from driftless.model_store import load_version
 from driftless.onnx_model import OnnxModel
 from driftless.ports import ObjectReader, Verifier
-from driftless.project import Project
 from driftless.records import Endpoint
 
 Report = Callable[[str, dict[str, Any]], None]

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from pydantic_core import to_json
 
 from driftless.core.emf import emf_line
-from driftless.project import Project
+from driftless.definition.project import Project
 
 
 @dataclass(frozen=True)

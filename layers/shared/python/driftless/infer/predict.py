@@ -13,13 +13,13 @@ from typing import Any
 from pydantic_core import ValidationError, to_json
 
 from driftless.core.problem import InvalidRequest, Problem, problem_of
+from driftless.definition.project import Project
 from driftless.errors import StoreUnavailable
 from driftless.infer.champions import Champions, Serving, Variant
 from driftless.infer.journal import Answered, Journal
 from driftless.infer.routing import goes_to_challenger
 from driftless.infer.schema import ROUTING_KEY, event_time_column, request_validator
 from driftless.ports import Clock
-from driftless.project import Project
 
 _RETRY_AFTER = 5
 _Rows = Sequence[dict[str, Any]]

@@ -13,8 +13,9 @@ from typing import Any
 from pydantic_core import CoreSchema, SchemaValidator, core_schema
 
 from driftless.core.iso_time import time_schema
+from driftless.definition.features import FeatureColumn
+from driftless.definition.project import Project
 from driftless.model_inputs import PROVEN
-from driftless.project import FeatureColumn, Project
 
 MAX_TEXT = 1024
 MAX_KEY = 256

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from driftless.definition.project import Project
 from driftless.errors import LeakageFound
 from driftless.leakage.replay import replay
 from driftless.leakage.statistics import copies, silence, strength
-from driftless.project import Project
 
 
 def check(connection: Any, project: Project) -> None:

@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import chdtrc, gammaln, kolmogorov, ndtr
 
+from driftless.definition.operation import Monitoring
 from driftless.profile import CategoryProfile, HiddenProfile, NumberProfile, Profile
-from driftless.project import Monitoring
 from driftless.records import Signal
 
 Counts = NDArray[np.float64]

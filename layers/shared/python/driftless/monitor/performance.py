@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftless.core.parquet import Columns
+from driftless.definition.learning import HIGHER_IS_BETTER
+from driftless.definition.project import Project
 from driftless.metrics import measure_all
 from driftless.monitor.window import Window
 from driftless.outputs import probability_columns, scored
-from driftless.project import HIGHER_IS_BETTER, Project
 from driftless.records import Signal
 from driftless.resampling import MINIMUM_BLOCKS, Interval, day_blocks, metric_interval
 

@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from driftless.definition.loading import named
+from driftless.definition.project import Project
 from driftless.model_files import read_file, read_manifest
 from driftless.model_inputs import float_matrix
 from driftless.monitor.collection import uncollected
@@ -27,7 +29,6 @@ from driftless.monitor.window import Predictions, Window
 from driftless.outputs import probability_columns
 from driftless.ports import Clock, MetricSink, ObjectStore, Registry
 from driftless.profile import Baseline, CategoryProfile, NumberProfile, Profile, profile_like
-from driftless.project import Project, named
 from driftless.records import MonitoringRecord, MonitoringRequest, Signal
 
 _HISTORY = 100

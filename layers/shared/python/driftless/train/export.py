@@ -18,10 +18,10 @@ import skl2onnx
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from sklearn.pipeline import Pipeline
 
+from driftless.definition.project import Project
 from driftless.errors import ExportRefused
 from driftless.model_inputs import dtype_of
 from driftless.pipeline import class_names
-from driftless.project import Project
 
 OPSET = {"": 18, "ai.onnx.ml": 3}
 # Converters refuse by all of these; MissingConverter and MissingShapeCalculator are RuntimeErrors.

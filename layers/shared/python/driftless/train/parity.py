@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from driftless.definition.features import FeatureColumn
+from driftless.definition.project import Project
 from driftless.model_inputs import PROVEN
 from driftless.outputs import CHALLENGE
-from driftless.project import FeatureColumn, Project
 
 SAMPLE = 20_000
 COPIES = 5

@@ -19,8 +19,9 @@ from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from driftless.core.duckdb import engine, literal, quoted, scalar, within_resources
+from driftless.definition.datasets import Dataset
+from driftless.definition.project import Project
 from driftless.ports import Clock, ObjectStore
-from driftless.project import Dataset, Project
 from driftless.records import Ref, RuleResult, SourceObject, ValidationRecord, ValidationRequest
 from driftless.validate.checks import checks, create_typed, examples, judge
 from driftless.validate.raw import load

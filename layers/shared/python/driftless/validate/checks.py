@@ -14,8 +14,9 @@ from typing import Any, Literal
 import duckdb
 
 from driftless.core.duckdb import exhausted, first_line, literal, literals, quoted, told
+from driftless.definition.datasets import Column, Dataset
+from driftless.definition.project import Project
 from driftless.errors import BadProject
-from driftless.project import Column, Dataset, Project
 
 Level = Literal["warn", "quarantine", "fail"]
 

@@ -17,7 +17,7 @@ from typing import Any
 import duckdb
 
 from driftless.core.duckdb import exhausted, literal, literals, quoted, scalar, told
-from driftless.project import Dataset
+from driftless.definition.datasets import Dataset
 from driftless.validate.source import Refused, Source
 
 _DELIMITERS = (",", ";", "\t", "|")

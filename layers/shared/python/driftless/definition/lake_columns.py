@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from driftless.project import Dataset
+from driftless.definition.datasets import Dataset
 
 SYSTEM_COLUMNS = {"_source": "string", "_source_row": "integer"}
 """Digest of the source object, and the one-based number of the row in it (of the line, in JSON)."""

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from driftless.definition.loading import load, load_all
+from driftless.definition.project import Project
 from driftless.errors import BadProject
-from driftless.project import Project, load, load_all
 from tests.unit.flights_lake import PROJECTS
 from tests.unit.small_shop import SQL, TOML, shop
 

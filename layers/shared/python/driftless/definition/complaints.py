@@ -1,4 +1,4 @@
-"""Turning a pydantic complaint about ``project.toml`` into a line, a reason and a fix a person can act on.
+"""Complaints about ``project.toml``: the key, the line, the reason and the fix.
 
 ``tomllib`` keeps no positions, so :func:`line_of` finds a dotted key again by reading table headers and assignments; where a
 key is missing it answers with the nearest enclosing table, which is where the fix belongs.
@@ -7,6 +7,7 @@ key is missing it answers with the nearest enclosing table, which is where the f
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from difflib import get_close_matches
 
 from pydantic import ValidationError
@@ -55,8 +56,14 @@ def located(key: str, reason: str, fix: str) -> PydanticCustomError:
     return PydanticCustomError("located", "{reason}", {"key": key, "reason": reason, "fix": fix})
 
 
-def describe(error: ValidationError) -> tuple[str, str, str]:
-    """``(key, reason, fix)`` of the first complaint of a validation error."""
+def describe(error: ValidationError, known: Collection[str]) -> tuple[str, str, str]:
+    """``(key, reason, fix)`` of the first complaint of a validation error.
+
+    Parameters
+    ----------
+    known : collection of str
+        Keys that a definition may have, for the nearest spelling of one that it may not.
+    """
     first = error.errors(include_url=False)[0]
     key = ".".join(str(part) for part in first["loc"])
     kind, given = first["type"], first.get("input")
@@ -72,18 +79,12 @@ def describe(error: ValidationError) -> tuple[str, str, str]:
     if kind == "missing":
         return key, "the key is required and missing", f"add {key.rsplit('.', 1)[-1]} = … there"
     if kind == "extra_forbidden":
-        return key, "no such key", f"remove it, or correct its spelling{_nearest(key)}"
+        return key, "no such key", f"remove it, or correct its spelling{_nearest(key, known)}"
     if kind == "value_error":
         return key, message, "change the definition so that this holds"
     return key, f"{message} (got {given!r})", "write a value of that form"
 
 
-def _nearest(key: str) -> str:
-    from driftless import project
-
-    known: set[str] = set()
-    for section in vars(project).values():
-        if isinstance(section, type) and hasattr(section, "model_fields"):
-            known.update(section.model_fields)
+def _nearest(key: str, known: Collection[str]) -> str:
     close = get_close_matches(key.rsplit(".", 1)[-1], sorted(known), n=1)
     return f' (did you mean "{close[0]}"?)' if close else ""
