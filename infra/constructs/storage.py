@@ -8,7 +8,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from driftless.receipts import PREFIX as RECEIPTS
+from driftless.modelling.receipts import PREFIX as RECEIPTS
 from infra.constructs.naming import publish_parameter, removal_policy
 from infra.settings import Settings
 

@@ -38,19 +38,6 @@ STEPS = frozenset(
 COMPOSITION = frozenset({"entrypoint", "testing"})
 """Packages that put steps and adapters together; nothing in the library imports them."""
 MOVES = {
-    "audit": "modelling.audit_chain",
-    "model_inputs": "modelling.inputs",
-    "onnx_model": "modelling.onnx",
-    "model_files": "modelling.version_files",
-    "manifest": "modelling.manifest",
-    "model_store": "modelling.loader",
-    "endpoints": "modelling.endpoint",
-    "outputs": "modelling.prediction_columns",
-    "receipts": "modelling.receipts",
-    "metrics": "modelling.metrics",
-    "resampling": "modelling.intervals",
-    "profile": "modelling.column_profile",
-    "dependencies": "modelling.fitted_packages",
     "validate": "data.validation",
     "ingest": "data.ingestion",
     "features": "data.features",

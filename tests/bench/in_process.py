@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from driftless.definition.loading import load_all
 from driftless.definition.project import Project
 from driftless.infer.schema import request_validator
+from driftless.modelling.column_profile import Profile, profile_like, profile_numbers
+from driftless.modelling.onnx import OnnxModel
 from driftless.monitor.drift import compare
-from driftless.onnx_model import OnnxModel
 from driftless.pipeline import features_frame, fit, predict
-from driftless.profile import Profile, profile_like, profile_numbers
 from driftless.train.export import interface, to_onnx
 from driftless.train.thresholds import settle_thresholds
 from infra.functions import FUNCTIONS

@@ -25,7 +25,7 @@ import pytest
 from cli.signing import Api, SigV4
 from driftless.adapters.cloudwatch import CloudWatchMetrics
 from driftless.adapters.s3 import S3Store
-from driftless.receipts import collected
+from driftless.modelling.receipts import collected
 from local_cloud import deploy
 from tests.e2e.checkout import Checkout
 from tests.e2e.observing import EMBEDDED, collected_ids, eventually, functions_processes, request_rows

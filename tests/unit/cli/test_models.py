@@ -9,7 +9,7 @@ from cli.main import app
 from cli.models import role
 from cli.platform import Platform
 from driftless.records import Endpoint, ModelVersion
-from tests.unit.model_store.models import manifest
+from tests.unit.modelling.models import manifest
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

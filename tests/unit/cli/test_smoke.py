@@ -18,8 +18,8 @@ from driftless import deploy
 from tests.unit.cli.test_models import registered
 from tests.unit.infer.conftest import Serve, Served, event
 from tests.unit.infer.conftest import serve as serve  # a fixture
-from tests.unit.model_store.models import Key, publish
-from tests.unit.model_store.projects import definition
+from tests.unit.modelling.models import Key, publish
+from tests.unit.modelling.projects import definition
 
 COMMAND = ["smoke", "--stage", "dev", "--json"]
 Alter = Callable[[httpx.Request, httpx.Response], httpx.Response]

@@ -15,9 +15,9 @@ import pytest
 from driftless.adapters.memory import MemoryStore
 from driftless.collect import Collect, Collected, CollectRequest, Compressed
 from driftless.errors import BadRequest, StoreUnavailable
-from driftless.receipts import PREFIX, collected
+from driftless.modelling.receipts import PREFIX, collected
 from driftless.records import Ref
-from tests.unit.model_store.projects import definition
+from tests.unit.modelling.projects import definition
 
 PROJECTS = {"demo": definition(), "sums": definition("regression", "sums")}
 

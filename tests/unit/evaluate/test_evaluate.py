@@ -14,9 +14,9 @@ import pytest
 from driftless.adapters.memory import MemoryStore
 from driftless.evaluate import Evaluate
 from driftless.evaluate.stage import expected_metrics
-from driftless.manifest import Manifest
-from driftless.onnx_model import OnnxModel
-from driftless.outputs import output_columns
+from driftless.modelling.manifest import Manifest
+from driftless.modelling.onnx import OnnxModel
+from driftless.modelling.prediction_columns import output_columns
 from driftless.records import (
     DatasetRecord,
     Endpoint,
@@ -28,7 +28,7 @@ from driftless.records import (
     ScoringRequest,
 )
 from driftless.score import Score
-from tests.unit.model_store.models import manifest
+from tests.unit.modelling.models import manifest
 from tests.unit.train import scene
 
 

@@ -20,8 +20,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassif
 from sklearn.pipeline import Pipeline
 
 from driftless.evaluate.parity import TOLERANCE, parity_gate
-from driftless.onnx_model import OnnxModel
-from driftless.outputs import CHALLENGE, output_columns
+from driftless.modelling.onnx import OnnxModel
+from driftless.modelling.prediction_columns import CHALLENGE, output_columns
 from driftless.pipeline import predict
 from driftless.records import GateResult
 from driftless.train.export import _integer_attributes, interface

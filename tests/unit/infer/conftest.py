@@ -18,8 +18,8 @@ from driftless.infer.app import Api, create_handler
 from driftless.infer.champions import Champions
 from driftless.infer.journal import Journal
 from driftless.infer.predict import Predict
-from tests.unit.model_store.models import Key
-from tests.unit.model_store.projects import definition
+from tests.unit.modelling.models import Key
+from tests.unit.modelling.projects import definition
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -7,8 +7,8 @@ import math
 import pytest
 
 from tests.unit.infer.conftest import Serve
-from tests.unit.model_store.models import point, publish
-from tests.unit.model_store.projects import RECORD, definition
+from tests.unit.modelling.models import point, publish
+from tests.unit.modelling.projects import RECORD, definition
 
 
 def sigmoid(value: float) -> float:

@@ -10,8 +10,8 @@ import pytest
 from driftless.infer.routing import goes_to_challenger, position
 from driftless.records import Endpoint
 from tests.unit.infer.conftest import Serve, Served
-from tests.unit.model_store.models import point, publish
-from tests.unit.model_store.projects import RECORD
+from tests.unit.modelling.models import point, publish
+from tests.unit.modelling.projects import RECORD
 
 KEYS = [f"customer-{number}" for number in range(20_000)]
 

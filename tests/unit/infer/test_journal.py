@@ -6,8 +6,8 @@ import pytest
 
 from driftless.records import Prediction
 from tests.unit.infer.conftest import NOW, Serve, Served
-from tests.unit.model_store.models import point, publish
-from tests.unit.model_store.projects import RECORD
+from tests.unit.modelling.models import point, publish
+from tests.unit.modelling.projects import RECORD
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from driftless.adapters.obstore import ObstoreReader
 from driftless.definition.loading import load
 from driftless.errors import AccessDenied, NotFound, StoreUnavailable
 from tests.unit.infer.conftest import event
-from tests.unit.model_store.models import Key, point, publish
+from tests.unit.modelling.models import Key, point, publish
 
 ROOT = Path(__file__).parents[3]
 FORBIDDEN = ("boto3", "botocore", "sklearn", "pandas", "duckdb", "deltalake", "scipy", "aws_xray_sdk")

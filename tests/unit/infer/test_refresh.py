@@ -11,8 +11,8 @@ import pytest
 from driftless.adapters.memory import MemoryStore
 from driftless.errors import AccessDenied, DriftlessError, StoreUnavailable
 from tests.unit.infer.conftest import Serve, Served
-from tests.unit.model_store.models import DAY, Key, point, publish
-from tests.unit.model_store.projects import FEATURES, RECORD, definition
+from tests.unit.modelling.models import DAY, Key, point, publish
+from tests.unit.modelling.projects import FEATURES, RECORD, definition
 
 
 class Watched(MemoryStore):

@@ -13,10 +13,10 @@ from pydantic_core import SchemaValidator, ValidationError
 
 from driftless.infer.pages import example_request
 from driftless.infer.schema import request_schema, request_validator
-from driftless.model_inputs import PROVEN
+from driftless.modelling.inputs import PROVEN
 from tests.unit.infer.conftest import Serve, Served
-from tests.unit.model_store.models import point, publish
-from tests.unit.model_store.projects import RECORD, definition
+from tests.unit.modelling.models import point, publish
+from tests.unit.modelling.projects import RECORD, definition
 
 JUNK: list[Any] = [None, True, False, 0, 1, -1, 3.5, 3.0, 1e300, -1e39, 10**30, "", "JFK", "3", "x" * 2000, [], {}, [1], {"a": 1}]
 

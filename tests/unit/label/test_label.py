@@ -15,7 +15,7 @@ from driftless.entrypoint.labels import respond
 from driftless.errors import StoreUnavailable
 from driftless.label import MAX_LABELS, AcceptLabels
 from driftless.records import Label, Ref
-from tests.unit.model_store.projects import definition
+from tests.unit.modelling.projects import definition
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PROJECTS = {"demo": definition(), "kinds": definition("multiclass", "kinds"), "sums": definition("regression", "sums")}

@@ -19,11 +19,11 @@ from driftless.adapters.memory import MemoryStore
 from driftless.adapters.memory_registry import MemoryMetrics, MemoryRegistry
 from driftless.collect import Collect, CollectRequest, Compressed
 from driftless.definition.project import Project
+from driftless.modelling.column_profile import Baseline, HiddenProfile, Profile, profile_categories, profile_numbers
 from driftless.monitor import Monitor
-from driftless.profile import Baseline, HiddenProfile, Profile, profile_categories, profile_numbers
 from driftless.records import Label, ModelVersion, MonitoringRecord, MonitoringRequest
-from tests.unit.model_store.models import manifest
-from tests.unit.model_store.projects import definition
+from tests.unit.modelling.models import manifest
+from tests.unit.modelling.projects import definition
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 START = datetime(2013, 5, 1, tzinfo=UTC)

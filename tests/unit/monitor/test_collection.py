@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from driftless.modelling.receipts import receipt_key
 from driftless.monitor.collection import HORIZON, SETTLING, uncollected
-from driftless.receipts import receipt_key
 from tests.unit.monitor.conftest import NOW, Monitored
 
 WHERE = {"Stage": "test", "Project": "demo"}

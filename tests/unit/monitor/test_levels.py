@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from driftless.modelling.intervals import Interval
 from driftless.monitor.levels import drift_level, earlier_windows, persistent
 from driftless.monitor.performance import harm_signal
 from driftless.records import Signal
-from driftless.resampling import Interval
 
 
 def signals(*levels: int) -> list[Signal]:

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from driftless.errors import IntegrityError, NotFound
+from driftless.modelling.column_profile import profile_numbers
 from driftless.monitor import stage
-from driftless.profile import profile_numbers
 from driftless.records import MonitoringRequest, Signal
 from tests.unit.monitor.conftest import NOW, START, Monitored, binary, inputs
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from driftless import dependencies
+from driftless.modelling import fitted_packages as dependencies
 
 
 def package(folder: Path, name: str, version: str) -> None:

@@ -13,7 +13,7 @@ from driftless.adapters.ecdsa import EcdsaVerifier
 from driftless.adapters.memory import MemoryStore
 from driftless.adapters.memory_registry import MemoryRegistry, MemorySigner
 from driftless.errors import Conflict, IntegrityError
-from driftless.model_files import read_manifest
+from driftless.modelling.version_files import read_manifest
 from driftless.records import Decision, Ref
 from driftless.register import Register
 from tests.unit.register.scene import Clock, flights, request

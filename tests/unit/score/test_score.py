@@ -12,11 +12,11 @@ import pytest
 from driftless import score as module
 from driftless.adapters.memory import MemoryStore
 from driftless.errors import IntegrityError, SignatureInvalid
-from driftless.manifest import Manifest
-from driftless.onnx_model import OnnxModel
+from driftless.modelling.manifest import Manifest
+from driftless.modelling.onnx import OnnxModel
 from driftless.records import DatasetRecord, Endpoint, ModelRecord, ScoringRequest
 from driftless.score import Score
-from tests.unit.model_store.models import manifest
+from tests.unit.modelling.models import manifest
 from tests.unit.train import scene
 
 TRAIN_END = datetime(2024, 2, 1, tzinfo=UTC)

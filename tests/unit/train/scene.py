@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from driftless.adapters.memory import MemoryStore
 from driftless.core.parquet import read_columns, write_columns
 from driftless.definition.project import Project
-from driftless.onnx_model import OnnxModel
+from driftless.modelling.onnx import OnnxModel
 from driftless.records import Candidate, DatasetRecord, ModelRecord, Run, TrainingRequest, TunedRecord
 from driftless.train import Train
 

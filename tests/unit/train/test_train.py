@@ -13,9 +13,9 @@ from driftless.adapters.memory import MemoryStore
 from driftless.errors import BadProject, BadRequest, CandidateRefused, ExportRefused, NotEnoughData
 from driftless.estimators import ALLOWED
 from driftless.evaluate.parity import parity_gate
-from driftless.outputs import output_columns
+from driftless.modelling.column_profile import Baseline, CategoryProfile, HiddenProfile, NumberProfile
+from driftless.modelling.prediction_columns import output_columns
 from driftless.pipeline import features_frame
-from driftless.profile import Baseline, CategoryProfile, HiddenProfile, NumberProfile
 from driftless.records import Candidate, FailedCandidate, TrainingRequest
 from driftless.train import Train
 from driftless.train.stage import choose

@@ -33,8 +33,8 @@ from pydantic import ConfigDict, FiniteFloat, ValidationError
 from driftless.core.duckdb import exhausted, first_line
 from driftless.definition.project import Project
 from driftless.errors import BadRequest, DriftlessError
+from driftless.modelling.receipts import receipt_key
 from driftless.ports import ObjectStore
-from driftless.receipts import receipt_key
 from driftless.records import Prediction, Record, Scalar
 
 _COLUMN_TYPES = {"number": "DOUBLE", "integer": "DOUBLE", "boolean": "BOOLEAN", "category": "VARCHAR"}

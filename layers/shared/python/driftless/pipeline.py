@@ -23,9 +23,9 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from driftless.definition.project import Project
 from driftless.errors import BadProject, CandidateRefused, NotEnoughData
 from driftless.estimators import Preparation, build, kind_of
-from driftless.metrics import class_name
-from driftless.model_inputs import Values, dtype_of, float_matrix, require, string_column
-from driftless.outputs import output_columns
+from driftless.modelling.inputs import Values, dtype_of, float_matrix, require, string_column
+from driftless.modelling.metrics import class_name
+from driftless.modelling.prediction_columns import output_columns
 
 RARE = 20
 """A category needs this many training rows to be told apart."""
@@ -33,7 +33,7 @@ _TOLD = 300
 
 
 def features_frame(project: Project, columns: Mapping[str, Values]) -> pandas.DataFrame:
-    """The model's inputs in the convention of ``driftless.model_inputs``: float32 columns and object columns of str."""
+    """The model's inputs in the convention of ``driftless.modelling.inputs``: float32 columns and object columns of str."""
     names = list(project.features.columns)
     require(columns, names)
     floats = [name for name in names if dtype_of(project.features.columns[name].type) == "float"]

@@ -148,7 +148,7 @@ class Registry(Protocol):
 
         ``decide`` returns the new endpoint (project, revision, manifests and updated_at are set here) or None to leave it as it
         is; what it raises passes. NotFound when a version is not registered, IllegalMove when the rules of
-        ``driftless.endpoints`` forbid the move.
+        ``driftless.modelling.endpoint`` forbid the move.
         """
 
     def audit(self, project: str) -> list[AuditEvent]:

@@ -15,14 +15,14 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from driftless import dependencies
-from driftless.audit import canonical
 from driftless.card import model_card, render
 from driftless.definition.loading import named
 from driftless.definition.project import Project
 from driftless.errors import Conflict, IntegrityError
-from driftless.manifest import Manifest
-from driftless.model_files import parse_manifest
+from driftless.modelling import fitted_packages as dependencies
+from driftless.modelling.audit_chain import canonical
+from driftless.modelling.manifest import Manifest
+from driftless.modelling.version_files import parse_manifest
 from driftless.ports import Clock, ObjectStore, Registry, Signer
 from driftless.records import ModelVersion, Ref, RegistrationRequest, VersionRecord
 

@@ -1,7 +1,7 @@
 """The score stage: serving's own code over the frozen hold-out, for challenger and champion.
 
 The challenger is the run's ONNX graph; the champion is whatever the endpoint serves now, loaded by the verified loader that
-serving uses. Both predict through :class:`~driftless.onnx_model.OnnxModel`, so the gate judges exactly what would serve. The
+serving uses. Both predict through :class:`~driftless.modelling.onnx.OnnxModel`, so the gate judges exactly what would serve. The
 challenger also answers the parity rows. Rows are read in chunks, so memory does not grow with the width of the file.
 """
 
@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftless.errors import NotFound
-from driftless.manifest import Manifest
-from driftless.model_inputs import Dtype, unfit
-from driftless.onnx_model import OnnxModel
-from driftless.outputs import output_columns
+from driftless.modelling.inputs import Dtype, unfit
+from driftless.modelling.manifest import Manifest
+from driftless.modelling.onnx import OnnxModel
+from driftless.modelling.prediction_columns import output_columns
 from driftless.ports import ObjectStore
 from driftless.records import Endpoint, Record, Ref, ScoresRecord, ScoringRequest
 

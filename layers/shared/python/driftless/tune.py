@@ -21,8 +21,8 @@ from driftless.core.parquet import read_columns
 from driftless.definition.loading import named
 from driftless.definition.project import Project
 from driftless.errors import CandidateRefused, NotEnoughData
-from driftless.metrics import measure
-from driftless.outputs import scored
+from driftless.modelling.metrics import measure
+from driftless.modelling.prediction_columns import scored
 from driftless.pipeline import class_names, features_frame, fit, predict, target_values
 from driftless.ports import ObjectStore
 from driftless.records import Candidate, FailedCandidate, TunedRecord, TuningRequest

@@ -17,10 +17,10 @@ from hashlib import sha256
 from itertools import islice
 from typing import Any, TypeVar
 
-from driftless import audit
 from driftless.adapters.items import Absent, Attributes, Items, Unchanged, Write
-from driftless.endpoints import check_move, nobody, same_state, versions_of
 from driftless.errors import Conflict, IntegrityError, NotFound
+from driftless.modelling import audit_chain as audit
+from driftless.modelling.endpoint import check_move, nobody, same_state, versions_of
 from driftless.records import AuditEvent, Endpoint, ModelVersion, RetrainDecision, Run, TableVersion
 
 T = TypeVar("T")

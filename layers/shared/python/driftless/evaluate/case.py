@@ -9,7 +9,7 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from driftless.metrics import Scored
+from driftless.modelling.metrics import Scored
 
 Masks = dict[str, NDArray[np.bool_]]
 

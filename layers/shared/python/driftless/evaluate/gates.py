@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from driftless.definition.learning import HIGHER_IS_BETTER, AbsoluteGate, Gates
 from driftless.definition.project import Project
 from driftless.evaluate.case import Case
-from driftless.metrics import Scored, measure
+from driftless.modelling.intervals import MINIMUM_BLOCKS, Interval, difference_interval
+from driftless.modelling.metrics import Scored, measure
 from driftless.records import GateResult
-from driftless.resampling import MINIMUM_BLOCKS, Interval, difference_interval
 
 Blocks = NDArray[np.int64]
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftless.evaluate.case import Masks
-from driftless.metrics import Scored, class_name, measure_all
+from driftless.modelling.metrics import Scored, class_name, measure_all
 
 LEVELS = 20
 """Groups of a column at most: what follows from them travels in step payloads, whatever a column holds."""

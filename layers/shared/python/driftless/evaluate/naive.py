@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from driftless.metrics import Scored, class_positions
+from driftless.modelling.metrics import Scored, class_positions
 
 
 def naive(holdout: Scored, train_target: NDArray[Any], classes: Sequence[str], metric: str) -> Scored:

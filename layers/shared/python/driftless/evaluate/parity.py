@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from driftless.metrics import Floats
-from driftless.outputs import CHALLENGE, probability_columns
+from driftless.modelling.metrics import Floats
+from driftless.modelling.prediction_columns import CHALLENGE, probability_columns
 from driftless.records import GateResult
 
 TOLERANCE = 1e-4

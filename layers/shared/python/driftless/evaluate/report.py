@@ -11,9 +11,9 @@ from driftless.definition.learning import Gates
 from driftless.definition.project import Project
 from driftless.evaluate.case import Case, Masks
 from driftless.evaluate.groups import protected_report
-from driftless.metrics import Scored, calibration_bins, measure, measure_all
+from driftless.modelling.intervals import metric_interval
+from driftless.modelling.metrics import Scored, calibration_bins, measure, measure_all
 from driftless.records import Decision, GateResult
-from driftless.resampling import metric_interval
 
 RESAMPLES = 200
 

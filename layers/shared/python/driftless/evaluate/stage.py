@@ -29,11 +29,11 @@ from driftless.evaluate.groups import cut
 from driftless.evaluate.naive import naive
 from driftless.evaluate.parity import parity_gate
 from driftless.evaluate.report import report
-from driftless.metrics import Scored, measure_all
-from driftless.outputs import scored
+from driftless.modelling.intervals import day_blocks
+from driftless.modelling.metrics import Scored, measure_all
+from driftless.modelling.prediction_columns import scored
 from driftless.ports import ObjectStore, Registry
 from driftless.records import Decision, EvaluationRecord, EvaluationRequest, GateResult, ModelRecord, Ref
-from driftless.resampling import day_blocks
 
 
 class Evaluate:

@@ -15,12 +15,12 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from driftless.definition.project import Project
-from driftless.endpoints import outdated
 from driftless.errors import DriftlessError, IntegrityError, NotFound, RetryableError
-from driftless.manifest import Manifest
-from driftless.model_inputs import dtype_of, unfit
-from driftless.model_store import load_version
-from driftless.onnx_model import OnnxModel
+from driftless.modelling.endpoint import outdated
+from driftless.modelling.inputs import dtype_of, unfit
+from driftless.modelling.loader import load_version
+from driftless.modelling.manifest import Manifest
+from driftless.modelling.onnx import OnnxModel
 from driftless.ports import ObjectReader, Verifier
 from driftless.records import Endpoint
 

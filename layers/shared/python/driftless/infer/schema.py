@@ -15,7 +15,7 @@ from pydantic_core import CoreSchema, SchemaValidator, core_schema
 from driftless.core.iso_time import time_schema
 from driftless.definition.features import FeatureColumn
 from driftless.definition.project import Project
-from driftless.model_inputs import PROVEN
+from driftless.modelling.inputs import PROVEN
 
 MAX_TEXT = 1024
 MAX_KEY = 256

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from driftless.modelling.receipts import collected
 from driftless.ports import MetricSink, ObjectStore
-from driftless.receipts import collected
 
 HORIZON = timedelta(hours=24)
 """How far back answers are counted. A batch that fails is tried again for an hour or two, and people need the rest."""

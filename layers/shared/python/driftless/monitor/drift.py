@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy.special import chdtrc, gammaln, kolmogorov, ndtr
 
 from driftless.definition.operation import Monitoring
-from driftless.profile import CategoryProfile, HiddenProfile, NumberProfile, Profile
+from driftless.modelling.column_profile import CategoryProfile, HiddenProfile, NumberProfile, Profile
 from driftless.records import Signal
 
 Counts = NDArray[np.float64]

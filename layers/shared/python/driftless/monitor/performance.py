@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from driftless.core.parquet import Columns
 from driftless.definition.learning import HIGHER_IS_BETTER
 from driftless.definition.project import Project
-from driftless.metrics import measure_all
+from driftless.modelling.intervals import MINIMUM_BLOCKS, Interval, day_blocks, metric_interval
+from driftless.modelling.metrics import measure_all
+from driftless.modelling.prediction_columns import probability_columns, scored
 from driftless.monitor.window import Window
-from driftless.outputs import probability_columns, scored
 from driftless.records import Signal
-from driftless.resampling import MINIMUM_BLOCKS, Interval, day_blocks, metric_interval
 
 
 @dataclass(frozen=True)

@@ -19,16 +19,16 @@ from numpy.typing import NDArray
 
 from driftless.definition.loading import named
 from driftless.definition.project import Project
-from driftless.model_files import read_file, read_manifest
-from driftless.model_inputs import float_matrix
+from driftless.modelling.column_profile import Baseline, CategoryProfile, NumberProfile, Profile, profile_like
+from driftless.modelling.inputs import float_matrix
+from driftless.modelling.prediction_columns import probability_columns
+from driftless.modelling.version_files import read_file, read_manifest
 from driftless.monitor.collection import uncollected
 from driftless.monitor.drift import compare_all, judge
 from driftless.monitor.levels import drift_level, earlier_windows, persistent
 from driftless.monitor.performance import Performance, judge_performance
 from driftless.monitor.window import Predictions, Window
-from driftless.outputs import probability_columns
 from driftless.ports import Clock, MetricSink, ObjectStore, Registry
-from driftless.profile import Baseline, CategoryProfile, NumberProfile, Profile, profile_like
 from driftless.records import MonitoringRecord, MonitoringRequest, Signal
 
 _HISTORY = 100

@@ -20,7 +20,7 @@ from sklearn.pipeline import Pipeline
 
 from driftless.definition.project import Project
 from driftless.errors import ExportRefused
-from driftless.model_inputs import dtype_of
+from driftless.modelling.inputs import dtype_of
 from driftless.pipeline import class_names
 
 OPSET = {"": 18, "ai.onnx.ml": 3}

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from driftless.definition.features import FeatureColumn
 from driftless.definition.project import Project
-from driftless.model_inputs import PROVEN
-from driftless.outputs import CHALLENGE
+from driftless.modelling.inputs import PROVEN
+from driftless.modelling.prediction_columns import CHALLENGE
 
 SAMPLE = 20_000
 COPIES = 5

@@ -20,16 +20,16 @@ import joblib
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
-from driftless import dependencies
 from driftless.core.parquet import read_columns, write_columns
 from driftless.definition.learning import HIGHER_IS_BETTER
 from driftless.definition.loading import named
 from driftless.definition.project import Project
 from driftless.errors import BadRequest, CandidateRefused
-from driftless.outputs import probability_columns
+from driftless.modelling import fitted_packages as dependencies
+from driftless.modelling.column_profile import Baseline, Profile, hidden, profile_categories, profile_numbers
+from driftless.modelling.prediction_columns import probability_columns
 from driftless.pipeline import class_names, features_frame, fit, predict, target_values
 from driftless.ports import ObjectStore
-from driftless.profile import Baseline, Profile, hidden, profile_categories, profile_numbers
 from driftless.records import FailedCandidate, ModelRecord, TrainingRequest, TunedRecord
 from driftless.train.export import interface, to_onnx
 from driftless.train.parity import parity_rows

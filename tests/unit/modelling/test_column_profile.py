@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from driftless.profile import BINS, Baseline, hidden, profile_categories, profile_like, profile_numbers
+from driftless.modelling.column_profile import BINS, Baseline, hidden, profile_categories, profile_like, profile_numbers
 
 
 def test_few_distinct_values_have_a_bin_each_with_room_below_and_above() -> None:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from driftless.audit import GENESIS, canonical, event_hash, link, verify
 from driftless.errors import IntegrityError
+from driftless.modelling.audit_chain import GENESIS, canonical, event_hash, link, verify
 from driftless.records import AuditEvent
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

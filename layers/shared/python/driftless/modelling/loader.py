@@ -13,9 +13,9 @@ import json
 import re
 
 from driftless.errors import NotFound, SignatureInvalid
-from driftless.manifest import Manifest
-from driftless.model_files import model_prefix, read_file, read_manifest
-from driftless.onnx_model import OnnxModel
+from driftless.modelling.manifest import Manifest
+from driftless.modelling.onnx import OnnxModel
+from driftless.modelling.version_files import model_prefix, read_file, read_manifest
 from driftless.ports import ObjectReader, Verifier
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")

@@ -13,7 +13,7 @@ import pytest
 
 from driftless.adapters.memory import MemoryStore
 from driftless.errors import BadRequest, IntegrityError
-from driftless.onnx_model import OnnxModel
+from driftless.modelling.onnx import OnnxModel
 from driftless.pipeline import features_frame
 from tests.unit.train import scene
 
@@ -123,7 +123,7 @@ def test_an_interface_of_another_graph_is_refused(binary: tuple[bytes, dict[str,
 
 def test_the_predictor_imports_no_training_library() -> None:
     heavy = {"sklearn", "pandas", "boto3", "duckdb"}
-    code = f"import sys, driftless.onnx_model; print(sorted({{name.split('.')[0] for name in sys.modules}} & {heavy}))"
+    code = f"import sys, driftless.modelling.onnx; print(sorted({{name.split('.')[0] for name in sys.modules}} & {heavy}))"
     environment = {"PYTHONPATH": ":".join(sys.path)}
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert found.stdout.strip() == "[]"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from driftless.errors import BadRequest
-from driftless.model_inputs import LARGEST, dtype_of, float_matrix, require, string_column
+from driftless.modelling.inputs import LARGEST, dtype_of, float_matrix, require, string_column
 
 
 def test_only_categories_are_strings() -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from driftless.metrics import class_name
+from driftless.modelling.metrics import class_name
 from driftless.records import Record
 
 BINS = 256

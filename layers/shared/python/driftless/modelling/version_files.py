@@ -1,7 +1,7 @@
 """Files of a registered model version, read against recorded digests.
 
 Whoever reads a version knows the digest of its manifest (from the endpoint or the registry), and the manifest knows the digest of
-each file: nothing of a version is believed that does not match. :mod:`driftless.model_store` adds the signature and the model.
+each file: nothing that does not match is believed. :mod:`driftless.modelling.loader` adds the signature and the model.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import hashlib
 from pydantic import ValidationError
 
 from driftless.errors import IntegrityError
-from driftless.manifest import Manifest
+from driftless.modelling.manifest import Manifest
 from driftless.ports import ObjectReader
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftless.definition.section import Task
-from driftless.metrics import Floats, Scored, class_name, class_positions
+from driftless.modelling.metrics import Floats, Scored, class_name, class_positions
 
 CHALLENGE = "parity_challenge"
 """Column of the parity rows that says in words what a row challenges."""

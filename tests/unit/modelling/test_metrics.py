@@ -9,7 +9,7 @@ import pytest
 import sklearn.metrics as reference
 
 from driftless.definition.learning import METRICS
-from driftless.metrics import CLIP, Scored, calibration_bins, class_positions, measure, measure_all, row_losses
+from driftless.modelling.metrics import CLIP, Scored, calibration_bins, class_positions, measure, measure_all, row_losses
 
 BINARY, MULTI = ("false", "true"), ("a", "b", "c")
 

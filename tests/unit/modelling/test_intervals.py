@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from driftless import resampling
-from driftless.metrics import Scored
-from driftless.resampling import day_blocks, difference_interval, metric_interval
+from driftless.modelling import intervals as resampling
+from driftless.modelling.intervals import day_blocks, difference_interval, metric_interval
+from driftless.modelling.metrics import Scored
 
 CLASSES = ("false", "true")
 

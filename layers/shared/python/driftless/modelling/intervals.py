@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from driftless.metrics import Floats, Scored, measure, row_losses
+from driftless.modelling.metrics import Floats, Scored, measure, row_losses
 
 MINIMUM_BLOCKS = 7
 _PAIRED_BLOCKS = 400

@@ -15,7 +15,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from driftless.errors import IntegrityError
-from driftless.model_inputs import Dtype, Values, float_matrix, require, string_column
+from driftless.modelling.inputs import Dtype, Values, float_matrix, require, string_column
 
 _native = onnxruntime.capi.onnxruntime_pybind11_state
 # Its errors share no base class of their own; a process that serves must survive every one of them.

@@ -12,12 +12,12 @@ import pytest
 from driftless.adapters.ecdsa import EcdsaVerifier
 from driftless.adapters.memory import MemoryStore
 from driftless.errors import DriftlessError, IntegrityError, NotFound, SignatureInvalid
-from driftless.manifest import Manifest
-from driftless.model_files import parse_manifest, read_file, read_manifest
-from driftless.model_store import load_version
-from driftless.onnx_model import OnnxModel
-from tests.unit.model_store.models import Key, publish
-from tests.unit.model_store.projects import RECORD, definition
+from driftless.modelling.loader import load_version
+from driftless.modelling.manifest import Manifest
+from driftless.modelling.onnx import OnnxModel
+from driftless.modelling.version_files import parse_manifest, read_file, read_manifest
+from tests.unit.modelling.models import Key, publish
+from tests.unit.modelling.projects import RECORD, definition
 
 PROJECT = definition()
 FOLDER = "models/demo/3"

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from onnx import TensorProto, helper
 
 from driftless.definition.project import Project
-from driftless.manifest import Manifest
+from driftless.modelling.manifest import Manifest
 from driftless.ports import ObjectStore
 from driftless.records import Endpoint, Ref
 
