@@ -20,7 +20,7 @@ from typing import Any
 import duckdb
 
 from cli.failures import Failure
-from driftless import features
+from driftless.data import features
 from driftless.definition.project import Project
 from local_cloud.state import REPOSITORY
 

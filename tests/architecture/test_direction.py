@@ -38,11 +38,6 @@ STEPS = frozenset(
 COMPOSITION = frozenset({"entrypoint", "testing"})
 """Packages that put steps and adapters together; nothing in the library imports them."""
 MOVES = {
-    "validate": "data.validation",
-    "ingest": "data.ingestion",
-    "features": "data.features",
-    "leakage": "data.leakage",
-    "transform": "data.dataset",
     "tune": "training.tuning",
     "train.stage": "training.fit.step",
     "train": "training.fit",

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from driftless.data.validation.source import LIMIT, WORK_PER_BYTE
 from driftless.definition.loading import load
 from driftless.infer.schema import request_schema
-from driftless.validate.source import LIMIT, WORK_PER_BYTE
 from infra.functions import FUNCTIONS
 from tests.infra.conftest import ALIKE, EXTRA_PROJECT, ROOT, Synth
 

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from driftless.adapters.local import FolderStore
+from driftless.data.validation import Validate
 from driftless.definition.loading import load, load_all
 from driftless.definition.project import Project
 from driftless.records import ValidationRecord, ValidationRequest
-from driftless.validate import Validate
 
 PROJECTS = Path(__file__).parents[2] / "projects"
 

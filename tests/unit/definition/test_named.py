@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
+from driftless.data.dataset import Transform
+from driftless.data.ingestion import Ingest
 from driftless.deploy import Deploy
 from driftless.errors import NotFound
 from driftless.evaluate import Evaluate
-from driftless.ingest import Ingest
 from driftless.monitor import Monitor
 from driftless.register import Register
 from driftless.retrain import Govern
 from driftless.train import Train
-from driftless.transform import Transform
 from driftless.tune import Tune
 
 STAGES: list[Any] = [Ingest, Transform, Tune, Train, Evaluate, Register, Deploy, Monitor, Govern]

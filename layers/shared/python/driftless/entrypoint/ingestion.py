@@ -7,9 +7,9 @@ from driftless.adapters.delta import s3_tables
 from driftless.adapters.dynamodb import DynamoRegistry
 from driftless.adapters.s3 import S3Store
 from driftless.adapters.ssm import remembered
+from driftless.data.ingestion import Ingest
 from driftless.definition.loading import load_all
 from driftless.entrypoint.common import Settings, read_settings
-from driftless.ingest import Ingest
 
 
 class IngestionSettings(Settings):

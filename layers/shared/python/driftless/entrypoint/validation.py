@@ -9,10 +9,10 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from driftless.adapters.aws import client
 from driftless.adapters.s3 import S3Store
+from driftless.data.validation import Validate
 from driftless.definition.loading import load_all
 from driftless.entrypoint.common import Settings, read_settings
 from driftless.records import ValidationRecord, ValidationRequest
-from driftless.validate import Validate
 
 
 class ValidationSettings(Settings):

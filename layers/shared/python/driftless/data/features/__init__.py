@@ -15,9 +15,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from driftless.core.duckdb import engine, quoted
+from driftless.data.features.compute import compute, label
+from driftless.data.features.tables import load, load_nothing
 from driftless.definition.project import Project
-from driftless.features.compute import compute, label
-from driftless.features.tables import load, load_nothing
 
 
 class FeatureTable:

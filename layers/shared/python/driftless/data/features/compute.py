@@ -12,10 +12,10 @@ from typing import Any
 import duckdb
 
 from driftless.core.duckdb import exhausted, first_line, literal, literals, quoted, scalar
+from driftless.data.features.tables import outcome_columns, rows_table
 from driftless.definition.features import FeatureColumn
 from driftless.definition.project import Project
 from driftless.errors import BadProject, LeakageFound
-from driftless.features.tables import outcome_columns, rows_table
 
 _NUMERIC = re.compile(r"^(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL.*)$")
 _LAST_SEMICOLON = re.compile(r";\s*(--[^\n]*(\n\s*|\Z))*\Z")
@@ -28,7 +28,7 @@ def compute(connection: Any, project: Project, schema: str = "main") -> None:
     Raises
     ------
     BadProject, LeakageFound
-        As of :func:`driftless.features.build`.
+        As of :func:`driftless.data.features.build`.
     """
     selected = _select(connection, project, schema)
     described = connection.execute(f"DESCRIBE {quoted(schema)}.{quoted('_selected')}").fetchall()

@@ -36,7 +36,7 @@ class Ingest:
     projects : mapping of str to Project
         Every project definition, by name.
     git_commit : callable
-        The deployed commit, as in :class:`~driftless.transform.Transform`.
+        The deployed commit, as in :class:`~driftless.data.dataset.Transform`.
     """
 
     def __init__(

@@ -19,13 +19,13 @@ from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from driftless.core.duckdb import engine, literal, quoted, scalar, within_resources
+from driftless.data.validation.checks import checks, create_typed, examples, judge
+from driftless.data.validation.raw import load
+from driftless.data.validation.source import Refused, open_source
 from driftless.definition.datasets import Dataset
 from driftless.definition.project import Project
 from driftless.ports import Clock, ObjectStore
 from driftless.records import Ref, RuleResult, SourceObject, ValidationRecord, ValidationRequest
-from driftless.validate.checks import checks, create_typed, examples, judge
-from driftless.validate.raw import load
-from driftless.validate.source import Refused, open_source
 
 _INLINE_TEXT = 500
 _INLINE_REASONS = 12_000

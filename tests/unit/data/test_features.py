@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from driftless import features
+from driftless.data import features
 from driftless.definition.project import Project
 from driftless.errors import BadProject, LeakageFound, NotEnoughData, OutOfResources
 from tests.unit.flights_lake import staged_files, variant

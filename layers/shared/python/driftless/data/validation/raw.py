@@ -17,8 +17,8 @@ from typing import Any
 import duckdb
 
 from driftless.core.duckdb import exhausted, literal, literals, quoted, scalar, told
+from driftless.data.validation.source import Refused, Source
 from driftless.definition.datasets import Dataset
-from driftless.validate.source import Refused, Source
 
 _DELIMITERS = (",", ";", "\t", "|")
 _HEADER_LIMIT = 1 << 20

@@ -17,14 +17,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from driftless import leakage
 from driftless.core.duckdb import engine, literal, quoted, scalar
+from driftless.data import leakage
+from driftless.data.features.compute import compute, label
+from driftless.data.features.tables import load
 from driftless.definition.learning import Model
 from driftless.definition.loading import named
 from driftless.definition.project import Project
 from driftless.errors import NotEnoughData
-from driftless.features.compute import compute, label
-from driftless.features.tables import load
 from driftless.ports import LakeTables, ObjectStore, Registry
 from driftless.records import Candidate, DatasetRecord, Ref, Run, TableVersion, TransformRequest
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from driftless.core.duckdb import literal, quoted
+from driftless.data.features.tables import outcome_columns, rows_table
+from driftless.data.leakage.finding import Finding
 from driftless.definition.project import Project
-from driftless.features.tables import outcome_columns, rows_table
-from driftless.leakage.finding import Finding
 
 _ROWS = 50_000
 _SILENT_ROWS = 20

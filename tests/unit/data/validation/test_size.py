@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from driftless.records import ValidationRecord
-from tests.unit.validate.test_validate import HEADER, TOML, House, project
+from tests.unit.data.validation.test_validate import HEADER, TOML, House, project
 
 SMALL = 64_000
 WORST = "\U000e0001\x01\"'\\" * 20

@@ -13,10 +13,10 @@ import duckdb
 import pytest
 
 from driftless.adapters.local import FolderStore
+from driftless.data.validation import raw, source
 from driftless.errors import OutOfResources, TerminalError
 from driftless.records import Ref
-from driftless.validate import raw, source
-from tests.unit.validate.test_validate import GOOD, HEADER, House, project
+from tests.unit.data.validation.test_validate import GOOD, HEADER, House, project
 
 Usage = namedtuple("Usage", "total used free")
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from driftless import features, leakage
 from driftless.core.duckdb import engine
+from driftless.data import features, leakage
+from driftless.data.features.compute import compute, label
+from driftless.data.features.tables import load
 from driftless.definition.project import Project
 from driftless.errors import LeakageFound
-from driftless.features.compute import compute, label
-from driftless.features.tables import load
 from tests.unit.small_shop import Row, orders, parquet, prices, shop
 
 RECENT = (

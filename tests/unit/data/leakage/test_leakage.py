@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from driftless import leakage
 from driftless.core.duckdb import engine
+from driftless.data import leakage
+from driftless.data.features.compute import compute, label
+from driftless.data.features.tables import load
 from driftless.definition.project import Project
 from driftless.errors import LeakageFound
-from driftless.features.compute import compute, label
-from driftless.features.tables import load
 from tests.unit.flights_lake import staged_files, variant
 
 OUTCOMES = {

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from driftless.data.leakage.replay import replay
+from driftless.data.leakage.statistics import copies, silence, strength
 from driftless.definition.project import Project
 from driftless.errors import LeakageFound
-from driftless.leakage.replay import replay
-from driftless.leakage.statistics import copies, silence, strength
 
 
 def check(connection: Any, project: Project) -> None:
-    """Judge the features computed in an engine (tables ``features`` and ``labelled``, see :mod:`driftless.features`).
+    """Judge the features computed in an engine (tables ``features`` and ``labelled``, see :mod:`driftless.data.features`).
 
     Raises
     ------

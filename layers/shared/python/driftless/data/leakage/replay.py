@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from driftless.core.duckdb import literal, quoted
+from driftless.data.features.compute import compute
+from driftless.data.features.tables import expose, rows_table
+from driftless.data.leakage.finding import Finding
 from driftless.definition.project import Project
-from driftless.features.compute import compute
-from driftless.features.tables import expose, rows_table
-from driftless.leakage.finding import Finding
 
 _MOMENTS = (0.5, 0.8, 0.95)
 # Without a delay only the rows of the very moment have an outcome that is hidden from them: it takes more of those, at uneven

@@ -12,11 +12,11 @@ import duckdb
 import pytest
 
 from driftless.adapters.local import FolderStore
+from driftless.data.validation import Validate
 from driftless.definition.loading import load
 from driftless.definition.project import Project
 from driftless.errors import BadProject, NotFound
 from driftless.records import ValidationRecord, ValidationRequest
-from driftless.validate import Validate
 
 TOML = """
 name = "shop"

@@ -1,0 +1,1 @@
+"""Data: from a landed file to a table version, and from table versions to a training set."""
