@@ -11,13 +11,13 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from driftless import estimators
 from driftless.core.duckdb import engine
 from driftless.data import features
 from driftless.data.validation.checks import check_definition
 from driftless.definition.loading import load_all
 from driftless.definition.project import Project
 from driftless.errors import BadProject
+from driftless.training import estimators
 
 
 def checked_projects(root: Path) -> dict[str, Project]:

@@ -38,11 +38,6 @@ STEPS = frozenset(
 COMPOSITION = frozenset({"entrypoint", "testing"})
 """Packages that put steps and adapters together; nothing in the library imports them."""
 MOVES = {
-    "tune": "training.tuning",
-    "train.stage": "training.fit.step",
-    "train": "training.fit",
-    "estimators": "training.estimators",
-    "pipeline": "training.pipeline",
     "score": "evaluation.scoring",
     "evaluate.stage": "evaluation.step",
     "evaluate": "evaluation",

@@ -22,9 +22,9 @@ from driftless.infer.schema import request_validator
 from driftless.modelling.column_profile import Profile, profile_like, profile_numbers
 from driftless.modelling.onnx import OnnxModel
 from driftless.monitor.drift import compare
-from driftless.pipeline import features_frame, fit, predict
-from driftless.train.export import interface, to_onnx
-from driftless.train.thresholds import settle_thresholds
+from driftless.training.fit.export import interface, to_onnx
+from driftless.training.fit.thresholds import settle_thresholds
+from driftless.training.pipeline import features_frame, fit, predict
 from infra.functions import FUNCTIONS
 from tests.bench.report import Row, median_seconds
 

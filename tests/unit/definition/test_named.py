@@ -16,8 +16,8 @@ from driftless.evaluate import Evaluate
 from driftless.monitor import Monitor
 from driftless.register import Register
 from driftless.retrain import Govern
-from driftless.train import Train
-from driftless.tune import Tune
+from driftless.training.fit import Train
+from driftless.training.tuning import Tune
 
 STAGES: list[Any] = [Ingest, Transform, Tune, Train, Evaluate, Register, Deploy, Monitor, Govern]
 

@@ -22,10 +22,10 @@ from sklearn.pipeline import Pipeline
 from driftless.evaluate.parity import TOLERANCE, parity_gate
 from driftless.modelling.onnx import OnnxModel
 from driftless.modelling.prediction_columns import CHALLENGE, output_columns
-from driftless.pipeline import predict
 from driftless.records import GateResult
-from driftless.train.export import _integer_attributes, interface
-from driftless.train.thresholds import settle_thresholds
+from driftless.training.fit.export import _integer_attributes, interface
+from driftless.training.fit.thresholds import settle_thresholds
+from driftless.training.pipeline import predict
 from tests.unit.train import scene
 
 CLASSES = ("false", "true")

@@ -14,7 +14,7 @@ import pytest
 from driftless.adapters.memory import MemoryStore
 from driftless.errors import BadRequest, IntegrityError
 from driftless.modelling.onnx import OnnxModel
-from driftless.pipeline import features_frame
+from driftless.training.pipeline import features_frame
 from tests.unit.train import scene
 
 ONE: dict[str, Any] = {"speed": [55.5], "count": [3], "wet": [True], "colour": ["red"]}

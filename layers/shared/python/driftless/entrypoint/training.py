@@ -6,7 +6,7 @@ from driftless.adapters.aws import client
 from driftless.adapters.s3 import S3Store
 from driftless.definition.loading import load_all
 from driftless.entrypoint.common import Settings, read_settings
-from driftless.train import Train
+from driftless.training.fit import Train
 
 
 class TrainingSettings(Settings):

@@ -6,7 +6,7 @@ from driftless.adapters.aws import client
 from driftless.adapters.s3 import S3Store
 from driftless.definition.loading import load_all
 from driftless.entrypoint.common import Settings, read_settings
-from driftless.tune import Tune
+from driftless.training.tuning import Tune
 
 
 class TuningSettings(Settings):

@@ -23,9 +23,9 @@ from driftless.definition.project import Project
 from driftless.errors import CandidateRefused, NotEnoughData
 from driftless.modelling.metrics import measure
 from driftless.modelling.prediction_columns import scored
-from driftless.pipeline import class_names, features_frame, fit, predict, target_values
 from driftless.ports import ObjectStore
 from driftless.records import Candidate, FailedCandidate, TunedRecord, TuningRequest
+from driftless.training.pipeline import class_names, features_frame, fit, predict, target_values
 
 MINIMUM_FOLD_ROWS = 10
 Fold = tuple[NDArray[np.int64], NDArray[np.int64]]

@@ -10,7 +10,7 @@ import pytest
 from driftless.adapters.memory import MemoryStore
 from driftless.errors import BadProject, NotEnoughData
 from driftless.records import Candidate, FailedCandidate, TunedRecord, TuningRequest
-from driftless.tune import Tune, folds
+from driftless.training.tuning import Tune, folds
 from tests.unit.train import scene
 
 DAY = np.timedelta64(1, "D")
@@ -107,7 +107,7 @@ def test_a_candidate_that_scikit_learn_refuses_is_an_answer_that_names_its_param
 
 
 def test_a_candidate_that_predicts_nothing_finite_is_refused_not_the_data(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("driftless.tune.measure", lambda metric, scored: float("nan"))
+    monkeypatch.setattr("driftless.training.tuning.measure", lambda metric, scored: float("nan"))
     answer = _answer(scene.rows(), {"max_iter": 1})
     assert isinstance(answer, FailedCandidate)
     assert answer.failure == "log_loss of the predictions with {'max_iter': 1} is finite in no fold"

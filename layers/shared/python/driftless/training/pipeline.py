@@ -22,10 +22,10 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from driftless.definition.project import Project
 from driftless.errors import BadProject, CandidateRefused, NotEnoughData
-from driftless.estimators import Preparation, build, kind_of
 from driftless.modelling.inputs import Values, dtype_of, float_matrix, require, string_column
 from driftless.modelling.metrics import class_name
 from driftless.modelling.prediction_columns import output_columns
+from driftless.training.estimators import Preparation, build, kind_of
 
 RARE = 20
 """A category needs this many training rows to be told apart."""

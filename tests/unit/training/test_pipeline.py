@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from driftless.pipeline import RARE, features_frame, fit, predict, target_values
+from driftless.training.pipeline import RARE, features_frame, fit, predict, target_values
 from tests.unit.train import scene
 
 LOGISTIC = "sklearn.linear_model.LogisticRegression"

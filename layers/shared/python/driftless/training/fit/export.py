@@ -21,7 +21,7 @@ from sklearn.pipeline import Pipeline
 from driftless.definition.project import Project
 from driftless.errors import ExportRefused
 from driftless.modelling.inputs import dtype_of
-from driftless.pipeline import class_names
+from driftless.training.pipeline import class_names
 
 OPSET = {"": 18, "ai.onnx.ml": 3}
 # Converters refuse by all of these; MissingConverter and MissingShapeCalculator are RuntimeErrors.

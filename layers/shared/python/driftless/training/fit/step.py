@@ -28,12 +28,12 @@ from driftless.errors import BadRequest, CandidateRefused
 from driftless.modelling import fitted_packages as dependencies
 from driftless.modelling.column_profile import Baseline, Profile, hidden, profile_categories, profile_numbers
 from driftless.modelling.prediction_columns import probability_columns
-from driftless.pipeline import class_names, features_frame, fit, predict, target_values
 from driftless.ports import ObjectStore
 from driftless.records import FailedCandidate, ModelRecord, TrainingRequest, TunedRecord
-from driftless.train.export import interface, to_onnx
-from driftless.train.parity import parity_rows
-from driftless.train.thresholds import settle_thresholds
+from driftless.training.fit.export import interface, to_onnx
+from driftless.training.fit.parity import parity_rows
+from driftless.training.fit.thresholds import settle_thresholds
+from driftless.training.pipeline import class_names, features_frame, fit, predict, target_values
 
 
 class Train:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from driftless.errors import BadProject
-from driftless.estimators import ALLOWED, build, check
+from driftless.training.estimators import ALLOWED, build, check
 from tests.unit.train import scene
 
 BOOSTING = "sklearn.ensemble.HistGradientBoostingClassifier"

@@ -16,7 +16,7 @@ from driftless.core.parquet import read_columns, write_columns
 from driftless.definition.project import Project
 from driftless.modelling.onnx import OnnxModel
 from driftless.records import Candidate, DatasetRecord, ModelRecord, Run, TrainingRequest, TunedRecord
-from driftless.train import Train
+from driftless.training.fit import Train
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 CLASSES = {"binary": None, "multiclass": ["high", "low", "middle"], "regression": None}

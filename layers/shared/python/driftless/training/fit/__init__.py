@@ -1,5 +1,5 @@
 """Fit the best candidate, export it to ONNX, and write down what scoring, gates, serving and monitoring need to know."""
 
-from driftless.train.stage import Train
+from driftless.training.fit.step import Train
 
 __all__ = ["Train"]

@@ -11,14 +11,14 @@ import pytest
 
 from driftless.adapters.memory import MemoryStore
 from driftless.errors import BadProject, BadRequest, CandidateRefused, ExportRefused, NotEnoughData
-from driftless.estimators import ALLOWED
 from driftless.evaluate.parity import parity_gate
 from driftless.modelling.column_profile import Baseline, CategoryProfile, HiddenProfile, NumberProfile
 from driftless.modelling.prediction_columns import output_columns
-from driftless.pipeline import features_frame
 from driftless.records import Candidate, FailedCandidate, TrainingRequest
-from driftless.train import Train
-from driftless.train.stage import choose
+from driftless.training.estimators import ALLOWED
+from driftless.training.fit import Train
+from driftless.training.fit.step import choose
+from driftless.training.pipeline import features_frame
 from tests.unit.train import scene
 
 SMALL = {

@@ -1,0 +1,1 @@
+"""Training: candidates are tuned, the best one is fitted and exported to ONNX."""
