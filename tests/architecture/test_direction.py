@@ -38,9 +38,6 @@ STEPS = frozenset(
 COMPOSITION = frozenset({"entrypoint", "testing"})
 """Packages that put steps and adapters together; nothing in the library imports them."""
 MOVES = {
-    "score": "evaluation.scoring",
-    "evaluate.stage": "evaluation.step",
-    "evaluate": "evaluation",
     "register": "registry.registration",
     "deploy": "registry.rollout",
     "card": "registry.card",

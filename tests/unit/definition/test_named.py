@@ -12,7 +12,7 @@ from driftless.data.dataset import Transform
 from driftless.data.ingestion import Ingest
 from driftless.deploy import Deploy
 from driftless.errors import NotFound
-from driftless.evaluate import Evaluate
+from driftless.evaluation import Evaluate
 from driftless.monitor import Monitor
 from driftless.register import Register
 from driftless.retrain import Govern

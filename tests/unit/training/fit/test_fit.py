@@ -11,7 +11,7 @@ import pytest
 
 from driftless.adapters.memory import MemoryStore
 from driftless.errors import BadProject, BadRequest, CandidateRefused, ExportRefused, NotEnoughData
-from driftless.evaluate.parity import parity_gate
+from driftless.evaluation.parity import parity_gate
 from driftless.modelling.column_profile import Baseline, CategoryProfile, HiddenProfile, NumberProfile
 from driftless.modelling.prediction_columns import output_columns
 from driftless.records import Candidate, FailedCandidate, TrainingRequest

@@ -6,10 +6,10 @@ from driftless.adapters.aws import client
 from driftless.adapters.ecdsa import EcdsaVerifier
 from driftless.adapters.s3 import S3Store
 from driftless.entrypoint.common import Settings, read_settings
+from driftless.evaluation.scoring import Score
 from driftless.modelling.loader import load_version
 from driftless.modelling.manifest import Manifest
 from driftless.modelling.onnx import OnnxModel
-from driftless.score import Score
 
 
 class ScoringSettings(Settings):

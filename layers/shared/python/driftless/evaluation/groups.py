@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from driftless.evaluate.case import Masks
+from driftless.evaluation.case import Masks
 from driftless.modelling.metrics import Scored, class_name, measure_all
 
 LEVELS = 20

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from driftless.definition.learning import HIGHER_IS_BETTER, AbsoluteGate, Gates
 from driftless.definition.project import Project
-from driftless.evaluate.case import Case
+from driftless.evaluation.case import Case
 from driftless.modelling.intervals import MINIMUM_BLOCKS, Interval, difference_interval
 from driftless.modelling.metrics import Scored, measure
 from driftless.records import GateResult

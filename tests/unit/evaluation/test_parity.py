@@ -19,7 +19,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.pipeline import Pipeline
 
-from driftless.evaluate.parity import TOLERANCE, parity_gate
+from driftless.evaluation.parity import TOLERANCE, parity_gate
 from driftless.modelling.onnx import OnnxModel
 from driftless.modelling.prediction_columns import CHALLENGE, output_columns
 from driftless.records import GateResult

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from driftless.evaluate.groups import LEVELS, NAME_LENGTH, cut
+from driftless.evaluation.groups import LEVELS, NAME_LENGTH, cut
 
 
 def test_a_column_of_many_values_has_its_most_frequent_and_the_others_together() -> None:

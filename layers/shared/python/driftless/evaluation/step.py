@@ -23,12 +23,12 @@ from numpy.typing import NDArray
 from driftless.core.parquet import Columns, read_columns
 from driftless.definition.loading import named
 from driftless.definition.project import Project
-from driftless.evaluate.case import Case
-from driftless.evaluate.gates import judge
-from driftless.evaluate.groups import cut
-from driftless.evaluate.naive import naive
-from driftless.evaluate.parity import parity_gate
-from driftless.evaluate.report import report
+from driftless.evaluation.case import Case
+from driftless.evaluation.gates import judge
+from driftless.evaluation.groups import cut
+from driftless.evaluation.naive import naive
+from driftless.evaluation.parity import parity_gate
+from driftless.evaluation.report import report
 from driftless.modelling.intervals import day_blocks
 from driftless.modelling.metrics import Scored, measure_all
 from driftless.modelling.prediction_columns import scored

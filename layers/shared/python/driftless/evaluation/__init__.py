@@ -1,5 +1,5 @@
 """Judge a challenger by its scored predictions: parity, the naive predictor, absolute bounds, the champion, slices."""
 
-from driftless.evaluate.stage import Evaluate
+from driftless.evaluation.step import Evaluate
 
 __all__ = ["Evaluate"]

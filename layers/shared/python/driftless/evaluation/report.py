@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from driftless.definition.learning import Gates
 from driftless.definition.project import Project
-from driftless.evaluate.case import Case, Masks
-from driftless.evaluate.groups import protected_report
+from driftless.evaluation.case import Case, Masks
+from driftless.evaluation.groups import protected_report
 from driftless.modelling.intervals import metric_interval
 from driftless.modelling.metrics import Scored, calibration_bins, measure, measure_all
 from driftless.records import Decision, GateResult

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from driftless.adapters.memory import MemoryStore
-from driftless.evaluate import Evaluate
-from driftless.evaluate.stage import expected_metrics
+from driftless.evaluation import Evaluate
+from driftless.evaluation.scoring import Score
+from driftless.evaluation.step import expected_metrics
 from driftless.modelling.manifest import Manifest
 from driftless.modelling.onnx import OnnxModel
 from driftless.modelling.prediction_columns import output_columns
@@ -27,7 +28,6 @@ from driftless.records import (
     ScoresRecord,
     ScoringRequest,
 )
-from driftless.score import Score
 from tests.unit.modelling.models import manifest
 from tests.unit.train import scene
 
