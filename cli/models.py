@@ -10,9 +10,9 @@ from rich.markdown import Markdown
 
 from cli.console import JsonOption, Output, ProjectArgument, StageOption, coloured, number, table
 from cli.platform import connect, read_project
-from driftless import deploy
 from driftless.modelling.version_files import read_manifest
 from driftless.records import Endpoint
+from driftless.registry import rollout as deploy
 
 app = typer.Typer(help="Model versions and who serves.", no_args_is_help=True)
 VersionArgument = Annotated[int, typer.Argument(help="Version number.", min=1)]

@@ -38,9 +38,6 @@ STEPS = frozenset(
 COMPOSITION = frozenset({"entrypoint", "testing"})
 """Packages that put steps and adapters together; nothing in the library imports them."""
 MOVES = {
-    "register": "registry.registration",
-    "deploy": "registry.rollout",
-    "card": "registry.card",
     "infer": "serving.inference",
     "collect": "serving.collector",
     "label": "serving.labels",

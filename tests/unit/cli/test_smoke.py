@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from cli import signing, smoke
 from cli.main import app
 from cli.platform import Platform
-from driftless import deploy
+from driftless.registry import rollout as deploy
 from tests.unit.cli.test_models import registered
 from tests.unit.infer.conftest import Serve, Served, event
 from tests.unit.infer.conftest import serve as serve  # a fixture

@@ -9,8 +9,8 @@ from driftless.adapters.registry import utc_now
 from driftless.adapters.s3 import S3Store
 from driftless.core.emf import NAMESPACE
 from driftless.definition.loading import load_all
-from driftless.deploy import Deploy
 from driftless.entrypoint.common import Settings, read_settings
+from driftless.registry.rollout import Deploy
 
 
 class DeploymentSettings(Settings):

@@ -9,7 +9,7 @@ from driftless.adapters.registry import utc_now
 from driftless.adapters.s3 import S3Store
 from driftless.definition.loading import load_all
 from driftless.entrypoint.common import Settings, read_settings
-from driftless.register import Register
+from driftless.registry.registration import Register
 
 
 class RegistrationSettings(Settings):

@@ -9,8 +9,8 @@ from typing import Any
 from driftless.adapters.memory import MemoryStore
 from driftless.adapters.memory_registry import MemoryMetrics, MemoryRegistry
 from driftless.definition.loading import load
-from driftless.deploy import Deploy
 from driftless.records import DeploymentRecord, DeploymentRequest, Endpoint, ModelVersion, Run, VersionRecord
+from driftless.registry.rollout import Deploy
 
 
 class Clock:
@@ -50,7 +50,7 @@ class Scene:
         self.store = MemoryStore()
         self.registry = MemoryRegistry(clock=self.clock, pause=lambda seconds: None)
         self.metrics = MemoryMetrics(clock=self.clock)
-        project = load(Path(__file__).parents[3] / "projects" / "flights")
+        project = load(Path(__file__).parents[4] / "projects" / "flights")
         limits = {"canary_steps": canary_steps, "bake_seconds": 60, "quiet_bakes": 3, "max_error_rate": 0.01}
         serving = project.serving.model_copy(update=limits)
         self.projects = {"flights": project.model_copy(update={"serving": serving})}

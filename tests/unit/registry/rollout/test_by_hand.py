@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from driftless.deploy import promote, publish_endpoint, rollback
 from driftless.errors import IllegalMove, NotFound
-from tests.unit.deploy.scene import Scene, model_version
+from driftless.registry.rollout import promote, publish_endpoint, rollback
+from tests.unit.registry.rollout.scene import Scene, model_version
 
 
 @pytest.fixture

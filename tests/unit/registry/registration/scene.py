@@ -36,7 +36,7 @@ REPORT = {
 
 
 def flights() -> Project:
-    return load(Path(__file__).parents[3] / "projects" / "flights")
+    return load(Path(__file__).parents[4] / "projects" / "flights")
 
 
 class Clock:

@@ -15,8 +15,8 @@ from driftless.adapters.memory_registry import MemoryRegistry, MemorySigner
 from driftless.errors import Conflict, IntegrityError
 from driftless.modelling.version_files import read_manifest
 from driftless.records import Decision, Ref
-from driftless.register import Register
-from tests.unit.register.scene import Clock, flights, request
+from driftless.registry.registration import Register
+from tests.unit.registry.registration.scene import Clock, flights, request
 
 
 class Scene:

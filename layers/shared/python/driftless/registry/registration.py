@@ -15,7 +15,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from driftless.card import model_card, render
 from driftless.definition.loading import named
 from driftless.definition.project import Project
 from driftless.errors import Conflict, IntegrityError
@@ -25,6 +24,7 @@ from driftless.modelling.manifest import Manifest
 from driftless.modelling.version_files import parse_manifest
 from driftless.ports import Clock, ObjectStore, Registry, Signer
 from driftless.records import ModelVersion, Ref, RegistrationRequest, VersionRecord
+from driftless.registry.card import model_card, render
 
 _JSON = "application/json"
 

@@ -18,9 +18,9 @@ from driftless.adapters import aws
 from driftless.adapters.memory import MemoryStore
 from driftless.errors import BadRequest
 from driftless.records import Endpoint, RegistrationRequest
-from tests.unit.register.scene import request as registration
+from tests.unit.registry.registration.scene import request as registration
 
-LAMBDAS = Path(__file__).parents[3] / "lambdas"
+LAMBDAS = Path(__file__).parents[4] / "lambdas"
 
 
 @dataclass

@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 
 import pytest
 
-from driftless.deploy import promote
 from driftless.errors import IllegalMove, NotFound, StoreUnavailable
 from driftless.records import Endpoint, ModelVersion
-from tests.unit.deploy.scene import Scene, asked, model_version
+from driftless.registry.rollout import promote
+from tests.unit.registry.rollout.scene import Scene, asked, model_version
 
 
 @pytest.fixture

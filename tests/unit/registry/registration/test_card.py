@@ -6,9 +6,9 @@ import json
 from datetime import UTC, datetime
 
 from driftless.adapters.memory import MemoryStore
-from driftless.card import model_card, render
 from driftless.records import Candidate, FailedCandidate, GateResult
-from tests.unit.register.scene import REPORT, flights, request
+from driftless.registry.card import model_card, render
+from tests.unit.registry.registration.scene import REPORT, flights, request
 
 MADE = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -1,0 +1,1 @@
+"""Registry: an evaluated model becomes a signed version, and a rollout moves the endpoint to it."""
