@@ -20,9 +20,9 @@ from cli.failures import Failure
 from cli.platform import Platform, connect, read_project
 from cli.signing import Api
 from driftless.definition.project import Project
-from driftless.infer.pages import example_request
-from driftless.infer.schema import event_time_column
 from driftless.records import Endpoint
+from driftless.serving.inference.pages import example_request
+from driftless.serving.inference.schema import event_time_column
 
 PATIENCE_SECONDS = 90.0
 PAUSE_SECONDS = 3.0

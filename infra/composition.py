@@ -12,7 +12,7 @@ from pathlib import Path
 from aws_cdk import Annotations, App, Tags
 
 from driftless.definition.project import Project
-from driftless.infer.schema import request_schema
+from driftless.serving.inference.schema import request_schema
 from infra import layers
 from infra.advice import advice
 from infra.constructs.api import ApiProject

@@ -38,9 +38,6 @@ STEPS = frozenset(
 COMPOSITION = frozenset({"entrypoint", "testing"})
 """Packages that put steps and adapters together; nothing in the library imports them."""
 MOVES = {
-    "infer": "serving.inference",
-    "collect": "serving.collector",
-    "label": "serving.labels",
     "monitor.stage": "monitoring.step",
     "monitor": "monitoring",
     "retrain": "monitoring.governor",

@@ -17,7 +17,7 @@ from botocore.config import Config
 from cli import executions
 from cli.platform import Platform
 from driftless.definition.loading import load_all
-from driftless.infer.pages import example_request
+from driftless.serving.inference.pages import example_request
 from infra.functions import FUNCTIONS
 from tests.bench.load import measure
 from tests.bench.report import Row

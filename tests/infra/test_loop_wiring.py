@@ -10,7 +10,7 @@ import pytest
 
 from driftless.data.validation.source import LIMIT, WORK_PER_BYTE
 from driftless.definition.loading import load
-from driftless.infer.schema import request_schema
+from driftless.serving.inference.schema import request_schema
 from infra.functions import FUNCTIONS
 from tests.infra.conftest import ALIKE, EXTRA_PROJECT, ROOT, Synth
 

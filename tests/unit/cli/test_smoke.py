@@ -16,10 +16,10 @@ from cli.main import app
 from cli.platform import Platform
 from driftless.registry import rollout as deploy
 from tests.unit.cli.test_models import registered
-from tests.unit.infer.conftest import Serve, Served, event
-from tests.unit.infer.conftest import serve as serve  # a fixture
 from tests.unit.modelling.models import Key, publish
 from tests.unit.modelling.projects import definition
+from tests.unit.serving.inference.conftest import Serve, Served, event
+from tests.unit.serving.inference.conftest import serve as serve  # a fixture
 
 COMMAND = ["smoke", "--stage", "dev", "--json"]
 Alter = Callable[[httpx.Request, httpx.Response], httpx.Response]

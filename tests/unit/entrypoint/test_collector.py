@@ -11,9 +11,9 @@ import pytest
 from aws_lambda_powertools.utilities.batch.exceptions import BatchProcessingError
 
 from driftless.adapters.memory import MemoryStore
-from driftless.collect import Collect
 from driftless.entrypoint import collector
-from tests.unit.collect.test_collect import PROJECTS, batch, line
+from driftless.serving.collector import Collect
+from tests.unit.serving.test_collector import PROJECTS, batch, line
 
 CONTEXT = SimpleNamespace(
     aws_request_id="r", function_name="f", memory_limit_in_mb=128, invoked_function_arn="arn", function_version="1"

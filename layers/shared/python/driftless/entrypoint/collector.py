@@ -17,11 +17,11 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from driftless.adapters.aws import client
 from driftless.adapters.s3 import S3Store
-from driftless.collect import Collect, Collected, CollectRequest
 from driftless.core.emf import emf_line
 from driftless.definition.loading import load_all
 from driftless.entrypoint.common import Handler, Settings, read_settings, stage_handler
 from driftless.errors import BadRequest
+from driftless.serving.collector import Collect, Collected, CollectRequest
 
 
 class CollectorSettings(Settings):

@@ -21,10 +21,10 @@ from driftless.adapters.obstore import ObstoreReader
 from driftless.core.emf import emf_line
 from driftless.definition.loading import load_all
 from driftless.entrypoint.common import Settings, read_settings
-from driftless.infer.app import Api, create_handler
-from driftless.infer.champions import Champions, Report
-from driftless.infer.journal import Journal
-from driftless.infer.predict import Predict
+from driftless.serving.inference.app import Api, create_handler
+from driftless.serving.inference.champions import Champions, Report
+from driftless.serving.inference.journal import Journal
+from driftless.serving.inference.predict import Predict
 
 
 class InferenceSettings(Settings):

@@ -15,7 +15,7 @@ from driftless.core.problem import MEDIA_TYPE, FieldError, InvalidRequest, Probl
 from driftless.definition.loading import load_all
 from driftless.entrypoint.common import Handler, Settings, instrument, read_settings
 from driftless.errors import RetryableError
-from driftless.label import AcceptLabels
+from driftless.serving.labels import AcceptLabels
 
 _RETRY_AFTER = 5
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from driftless.infer.routing import goes_to_challenger, position
 from driftless.records import Endpoint
-from tests.unit.infer.conftest import Serve, Served
+from driftless.serving.inference.routing import goes_to_challenger, position
 from tests.unit.modelling.models import point, publish
 from tests.unit.modelling.projects import RECORD
+from tests.unit.serving.inference.conftest import Serve, Served
 
 KEYS = [f"customer-{number}" for number in range(20_000)]
 

@@ -6,9 +6,9 @@ import math
 
 import pytest
 
-from tests.unit.infer.conftest import Serve
 from tests.unit.modelling.models import point, publish
 from tests.unit.modelling.projects import RECORD, definition
+from tests.unit.serving.inference.conftest import Serve
 
 
 def sigmoid(value: float) -> float:

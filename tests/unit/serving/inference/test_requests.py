@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from pydantic_core import SchemaValidator, ValidationError
 
-from driftless.infer.pages import example_request
-from driftless.infer.schema import request_schema, request_validator
 from driftless.modelling.inputs import PROVEN
-from tests.unit.infer.conftest import Serve, Served
+from driftless.serving.inference.pages import example_request
+from driftless.serving.inference.schema import request_schema, request_validator
 from tests.unit.modelling.models import point, publish
 from tests.unit.modelling.projects import RECORD, definition
+from tests.unit.serving.inference.conftest import Serve, Served
 
 JUNK: list[Any] = [None, True, False, 0, 1, -1, 3.5, 3.0, 1e300, -1e39, 10**30, "", "JFK", "3", "x" * 2000, [], {}, [1], {"a": 1}]
 

@@ -19,10 +19,10 @@ from driftless.adapters.memory import MemoryStore
 from driftless.adapters.obstore import ObstoreReader
 from driftless.definition.loading import load
 from driftless.errors import AccessDenied, NotFound, StoreUnavailable
-from tests.unit.infer.conftest import event
 from tests.unit.modelling.models import Key, point, publish
+from tests.unit.serving.inference.conftest import event
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 FORBIDDEN = ("boto3", "botocore", "sklearn", "pandas", "duckdb", "deltalake", "scipy", "aws_xray_sdk")
 RECORD = {
     **{

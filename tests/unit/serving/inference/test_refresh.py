@@ -10,9 +10,9 @@ import pytest
 
 from driftless.adapters.memory import MemoryStore
 from driftless.errors import AccessDenied, DriftlessError, StoreUnavailable
-from tests.unit.infer.conftest import Serve, Served
 from tests.unit.modelling.models import DAY, Key, point, publish
 from tests.unit.modelling.projects import FEATURES, RECORD, definition
+from tests.unit.serving.inference.conftest import Serve, Served
 
 
 class Watched(MemoryStore):

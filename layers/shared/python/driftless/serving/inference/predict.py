@@ -15,11 +15,11 @@ from pydantic_core import ValidationError, to_json
 from driftless.core.problem import InvalidRequest, Problem, problem_of
 from driftless.definition.project import Project
 from driftless.errors import StoreUnavailable
-from driftless.infer.champions import Champions, Serving, Variant
-from driftless.infer.journal import Answered, Journal
-from driftless.infer.routing import goes_to_challenger
-from driftless.infer.schema import ROUTING_KEY, event_time_column, request_validator
 from driftless.ports import Clock
+from driftless.serving.inference.champions import Champions, Serving, Variant
+from driftless.serving.inference.journal import Answered, Journal
+from driftless.serving.inference.routing import goes_to_challenger
+from driftless.serving.inference.schema import ROUTING_KEY, event_time_column, request_validator
 
 _RETRY_AFTER = 5
 _Rows = Sequence[dict[str, Any]]
@@ -70,7 +70,7 @@ class Predict:
         Parameters
         ----------
         body : bytes
-            JSON as :func:`~driftless.infer.schema.request_schema` describes.
+            JSON as :func:`~driftless.serving.inference.schema.request_schema` describes.
         request_id : str
             Unique; prediction ids are ``<request_id>-<index>``, and it routes records that carry no key.
 

@@ -23,10 +23,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from driftless.core.problem import MEDIA_TYPE, InvalidRequest, Problem
 from driftless.definition.project import Project
-from driftless.infer.champions import Variant
-from driftless.infer.pages import describe_api
-from driftless.infer.predict import NoModel, Predict
-from driftless.infer.schema import request_schema
+from driftless.serving.inference.champions import Variant
+from driftless.serving.inference.pages import describe_api
+from driftless.serving.inference.predict import NoModel, Predict
+from driftless.serving.inference.schema import request_schema
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 _PROBLEMS = {400: "malformed JSON", 413: "too many records", 422: "a field breaks the schema", 503: "no model yet"}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from driftless.records import Prediction
-from tests.unit.infer.conftest import NOW, Serve, Served
 from tests.unit.modelling.models import point, publish
 from tests.unit.modelling.projects import RECORD
+from tests.unit.serving.inference.conftest import NOW, Serve, Served
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from typing import Any
 
 from driftless.definition.features import FeatureColumn
 from driftless.definition.project import Project
-from driftless.infer.schema import ROUTING_KEY, event_time_column, has_routing_key
+from driftless.serving.inference.schema import ROUTING_KEY, event_time_column, has_routing_key
 
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b1f24}"

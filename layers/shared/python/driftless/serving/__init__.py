@@ -1,0 +1,1 @@
+"""Serving: predictions are answered, collected from the log group, and joined by labels."""
