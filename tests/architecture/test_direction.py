@@ -38,9 +38,6 @@ STEPS = frozenset(
 COMPOSITION = frozenset({"entrypoint", "testing"})
 """Packages that put steps and adapters together; nothing in the library imports them."""
 MOVES = {
-    "monitor.stage": "monitoring.step",
-    "monitor": "monitoring",
-    "retrain": "monitoring.governor",
     "adapters.memory_registry": "testing.memory_registry",
     "adapters.memory": "testing.memory",
 }

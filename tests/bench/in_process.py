@@ -20,7 +20,7 @@ from driftless.definition.loading import load_all
 from driftless.definition.project import Project
 from driftless.modelling.column_profile import Profile, profile_like, profile_numbers
 from driftless.modelling.onnx import OnnxModel
-from driftless.monitor.drift import compare
+from driftless.monitoring.drift import compare
 from driftless.serving.inference.schema import request_validator
 from driftless.training.fit.export import interface, to_onnx
 from driftless.training.fit.thresholds import settle_thresholds

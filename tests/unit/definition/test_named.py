@@ -12,10 +12,10 @@ from driftless.data.dataset import Transform
 from driftless.data.ingestion import Ingest
 from driftless.errors import NotFound
 from driftless.evaluation import Evaluate
-from driftless.monitor import Monitor
+from driftless.monitoring import Monitor
+from driftless.monitoring.governor import Govern
 from driftless.registry.registration import Register
 from driftless.registry.rollout import Deploy
-from driftless.retrain import Govern
 from driftless.training.fit import Train
 from driftless.training.tuning import Tune
 

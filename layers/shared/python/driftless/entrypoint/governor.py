@@ -21,8 +21,8 @@ from driftless.adapters.stepfunctions import StepFunctionsWorkflow
 from driftless.definition.loading import load_all
 from driftless.entrypoint.common import Handler, Settings, instrument, read_settings
 from driftless.errors import BadRequest
+from driftless.monitoring.governor import Govern
 from driftless.records import RetrainDecision, RetrainRequest
-from driftless.retrain import Govern
 
 _ALARM = "CloudWatch Alarm State Change"
 

@@ -23,11 +23,11 @@ from driftless.modelling.column_profile import Baseline, CategoryProfile, Number
 from driftless.modelling.inputs import float_matrix
 from driftless.modelling.prediction_columns import probability_columns
 from driftless.modelling.version_files import read_file, read_manifest
-from driftless.monitor.collection import uncollected
-from driftless.monitor.drift import compare_all, judge
-from driftless.monitor.levels import drift_level, earlier_windows, persistent
-from driftless.monitor.performance import Performance, judge_performance
-from driftless.monitor.window import Predictions, Window
+from driftless.monitoring.collection import uncollected
+from driftless.monitoring.drift import compare_all, judge
+from driftless.monitoring.levels import drift_level, earlier_windows, persistent
+from driftless.monitoring.performance import Performance, judge_performance
+from driftless.monitoring.window import Predictions, Window
 from driftless.ports import Clock, MetricSink, ObjectStore, Registry
 from driftless.records import MonitoringRecord, MonitoringRequest, Signal
 

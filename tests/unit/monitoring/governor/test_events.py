@@ -18,7 +18,7 @@ from driftless.entrypoint.governor import read_request
 from driftless.errors import BadRequest
 
 MACHINE = json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}})
-HANDLER = Path(__file__).parents[3] / "lambdas" / "governor" / "handler.py"
+HANDLER = Path(__file__).parents[4] / "lambdas" / "governor" / "handler.py"
 
 
 def alarm(state: str = "ALARM", description: Any = '{"project": "flights", "signal": "harm"}') -> dict[str, Any]:

@@ -8,7 +8,7 @@ from scipy.stats import chi2_contingency, fisher_exact, ks_2samp
 
 from driftless.definition.operation import Monitoring
 from driftless.modelling.column_profile import Profile, profile_categories, profile_like, profile_numbers
-from driftless.monitor.drift import Comparison, coarsen, compare, compare_all, excess_index, holm, judge, stability_index
+from driftless.monitoring.drift import Comparison, coarsen, compare, compare_all, excess_index, holm, judge, stability_index
 from driftless.records import Signal
 
 RNG = np.random.default_rng

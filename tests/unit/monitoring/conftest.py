@@ -19,7 +19,7 @@ from driftless.adapters.memory import MemoryStore
 from driftless.adapters.memory_registry import MemoryMetrics, MemoryRegistry
 from driftless.definition.project import Project
 from driftless.modelling.column_profile import Baseline, HiddenProfile, Profile, profile_categories, profile_numbers
-from driftless.monitor import Monitor
+from driftless.monitoring import Monitor
 from driftless.records import Label, ModelVersion, MonitoringRecord, MonitoringRequest
 from driftless.serving.collector import Collect, CollectRequest, Compressed
 from tests.unit.modelling.models import manifest

@@ -12,9 +12,9 @@ import pytest
 
 from driftless.errors import IntegrityError, NotFound
 from driftless.modelling.column_profile import profile_numbers
-from driftless.monitor import stage
+from driftless.monitoring import stage
 from driftless.records import MonitoringRequest, Signal
-from tests.unit.monitor.conftest import NOW, START, Monitored, binary, inputs
+from tests.unit.monitoring.conftest import NOW, START, Monitored, binary, inputs
 
 Build = Callable[..., Monitored]
 COUNT = 1000

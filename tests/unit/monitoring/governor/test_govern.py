@@ -11,8 +11,8 @@ import pytest
 from driftless.adapters.memory_registry import MemoryRegistry, MemoryWorkflow
 from driftless.definition.loading import load
 from driftless.errors import NotFound, StoreUnavailable
+from driftless.monitoring.governor import Govern, execution_name
 from driftless.records import RetrainDecision, RetrainRequest, Run
-from driftless.retrain import Govern, execution_name
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -21,7 +21,7 @@ class Scene:
     now = NOW
 
     def __init__(self) -> None:
-        flights = load(Path(__file__).parents[3] / "projects" / "flights")
+        flights = load(Path(__file__).parents[4] / "projects" / "flights")
         self.registry = MemoryRegistry(clock=lambda: self.now, pause=lambda seconds: None)
         self.workflow = MemoryWorkflow()
         self.projects = {"flights": flights}

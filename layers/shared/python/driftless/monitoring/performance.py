@@ -20,7 +20,7 @@ from driftless.definition.project import Project
 from driftless.modelling.intervals import MINIMUM_BLOCKS, Interval, day_blocks, metric_interval
 from driftless.modelling.metrics import measure_all
 from driftless.modelling.prediction_columns import probability_columns, scored
-from driftless.monitor.window import Window
+from driftless.monitoring.window import Window
 from driftless.records import Signal
 
 

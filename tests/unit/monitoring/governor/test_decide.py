@@ -10,14 +10,14 @@ import pytest
 
 from driftless.definition.loading import load
 from driftless.definition.project import Project
+from driftless.monitoring.governor import decide, execution_name
 from driftless.records import RetrainDecision, RetrainRequest
-from driftless.retrain import decide, execution_name
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def project(**retraining: Any) -> Project:
-    flights = load(Path(__file__).parents[3] / "projects" / "flights")
+    flights = load(Path(__file__).parents[4] / "projects" / "flights")
     policy = {"cooldown_hours": 24.0, "budget_runs": 3, "budget_days": 30.0, "minimum_new_labels": 0, **retraining}
     return flights.model_copy(update={"retraining": flights.retraining.model_copy(update=policy)})
 

@@ -4,6 +4,6 @@
 ``performance`` compares the primary metric with its reference, ``levels`` decides what is raised, ``stage`` puts them together.
 """
 
-from driftless.monitor.stage import Monitor
+from driftless.monitoring.step import Monitor
 
 __all__ = ["Monitor"]

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from driftless.modelling.receipts import receipt_key
-from driftless.monitor.collection import HORIZON, SETTLING, uncollected
-from tests.unit.monitor.conftest import NOW, Monitored
+from driftless.monitoring.collection import HORIZON, SETTLING, uncollected
+from tests.unit.monitoring.conftest import NOW, Monitored
 
 WHERE = {"Stage": "test", "Project": "demo"}
 UNTIL = NOW - SETTLING
