@@ -15,7 +15,6 @@ from moto import mock_aws
 
 from driftless.adapters.aws import translate, translated
 from driftless.adapters.local import FolderStore
-from driftless.adapters.memory import MemoryStore
 from driftless.adapters.s3 import S3Store
 from driftless.errors import (
     AccessDenied,
@@ -29,6 +28,7 @@ from driftless.errors import (
 )
 from driftless.ports import ObjectStore
 from driftless.records import Ref
+from driftless.testing.memory import MemoryStore
 
 LARGE = b"driftless" * 400_000
 

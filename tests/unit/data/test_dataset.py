@@ -10,12 +10,12 @@ import duckdb
 import pytest
 
 from driftless.adapters.delta import DeltaTables, folder_tables
-from driftless.adapters.memory import MemoryStore
-from driftless.adapters.memory_registry import MemoryRegistry
 from driftless.data.dataset import Transform, candidates
 from driftless.definition.project import Project
 from driftless.errors import LeakageFound, NotEnoughData, NotFound
 from driftless.records import Candidate, DatasetRecord, Ref, Run, TransformRequest
+from driftless.testing.memory import MemoryStore
+from driftless.testing.memory_registry import MemoryRegistry
 from tests.unit.small_shop import SQL, START, Row, append, orders, prices, shop
 
 RUN = Run(run_id="run-1", execution_arn="arn", project="shop")

@@ -12,7 +12,6 @@ import pytest
 
 from driftless.adapters.delta import DeltaTables, folder_tables
 from driftless.adapters.local import FolderStore
-from driftless.adapters.memory_registry import MemoryRegistry
 from driftless.core.duckdb import engine
 from driftless.data.features.tables import load
 from driftless.data.ingestion import Ingest
@@ -20,6 +19,7 @@ from driftless.data.validation import Validate
 from driftless.definition.project import Project
 from driftless.errors import DataRejected, IntegrityError, NotFound, StoreUnavailable
 from driftless.records import IngestionRequest, ValidationRecord, ValidationRequest
+from driftless.testing.memory_registry import MemoryRegistry
 from tests.unit.small_shop import parquet, prices, shop
 
 CSV = "id,made_at,price,size,paid\n1,2026-01-01,1.5,S,true\n2,2026-01-02,2.5,M,\nx,2026-01-02,2.5,M,\n"

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from aws_lambda_powertools.utilities.batch.exceptions import BatchProcessingError
 
-from driftless.adapters.memory import MemoryStore
 from driftless.entrypoint import collector
 from driftless.serving.collector import Collect
+from driftless.testing.memory import MemoryStore
 from tests.unit.serving.test_collector import PROJECTS, batch, line
 
 CONTEXT = SimpleNamespace(

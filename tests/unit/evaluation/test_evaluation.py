@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from driftless.adapters.memory import MemoryStore
 from driftless.evaluation import Evaluate
 from driftless.evaluation.scoring import Score
 from driftless.evaluation.step import expected_metrics
@@ -28,6 +27,7 @@ from driftless.records import (
     ScoresRecord,
     ScoringRequest,
 )
+from driftless.testing.memory import MemoryStore
 from tests.unit.modelling.models import manifest
 from tests.unit.train import scene
 

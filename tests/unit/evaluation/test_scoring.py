@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from driftless.adapters.memory import MemoryStore
 from driftless.errors import IntegrityError, SignatureInvalid
 from driftless.evaluation import scoring as module
 from driftless.evaluation.scoring import Score
 from driftless.modelling.manifest import Manifest
 from driftless.modelling.onnx import OnnxModel
 from driftless.records import DatasetRecord, Endpoint, ModelRecord, ScoringRequest
+from driftless.testing.memory import MemoryStore
 from tests.unit.modelling.models import manifest
 from tests.unit.train import scene
 

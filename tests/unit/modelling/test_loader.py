@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from driftless.adapters.ecdsa import EcdsaVerifier
-from driftless.adapters.memory import MemoryStore
 from driftless.errors import DriftlessError, IntegrityError, NotFound, SignatureInvalid
 from driftless.modelling.loader import load_version
 from driftless.modelling.manifest import Manifest
 from driftless.modelling.onnx import OnnxModel
 from driftless.modelling.version_files import parse_manifest, read_file, read_manifest
+from driftless.testing.memory import MemoryStore
 from tests.unit.modelling.models import Key, publish
 from tests.unit.modelling.projects import RECORD, definition
 

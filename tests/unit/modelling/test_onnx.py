@@ -11,9 +11,9 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from driftless.adapters.memory import MemoryStore
 from driftless.errors import BadRequest, IntegrityError
 from driftless.modelling.onnx import OnnxModel
+from driftless.testing.memory import MemoryStore
 from driftless.training.pipeline import features_frame
 from tests.unit.train import scene
 

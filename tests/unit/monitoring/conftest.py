@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from driftless.adapters.memory import MemoryStore
-from driftless.adapters.memory_registry import MemoryMetrics, MemoryRegistry
 from driftless.definition.project import Project
 from driftless.modelling.column_profile import Baseline, HiddenProfile, Profile, profile_categories, profile_numbers
 from driftless.monitoring import Monitor
 from driftless.records import Label, ModelVersion, MonitoringRecord, MonitoringRequest
 from driftless.serving.collector import Collect, CollectRequest, Compressed
+from driftless.testing.memory import MemoryStore
+from driftless.testing.memory_registry import MemoryMetrics, MemoryRegistry
 from tests.unit.modelling.models import manifest
 from tests.unit.modelling.projects import definition
 

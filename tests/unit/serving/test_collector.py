@@ -12,11 +12,11 @@ from typing import Any
 import duckdb
 import pytest
 
-from driftless.adapters.memory import MemoryStore
 from driftless.errors import BadRequest, StoreUnavailable
 from driftless.modelling.receipts import PREFIX, collected
 from driftless.records import Ref
 from driftless.serving.collector import Collect, Collected, CollectRequest, Compressed
+from driftless.testing.memory import MemoryStore
 from tests.unit.modelling.projects import definition
 
 PROJECTS = {"demo": definition(), "sums": definition("regression", "sums")}

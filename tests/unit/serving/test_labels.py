@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from driftless.adapters.memory import MemoryStore
 from driftless.entrypoint.labels import respond
 from driftless.errors import StoreUnavailable
 from driftless.records import Label, Ref
 from driftless.serving.labels import MAX_LABELS, AcceptLabels
+from driftless.testing.memory import MemoryStore
 from tests.unit.modelling.projects import definition
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from driftless.adapters.memory import MemoryStore
 from driftless.errors import BadProject, NotEnoughData
 from driftless.records import Candidate, FailedCandidate, TunedRecord, TuningRequest
+from driftless.testing.memory import MemoryStore
 from driftless.training.tuning import Tune, folds
 from tests.unit.train import scene
 

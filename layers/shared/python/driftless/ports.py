@@ -1,7 +1,7 @@
 """What stages need from the outside world, as a handful of small protocols.
 
 One contract suite (``tests/unit/adapters/``) runs against every adapter and against the in-memory fakes of
-``driftless.adapters.memory``. Times are timezone-aware UTC. Keys are relative to the bucket a store was made for.
+``driftless.testing.memory``. Times are timezone-aware UTC. Keys are relative to the bucket a store was made for.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ from moto import mock_aws
 
 from driftless.adapters.dynamodb import DynamoItems
 from driftless.adapters.items import Items
-from driftless.adapters.memory_registry import MemoryItems
 from driftless.adapters.registry import TableRegistry
+from driftless.testing.memory_registry import MemoryItems
 
 
 class Ticks:

@@ -9,10 +9,10 @@ import pytest
 
 from driftless.adapters.dynamodb import DynamoItems
 from driftless.adapters.items import Items, Write
-from driftless.adapters.memory_registry import MemoryItems
 from driftless.adapters.registry import TableRegistry
 from driftless.errors import BadRequest, Conflict, IllegalMove, IntegrityError, NotFound
 from driftless.records import Endpoint, ModelVersion, RetrainDecision, Run, TableVersion
+from driftless.testing.memory_registry import MemoryItems
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

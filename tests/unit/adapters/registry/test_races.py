@@ -19,10 +19,10 @@ from botocore.exceptions import ClientError
 
 from driftless.adapters.dynamodb import DynamoItems, DynamoRegistry
 from driftless.adapters.items import Absent, Attributes, Items, Write
-from driftless.adapters.memory_registry import MemoryItems
 from driftless.adapters.registry import TableRegistry
 from driftless.errors import BadRequest, Conflict, StoreUnavailable, Throttled
 from driftless.records import Endpoint, ModelVersion
+from driftless.testing.memory_registry import MemoryItems
 
 from .conftest import Ticks
 from .test_contract import champion, run, version

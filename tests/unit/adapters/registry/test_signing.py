@@ -15,9 +15,9 @@ from moto import mock_aws
 
 from driftless.adapters.ecdsa import EcdsaVerifier
 from driftless.adapters.kms import KmsSigner
-from driftless.adapters.memory_registry import MemorySigner
 from driftless.errors import NotFound, SignatureInvalid
 from driftless.ports import Signer
+from driftless.testing.memory_registry import MemorySigner
 
 MANIFEST = b'{"files":{}}' * 1000
 

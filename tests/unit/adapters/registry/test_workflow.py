@@ -10,10 +10,10 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from driftless.adapters.memory_registry import MemoryWorkflow
 from driftless.adapters.stepfunctions import StepFunctionsWorkflow
 from driftless.errors import NotFound
 from driftless.ports import Workflow
+from driftless.testing.memory_registry import MemoryWorkflow
 
 ROLE = "arn:aws:iam::123456789012:role/any"
 MACHINE = json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}})

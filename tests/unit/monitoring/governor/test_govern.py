@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from driftless.adapters.memory_registry import MemoryRegistry, MemoryWorkflow
 from driftless.definition.loading import load
 from driftless.errors import NotFound, StoreUnavailable
 from driftless.monitoring.governor import Govern, execution_name
 from driftless.records import RetrainDecision, RetrainRequest, Run
+from driftless.testing.memory_registry import MemoryRegistry, MemoryWorkflow
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from driftless.adapters.memory import MemoryStore
 from driftless.definition.loading import load
 from driftless.definition.project import Project
 from driftless.records import (
@@ -21,6 +20,7 @@ from driftless.records import (
     ScoresRecord,
     TableVersion,
 )
+from driftless.testing.memory import MemoryStore
 
 DAY = datetime(2013, 1, 1, tzinfo=UTC)
 REPORT = {

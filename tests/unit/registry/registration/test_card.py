@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 
-from driftless.adapters.memory import MemoryStore
 from driftless.records import Candidate, FailedCandidate, GateResult
 from driftless.registry.card import model_card, render
+from driftless.testing.memory import MemoryStore
 from tests.unit.registry.registration.scene import REPORT, flights, request
 
 MADE = datetime(2026, 1, 1, tzinfo=UTC)

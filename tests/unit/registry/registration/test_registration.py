@@ -10,12 +10,12 @@ import pytest
 from pydantic import ValidationError
 
 from driftless.adapters.ecdsa import EcdsaVerifier
-from driftless.adapters.memory import MemoryStore
-from driftless.adapters.memory_registry import MemoryRegistry, MemorySigner
 from driftless.errors import Conflict, IntegrityError
 from driftless.modelling.version_files import read_manifest
 from driftless.records import Decision, Ref
 from driftless.registry.registration import Register
+from driftless.testing.memory import MemoryStore
+from driftless.testing.memory_registry import MemoryRegistry, MemorySigner
 from tests.unit.registry.registration.scene import Clock, flights, request
 
 

@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from driftless.adapters.memory import MemoryStore
-from driftless.adapters.memory_registry import MemoryMetrics, MemoryRegistry
 from driftless.definition.loading import load
 from driftless.records import DeploymentRecord, DeploymentRequest, Endpoint, ModelVersion, Run, VersionRecord
 from driftless.registry.rollout import Deploy
+from driftless.testing.memory import MemoryStore
+from driftless.testing.memory_registry import MemoryMetrics, MemoryRegistry
 
 
 class Clock:

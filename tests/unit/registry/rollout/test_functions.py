@@ -15,9 +15,9 @@ import pytest
 from moto import mock_aws
 
 from driftless.adapters import aws
-from driftless.adapters.memory import MemoryStore
 from driftless.errors import BadRequest
 from driftless.records import Endpoint, RegistrationRequest
+from driftless.testing.memory import MemoryStore
 from tests.unit.registry.registration.scene import request as registration
 
 LAMBDAS = Path(__file__).parents[4] / "lambdas"

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from driftless.adapters.ecdsa import EcdsaVerifier
-from driftless.adapters.memory import MemoryStore
 from driftless.definition.project import Project
 from driftless.serving.inference.app import Api, create_handler
 from driftless.serving.inference.champions import Champions
 from driftless.serving.inference.journal import Journal
 from driftless.serving.inference.predict import Predict
+from driftless.testing.memory import MemoryStore
 from tests.unit.modelling.models import Key
 from tests.unit.modelling.projects import definition
 

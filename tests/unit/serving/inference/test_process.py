@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from driftless.adapters.memory import MemoryStore
 from driftless.adapters.obstore import ObstoreReader
 from driftless.definition.loading import load
 from driftless.errors import AccessDenied, NotFound, StoreUnavailable
+from driftless.testing.memory import MemoryStore
 from tests.unit.modelling.models import Key, point, publish
 from tests.unit.serving.inference.conftest import event
 

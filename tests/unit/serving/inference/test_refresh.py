@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from driftless.adapters.memory import MemoryStore
 from driftless.errors import AccessDenied, DriftlessError, StoreUnavailable
+from driftless.testing.memory import MemoryStore
 from tests.unit.modelling.models import DAY, Key, point, publish
 from tests.unit.modelling.projects import FEATURES, RECORD, definition
 from tests.unit.serving.inference.conftest import Serve, Served

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from driftless.adapters.memory import MemoryStore
 from driftless.core.parquet import read_columns, write_columns
 from driftless.definition.project import Project
 from driftless.modelling.onnx import OnnxModel
 from driftless.records import Candidate, DatasetRecord, ModelRecord, Run, TrainingRequest, TunedRecord
+from driftless.testing.memory import MemoryStore
 from driftless.training.fit import Train
 
 START = datetime(2024, 1, 1, tzinfo=UTC)

@@ -9,12 +9,12 @@ import joblib
 import numpy as np
 import pytest
 
-from driftless.adapters.memory import MemoryStore
 from driftless.errors import BadProject, BadRequest, CandidateRefused, ExportRefused, NotEnoughData
 from driftless.evaluation.parity import parity_gate
 from driftless.modelling.column_profile import Baseline, CategoryProfile, HiddenProfile, NumberProfile
 from driftless.modelling.prediction_columns import output_columns
 from driftless.records import Candidate, FailedCandidate, TrainingRequest
+from driftless.testing.memory import MemoryStore
 from driftless.training.estimators import ALLOWED
 from driftless.training.fit import Train
 from driftless.training.fit.step import choose
