@@ -12,7 +12,7 @@ from cli.console import JsonOption, Output, ProjectArgument, StageOption, colour
 from cli.platform import connect, read_project
 from driftless.modelling.version_files import read_manifest
 from driftless.records import Endpoint
-from driftless.registry import rollout as deploy
+from driftless.registry import rollout
 
 app = typer.Typer(help="Model versions and who serves.", no_args_is_help=True)
 VersionArgument = Annotated[int, typer.Argument(help="Version number.", min=1)]
@@ -84,7 +84,7 @@ def promote(
     """
     read_project(project)
     platform = connect(stage)
-    _tell(Output(as_json), deploy.promote(platform.registry, platform.store("artifacts"), project, version, _actor()))
+    _tell(Output(as_json), rollout.promote(platform.registry, platform.store("artifacts"), project, version, _actor()))
 
 
 @app.command()
@@ -95,7 +95,7 @@ def rollback(project: ProjectArgument, stage: StageOption = "local", as_json: Js
     """
     read_project(project)
     platform = connect(stage)
-    _tell(Output(as_json), deploy.rollback(platform.registry, platform.store("artifacts"), project, _actor()))
+    _tell(Output(as_json), rollout.rollback(platform.registry, platform.store("artifacts"), project, _actor()))
 
 
 def role(endpoint: Endpoint, version: int) -> str:

@@ -15,7 +15,8 @@ from constructs import Construct
 from infra.layers import Artifact
 from infra.settings import Settings
 
-_IGNORED = ["__pycache__", "*.pyc", "*.egg-info"]
+_IGNORED = ["__pycache__", "*.pyc", "*.egg-info", "/python/driftless/testing"]
+"""What the library's layer leaves out: caches, and the in-memory adapters that only tests and laptops use."""
 
 
 class DependencyLayer(Construct):

@@ -37,17 +37,11 @@ STEPS = frozenset(
 )
 COMPOSITION = frozenset({"entrypoint", "testing"})
 """Packages that put steps and adapters together; nothing in the library imports them."""
-MOVES = {}
-"""Modules that have not moved to their package yet; they obey the rules of the place they will move to."""
 
 
 def place(module: str) -> str:
-    """A module's dotted path inside the library, in the structure it belongs to."""
-    inside = module.partition(".")[2]
-    for old in sorted(MOVES, key=len, reverse=True):
-        if inside == old or inside.startswith(f"{old}."):
-            return MOVES[old] + inside[len(old) :]
-    return inside
+    """A module's dotted path inside the library."""
+    return module.partition(".")[2]
 
 
 def package(module: str) -> str:

@@ -13,7 +13,7 @@ from tests.architecture.sources import LAMBDAS, PRODUCT, ROOT, handlers, imports
 LONGEST_FILE = 450
 LONGEST_HANDLER = 25
 _UNPICKLERS = frozenset({"pickle", "_pickle", "cloudpickle", "dill", "shelve", "marshal", "pickle5"})
-_TRAINING = "layers/shared/python/driftless/train/"
+_TRAINING = "layers/shared/python/driftless/training/"
 
 
 def unpickling(module: ast.Module, *, training: bool) -> Iterator[str]:

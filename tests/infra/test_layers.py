@@ -203,6 +203,21 @@ def test_synth_refuses_a_function_beyond_the_limit(tmp_path: Path) -> None:
         factory.create("training", environment={}, statements=[])
 
 
+def test_the_librarys_layer_leaves_the_in_memory_adapters_out(tmp_path: Path) -> None:
+    from aws_cdk import App, Stack
+
+    from infra.constructs.layer import DependencyLayer
+
+    app = App(outdir=str(tmp_path))
+    artifact = layers.Artifact("shared", ROOT / "layers" / "shared", None, 1)
+    DependencyLayer(Stack(app, "stack"), "Shared", artifact=artifact, settings=for_stage("local"))
+    app.synth()
+    (asset,) = tmp_path.glob("asset.*")
+    packages = {path.name for path in (asset / "python" / "driftless").iterdir()}
+    assert {"core", "monitoring", "adapters"} <= packages
+    assert "testing" not in packages
+
+
 def test_the_size_table_shows_every_function_beside_the_limit(
     checkout: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

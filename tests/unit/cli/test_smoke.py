@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from cli import signing, smoke
 from cli.main import app
 from cli.platform import Platform
-from driftless.registry import rollout as deploy
+from driftless.registry import rollout
 from tests.unit.cli.test_models import registered
 from tests.unit.modelling.models import Key, publish
 from tests.unit.modelling.projects import definition
@@ -46,7 +46,7 @@ class Stage:
     def promotes(self, version: int) -> None:
         store = self.platform.store("artifacts")
         registered(self.platform, version, sealed=publish(store, self.project, version, self._key))
-        deploy.promote(self.platform.registry, store, "flights", version, "a test")
+        rollout.promote(self.platform.registry, store, "flights", version, "a test")
         self.served.seconds[0] += 3600
 
     def _handle(self, request: httpx.Request) -> httpx.Response:
@@ -134,7 +134,7 @@ def test_an_api_that_stays_away_fails(dev: Stage, runner: CliRunner) -> None:
 
 def test_a_champion_that_does_not_load_fails(dev: Stage, runner: CliRunner) -> None:
     registered(dev.platform, 1, sealed="0" * 64)
-    deploy.promote(dev.platform.registry, dev.platform.store("artifacts"), "flights", 1, "a test")
+    rollout.promote(dev.platform.registry, dev.platform.store("artifacts"), "flights", 1, "a test")
     assert "without model: ['flights']" in failure_of(runner)["cause"]
 
 

@@ -29,7 +29,7 @@ from driftless.records import (
 )
 from driftless.testing.memory import MemoryStore
 from tests.unit.modelling.models import manifest
-from tests.unit.train import scene
+from tests.unit.training.fit import scene
 
 
 class Notebook:

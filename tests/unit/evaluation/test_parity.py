@@ -26,7 +26,7 @@ from driftless.records import GateResult
 from driftless.training.fit.export import _integer_attributes, interface
 from driftless.training.fit.thresholds import settle_thresholds
 from driftless.training.pipeline import predict
-from tests.unit.train import scene
+from tests.unit.training.fit import scene
 
 CLASSES = ("false", "true")
 

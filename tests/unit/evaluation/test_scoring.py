@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from driftless.errors import IntegrityError, SignatureInvalid
-from driftless.evaluation import scoring as module
+from driftless.evaluation import scoring
 from driftless.evaluation.scoring import Score
 from driftless.modelling.manifest import Manifest
 from driftless.modelling.onnx import OnnxModel
 from driftless.records import DatasetRecord, Endpoint, ModelRecord, ScoringRequest
 from driftless.testing.memory import MemoryStore
 from tests.unit.modelling.models import manifest
-from tests.unit.train import scene
+from tests.unit.training.fit import scene
 
 TRAIN_END = datetime(2024, 2, 1, tzinfo=UTC)
 
@@ -62,7 +62,7 @@ def world(trained: World) -> World:
 
 @pytest.mark.parametrize("chunk", [50_000, 100, 7])
 def test_scores_keep_the_holdouts_order_whatever_the_chunk(world: World, monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
-    monkeypatch.setattr(module, "CHUNK", chunk)
+    monkeypatch.setattr(scoring, "CHUNK", chunk)
     record = world.score()
     written = scene.columns(world.store, record.challenger.key)
     direct = world.champion.predict(scene.features(world.holdout))

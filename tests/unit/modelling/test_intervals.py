@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from driftless.modelling import intervals as resampling
+from driftless.modelling import intervals
 from driftless.modelling.intervals import day_blocks, difference_interval, metric_interval
 from driftless.modelling.metrics import Scored
 
@@ -50,7 +50,7 @@ def test_days_that_differ_make_the_interval_wider_than_rows_would() -> None:
 def test_sums_by_block_and_weights_by_row_give_the_same_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     mean, oracle, blocks = _world()
     fast = difference_interval("brier", oracle, mean, blocks, confidence=0.9, resamples=100)
-    monkeypatch.setattr(resampling, "row_losses", lambda metric, scored: None)
+    monkeypatch.setattr(intervals, "row_losses", lambda metric, scored: None)
     slow = difference_interval("brier", oracle, mean, blocks, confidence=0.9, resamples=100)
     assert (fast.low, fast.high, fast.estimate) == pytest.approx((slow.low, slow.high, slow.estimate))
 
@@ -86,7 +86,7 @@ def test_pairs_by_block_and_weights_by_row_give_the_same_aucs(monkeypatch: pytes
     p, q = np.round(generator.random(480), 2), np.round(generator.random(480) * 0.5 + truth * 0.2, 1)
     ours, theirs = _scored(truth, q), _scored(truth, p)
     fast = difference_interval("auc", ours, theirs, blocks, confidence=0.9, resamples=200)
-    monkeypatch.setattr(resampling, "_PAIRED_BLOCKS", 0)
+    monkeypatch.setattr(intervals, "_PAIRED_BLOCKS", 0)
     slow = difference_interval("auc", ours, theirs, blocks, confidence=0.9, resamples=200)
     assert (fast.low, fast.high, fast.estimate) == pytest.approx((slow.low, slow.high, slow.estimate), abs=1e-12)
     assert slow.low < slow.estimate < slow.high

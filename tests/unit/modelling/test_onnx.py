@@ -15,7 +15,7 @@ from driftless.errors import BadRequest, IntegrityError
 from driftless.modelling.onnx import OnnxModel
 from driftless.testing.memory import MemoryStore
 from driftless.training.pipeline import features_frame
-from tests.unit.train import scene
+from tests.unit.training.fit import scene
 
 ONE: dict[str, Any] = {"speed": [55.5], "count": [3], "wet": [True], "colour": ["red"]}
 

@@ -8,7 +8,7 @@ import pytest
 
 from driftless.errors import BadProject
 from driftless.training.estimators import ALLOWED, build, check
-from tests.unit.train import scene
+from tests.unit.training.fit import scene
 
 BOOSTING = "sklearn.ensemble.HistGradientBoostingClassifier"
 

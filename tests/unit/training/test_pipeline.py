@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from driftless.training.pipeline import RARE, features_frame, fit, predict, target_values
-from tests.unit.train import scene
+from tests.unit.training.fit import scene
 
 LOGISTIC = "sklearn.linear_model.LogisticRegression"
 

@@ -11,7 +11,7 @@ from driftless.errors import BadProject, NotEnoughData
 from driftless.records import Candidate, FailedCandidate, TunedRecord, TuningRequest
 from driftless.testing.memory import MemoryStore
 from driftless.training.tuning import Tune, folds
-from tests.unit.train import scene
+from tests.unit.training.fit import scene
 
 DAY = np.timedelta64(1, "D")
 

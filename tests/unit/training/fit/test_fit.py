@@ -19,7 +19,7 @@ from driftless.training.estimators import ALLOWED
 from driftless.training.fit import Train
 from driftless.training.fit.step import choose
 from driftless.training.pipeline import features_frame
-from tests.unit.train import scene
+from tests.unit.training.fit import scene
 
 SMALL = {
     "sklearn.neural_network.MLPClassifier": {"hidden_layer_sizes": [4], "max_iter": 400, "tol": 0.05},

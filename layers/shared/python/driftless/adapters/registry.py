@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from driftless.adapters.items import Absent, Attributes, Items, Unchanged, Write
 from driftless.errors import Conflict, IntegrityError, NotFound
-from driftless.modelling import audit_chain as audit
+from driftless.modelling import audit_chain
 from driftless.modelling.endpoint import check_move, nobody, same_state, versions_of
 from driftless.records import AuditEvent, Endpoint, ModelVersion, RetrainDecision, Run, TableVersion
 
@@ -64,7 +64,7 @@ class TableRegistry:
                 now = self._clock()
                 sort = f"{_stamp(now)}#{run.run_id}"
                 body = {**run.model_dump(mode="json"), "recorded_at": _stamp(now), "facts": facts}
-                first: Attributes = {"record": audit.canonical(body), "revision": 1}
+                first: Attributes = {"record": audit_chain.canonical(body), "revision": 1}
                 self._items.transact(
                     [Write(pointers, run.run_id, {"listed_as": sort}, Absent()), Write(listing, sort, first, Absent())]
                 )
@@ -73,7 +73,7 @@ class TableRegistry:
             item = self._present(listing, sort)
             body = _record(item)
             body["facts"] = {**body["facts"], **facts}
-            text = audit.canonical(body)
+            text = audit_chain.canonical(body)
             if text != item["record"]:
                 revision = int(item["revision"])
                 changed: Attributes = {"record": text, "revision": revision + 1}
@@ -92,7 +92,7 @@ class TableRegistry:
 
     def record_tables(self, run: Run, tables: Sequence[TableVersion]) -> None:
         partition = f"{run.project}#tables"
-        text = audit.canonical(list(tables))
+        text = audit_chain.canonical(list(tables))
 
         def attempt() -> None:
             there = self._items.get(partition, run.run_id)
@@ -142,7 +142,7 @@ class TableRegistry:
                 "version": version.version,
                 "run_id": version.run_id,
                 "decision": version.decision,
-                "record": audit.canonical(version),
+                "record": audit_chain.canonical(version),
             }
             detail = version.model_dump(mode="json", include={"version", "run_id", "manifest_sha256", "signing_key", "decision"})
             event = self._audited(version.project, actor=f"run/{version.run_id}", action="register", detail=detail)
@@ -203,18 +203,18 @@ class TableRegistry:
         sequence, head = self._head(project)
         items = self._items.query(f"{project}#audit", prefix="event#")
         events = [AuditEvent.model_validate_json(str(item["record"])) for item in items]
-        audit.verify(events, head_sequence=sequence, head_hash=head)
+        audit_chain.verify(events, head_sequence=sequence, head_hash=head)
         return events
 
     def _head(self, project: str) -> tuple[int, str]:
         item = self._items.get(f"{project}#audit", "head")
-        return (0, audit.GENESIS) if item is None else (int(item["sequence"]), str(item["hash"]))
+        return (0, audit_chain.GENESIS) if item is None else (int(item["sequence"]), str(item["hash"]))
 
     def _audited(self, project: str, *, actor: str, action: str, detail: Mapping[str, Any]) -> list[Write]:
         """The writes that append one event to the chain, provided nobody else appends first."""
         partition = f"{project}#audit"
         sequence, head = self._head(project)
-        event = audit.link(
+        event = audit_chain.link(
             project,
             sequence=sequence + 1,
             previous_hash=head,
@@ -223,7 +223,7 @@ class TableRegistry:
             action=action,
             detail=detail,
         )
-        attributes = {"record": audit.canonical(event), "actor": actor, "action": action, "hash": event.hash}
+        attributes = {"record": audit_chain.canonical(event), "actor": actor, "action": action, "hash": event.hash}
         still = Unchanged("hash", head) if sequence else Absent()
         return [
             Write(partition, f"event#{event.sequence:010d}", attributes, Absent()),
@@ -234,7 +234,7 @@ class TableRegistry:
 
     def record_monitoring(self, project: str, window_end: datetime, facts: dict[str, Any]) -> None:
         body = {"project": project, "window_end": _stamp(window_end), "recorded_at": _stamp(self._clock()), "facts": facts}
-        self._items.transact([Write(f"{project}#monitoring", _stamp(window_end), {"record": audit.canonical(body)})])
+        self._items.transact([Write(f"{project}#monitoring", _stamp(window_end), {"record": audit_chain.canonical(body)})])
 
     def monitoring(self, project: str, limit: int = 50) -> list[dict[str, Any]]:
         return [_flat(item) for item in self._newest(f"{project}#monitoring", limit)]
@@ -251,7 +251,7 @@ class TableRegistry:
             head = self._items.get(events, "head")
             count = int(head["count"]) if head is not None else 0
             decision = decide(self.retrains(project))
-            attributes = {"record": audit.canonical(decision)}
+            attributes = {"record": audit_chain.canonical(decision)}
             sort = f"{_stamp(decision.decided_at)}#{count + 1:010d}"
             self._items.transact(
                 [
@@ -269,7 +269,7 @@ class TableRegistry:
 
     def record_ingest(self, project: str, dataset: str, facts: dict[str, Any]) -> None:
         partition = f"{project}#ingest#{dataset}"
-        digest = sha256(audit.canonical(facts).encode()).hexdigest()
+        digest = sha256(audit_chain.canonical(facts).encode()).hexdigest()
 
         def attempt() -> None:
             if self._items.get(partition, f"facts#{digest}") is not None:
@@ -279,7 +279,7 @@ class TableRegistry:
             self._items.transact(
                 [
                     Write(partition, f"facts#{digest}", {"recorded_at": now}, Absent()),
-                    Write(partition, f"time#{now}#{digest}", {"record": audit.canonical(body)}, Absent()),
+                    Write(partition, f"time#{now}#{digest}", {"record": audit_chain.canonical(body)}, Absent()),
                 ]
             )
 
@@ -319,7 +319,7 @@ def _moved(before: Endpoint, after: Endpoint) -> list[Write]:
     """The endpoint and the aliases derived from it; an alias that nobody holds points to version 0."""
     partition = f"{after.project}#endpoint"
     still = Unchanged("revision", before.revision) if before.revision else Absent()
-    attributes: Attributes = {"revision": after.revision, "record": audit.canonical(after)}
+    attributes: Attributes = {"revision": after.revision, "record": audit_chain.canonical(after)}
     aliases = [
         Write(partition, f"alias#{alias}", {"alias": alias, "version": version or 0})
         for alias, version in (("champion", after.champion), ("challenger", after.challenger))

@@ -18,7 +18,7 @@ from typing import Any
 from driftless.definition.loading import named
 from driftless.definition.project import Project
 from driftless.errors import Conflict, IntegrityError
-from driftless.modelling import fitted_packages as dependencies
+from driftless.modelling import fitted_packages
 from driftless.modelling.audit_chain import canonical
 from driftless.modelling.manifest import Manifest
 from driftless.modelling.version_files import parse_manifest
@@ -156,7 +156,7 @@ class Register:
             features_digest=dataset.features_digest,
             git_commit=dataset.git_commit,
             dependencies=model.dependencies,
-            dependencies_sha256=dependencies.digest(model.dependencies),
+            dependencies_sha256=fitted_packages.digest(model.dependencies),
             parameters=model.parameters,
             metrics=evaluation.metrics,
             expected=evaluation.expected,

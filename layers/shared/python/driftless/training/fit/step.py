@@ -25,7 +25,7 @@ from driftless.definition.learning import HIGHER_IS_BETTER
 from driftless.definition.loading import named
 from driftless.definition.project import Project
 from driftless.errors import BadRequest, CandidateRefused
-from driftless.modelling import fitted_packages as dependencies
+from driftless.modelling import fitted_packages
 from driftless.modelling.column_profile import Baseline, Profile, hidden, profile_categories, profile_numbers
 from driftless.modelling.prediction_columns import probability_columns
 from driftless.ports import ObjectStore
@@ -99,7 +99,7 @@ class Train:
             tuning_folds=best.fold_scores,
             failed_candidates=[record for record in request.tuned if isinstance(record, FailedCandidate)],
             fit_seconds=seconds,
-            dependencies=dependencies.installed(),
+            dependencies=fitted_packages.installed(),
         )
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from driftless.errors import IntegrityError, NotFound
 from driftless.modelling.column_profile import profile_numbers
-from driftless.monitoring import stage
+from driftless.monitoring import step
 from driftless.records import MonitoringRequest, Signal
 from tests.unit.monitoring.conftest import NOW, START, Monitored, binary, inputs
 
@@ -401,7 +401,7 @@ def test_a_champion_without_baseline_is_refused_by_name(monitored: Build) -> Non
 
 
 def test_persistence_may_ask_for_more_windows_than_are_kept_at_hand(monitored: Build, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stage, "_HISTORY", 1)
+    monkeypatch.setattr(step, "_HISTORY", 1)
     case = monitored(reference=0.56, persistence=4, window_days=20)
     filled(case, wrong=0.4)
     assert [case.judge(START + timedelta(days=19, hours=hour)).harm_level for hour in range(4)] == [0, 0, 0, 2]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from driftless.modelling import fitted_packages as dependencies
+from driftless.modelling import fitted_packages
 
 
 def package(folder: Path, name: str, version: str) -> None:
@@ -23,10 +23,10 @@ def test_packages_are_found_by_normalised_name_the_first_on_the_path_counts(
     package(tmp_path / "second", "scikit-learn", "1.8.0")
     package(tmp_path / "second", "numpy", "2.4.1")
     monkeypatch.setattr(sys, "path", [str(tmp_path / "first"), str(tmp_path / "second")])
-    assert dependencies.installed() == {"numpy": "2.4.1", "scikit-learn": "1.9.0"}
+    assert fitted_packages.installed() == {"numpy": "2.4.1", "scikit-learn": "1.9.0"}
 
 
 def test_the_digest_does_not_depend_on_order_and_does_on_versions() -> None:
-    one = dependencies.digest({"a": "1", "b": "2"})
-    assert one == dependencies.digest({"b": "2", "a": "1"})
-    assert one != dependencies.digest({"a": "1", "b": "3"})
+    one = fitted_packages.digest({"a": "1", "b": "2"})
+    assert one == fitted_packages.digest({"b": "2", "a": "1"})
+    assert one != fitted_packages.digest({"a": "1", "b": "3"})
