@@ -108,6 +108,12 @@ def test_every_step_is_there() -> None:
     assert {step(module) for module in library_modules()} - {None} == STEPS
 
 
+@pytest.mark.parametrize("capability", sorted(CAPABILITIES))
+def test_importing_a_capability_imports_none_of_its_steps(capability: str) -> None:
+    """A function has the dependency layers of one step only: the package must not import the packages that another step needs."""
+    assert library()[f"driftless.{capability}"] == set()
+
+
 @pytest.mark.parametrize(
     ("module", "source"),
     [

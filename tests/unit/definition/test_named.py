@@ -11,9 +11,9 @@ import pytest
 from driftless.data.dataset import Transform
 from driftless.data.ingestion import Ingest
 from driftless.errors import NotFound
-from driftless.evaluation import Evaluate
-from driftless.monitoring import Monitor
+from driftless.evaluation.step import Evaluate
 from driftless.monitoring.governor import Govern
+from driftless.monitoring.step import Monitor
 from driftless.registry.registration import Register
 from driftless.registry.rollout import Deploy
 from driftless.training.fit import Train

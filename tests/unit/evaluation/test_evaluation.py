@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from driftless.evaluation import Evaluate
 from driftless.evaluation.scoring import Score
-from driftless.evaluation.step import expected_metrics
+from driftless.evaluation.step import Evaluate, expected_metrics
 from driftless.modelling.manifest import Manifest
 from driftless.modelling.onnx import OnnxModel
 from driftless.modelling.prediction_columns import output_columns

@@ -17,7 +17,7 @@ import pytest
 
 from driftless.definition.project import Project
 from driftless.modelling.column_profile import Baseline, HiddenProfile, Profile, profile_categories, profile_numbers
-from driftless.monitoring import Monitor
+from driftless.monitoring.step import Monitor
 from driftless.records import Label, ModelVersion, MonitoringRecord, MonitoringRequest
 from driftless.serving.collector import Collect, CollectRequest, Compressed
 from driftless.testing.memory import MemoryStore

@@ -7,7 +7,7 @@ from driftless.adapters.dynamodb import DynamoRegistry
 from driftless.adapters.s3 import S3Store
 from driftless.definition.loading import load_all
 from driftless.entrypoint.common import Settings, read_settings
-from driftless.evaluation import Evaluate
+from driftless.evaluation.step import Evaluate
 
 
 class EvaluationSettings(Settings):

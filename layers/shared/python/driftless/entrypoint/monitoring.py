@@ -11,7 +11,7 @@ from driftless.adapters.s3 import S3Store
 from driftless.core.emf import NAMESPACE
 from driftless.definition.loading import load_all
 from driftless.entrypoint.common import Settings, read_settings
-from driftless.monitoring import Monitor
+from driftless.monitoring.step import Monitor
 
 
 class MonitoringSettings(Settings):
