@@ -179,7 +179,7 @@ class Monitored:
 
 
 def binary(chances: np.ndarray) -> list[dict[str, Any]]:
-    """Journal outputs of P(true)."""
+    """Logged outputs for these probabilities of true."""
     return [{"prediction": bool(p > 0.5), "probabilities": {"false": 1 - p, "true": p}} for p in chances.tolist()]
 
 

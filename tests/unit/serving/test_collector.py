@@ -208,7 +208,7 @@ def test_an_unreadable_line_is_kept_aside_and_the_rest_collected(bad: str, reaso
     "other",
     ["START RequestId: 1 Version: 7", "", json.dumps({"kind": "label"}), json.dumps({"_aws": {}}), json.dumps({"level": "INFO"})],
 )
-def test_a_line_that_the_filter_never_lets_through_is_none_of_the_journal(other: str) -> None:
+def test_a_line_that_the_filter_does_not_forward_is_ignored(other: str) -> None:
     store = MemoryStore()
     answer = collect(store, line(1), other)
     assert (answer.predictions, answer.unreadable) == (1, 0)

@@ -1,4 +1,4 @@
-"""A served project in memory: its models, its journal and a client that speaks API Gateway's events."""
+"""A served project in memory: its models, its prediction log and a client that sends API Gateway events."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from driftless.adapters.ecdsa import EcdsaVerifier
 from driftless.definition.project import Project
 from driftless.serving.inference.app import Api, create_handler
 from driftless.serving.inference.champions import Champions
-from driftless.serving.inference.journal import Journal
 from driftless.serving.inference.predict import Predict
+from driftless.serving.inference.prediction_log import PredictionLog
 from driftless.testing.memory import MemoryStore
 from tests.unit.modelling.models import Key
 from tests.unit.modelling.projects import definition
@@ -70,11 +70,11 @@ class Served:
         (self.sink or self.written.append)(text)
 
     def redirect(self, sink: Callable[[str], object]) -> None:
-        """Send what the journal writes elsewhere from now on."""
+        """Send what the prediction log writes to another sink from now on."""
         self.sink = sink
 
     def lines(self, kind: str | None = "prediction") -> list[dict[str, Any]]:
-        """Journal lines of one kind (None: metric lines), each write ending in a line break."""
+        """Logged lines of one kind (None: metric lines), each write ending in a line break."""
         assert all(text.endswith("\n") for text in self.written)
         found = [json.loads(line) for line in "".join(self.written).splitlines()]
         return [line for line in found if line.get("kind") == kind]
@@ -97,8 +97,8 @@ def serve() -> Serve:
             monotonic=lambda: served.seconds[0],
             report=lambda name, facts: served.reports.append((name, facts)),
         )
-        journal = Journal(project, stage="test", write=served.write)
-        predictor = Predict(project, champions=champions, journal=journal, clock=lambda: NOW)
+        prediction_log = PredictionLog(project, stage="test", write=served.write)
+        predictor = Predict(project, champions=champions, prediction_log=prediction_log, clock=lambda: NOW)
         numbers = count(1)
         api = Api(predictors={project.name: predictor}, new_request_id=lambda: f"request-{next(numbers)}", version="1")
         served.application = create_handler(api)

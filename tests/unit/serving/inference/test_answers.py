@@ -58,7 +58,7 @@ def test_an_answer_that_is_no_number_is_a_counted_failure(serve: Serve) -> None:
     served = serve(definition("regression"))
     point(served.store, served.project, {1: publish(served.store, served.project, 1, served.key, bias=math.inf)}, champion=1)
     # Raised, so that Lambda counts it as an error of the function; API Gateway answers the client.
-    with pytest.raises(ArithmeticError, match="the model answered inf"):
+    with pytest.raises(ArithmeticError, match="the model returned inf"):
         served.predict(RECORD, RECORD)
     assert served.lines() == []
     (metric,) = served.lines(None)

@@ -1,4 +1,4 @@
-"""Bad requests: always a 4xx problem that names the field, never a 500, and nothing in the journal."""
+"""Bad requests: always a 4xx problem that names the field, never a 500, and no line in the prediction log."""
 
 from __future__ import annotations
 

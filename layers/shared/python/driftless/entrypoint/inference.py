@@ -1,7 +1,7 @@
 """Composition of the inference function: verified ONNX models behind the public HTTP API, without boto3.
 
-A cold start is what a client waits for, so this one function goes without the tracer (it imports botocore) and reads S3 through
-the ``obstore`` adapter. Journal lines and metrics go to standard output as they are; everything else is a structured log line.
+A client waits for a cold start, so this function leaves out the tracer (it imports botocore) and reads S3 through the
+``obstore`` adapter. Prediction lines and metrics are written to standard output unchanged; all else is a structured log line.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from driftless.definition.loading import load_all
 from driftless.entrypoint.common import Settings, read_settings
 from driftless.serving.inference.app import Api, create_handler
 from driftless.serving.inference.champions import Champions, Report
-from driftless.serving.inference.journal import Journal
 from driftless.serving.inference.predict import Predict
+from driftless.serving.inference.prediction_log import PredictionLog
 
 
 class InferenceSettings(Settings):
@@ -43,8 +43,8 @@ def compose() -> Callable[[dict[str, Any], Any], dict[str, Any]]:
     predictors = {}
     for name, definition in load_all().items():
         champions = Champions(definition, store=store, verifier=verifier, monotonic=time.monotonic, report=report)
-        journal = Journal(definition, stage=settings.stage, write=write)
-        predictors[name] = Predict(definition, champions=champions, journal=journal, clock=now)
+        prediction_log = PredictionLog(definition, stage=settings.stage, write=write)
+        predictors[name] = Predict(definition, champions=champions, prediction_log=prediction_log, clock=now)
     api = Api(predictors=predictors, new_request_id=lambda: str(uuid4()), version=__version__)
     return create_handler(api)
 
@@ -55,13 +55,13 @@ def now() -> datetime:
 
 
 def write(text: str) -> None:
-    """Hand lines to the log group: flushed, because the process is frozen as soon as it has answered."""
+    """Write lines to the log group and flush: Lambda freezes the process once the response is returned."""
     sys.stdout.write(text)
     sys.stdout.flush()
 
 
 def reporter(stage: str, code_version: str) -> Report:
-    """Reports as a log line and a metric of the event's name, by stage and project, and by stage and version of this code."""
+    """Report an event as a log line, and as a metric of its name by project and by code version."""
     logger = Logger()
 
     def report(event: str, facts: dict[str, Any]) -> None:

@@ -1,7 +1,8 @@
-"""Receipts: how many of the answers that were given in a minute a batch of the journal brought into the lake.
+"""Receipts: how many predictions of each minute a batch of the prediction log added to the lake.
 
-A receipt is an empty object whose key says everything, so that a day of them is read by listing. It is named by its batch and is
-written after the batch's predictions: a batch that comes again counts once, and nothing counts that is not there.
+A receipt is an empty object. Its key holds all the data, so one listing reads a day of receipts. The key contains the batch's
+digest and the receipt is written after the predictions: a batch that is delivered again counts once, and only what is in the
+lake counts.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ def receipt_key(project: str, minute: datetime, lines: int, batch: str) -> str:
     Parameters
     ----------
     minute : datetime
-        Timezone-aware; when the lines were answered.
+        Timezone-aware; when the predictions were made.
     lines : int
-        How many there were, those that repeat another included: each was an answer.
+        Number of lines, including those that repeat another: each stands for one prediction that was returned.
     batch : str
         Digest of the batch.
     """
@@ -31,7 +32,7 @@ def receipt_key(project: str, minute: datetime, lines: int, batch: str) -> str:
 
 
 def collected(lake: ObjectStore, project: str, since: datetime, until: datetime) -> Counter[datetime]:
-    """How many of the answers given in each minute (UTC) of ``since <= minute < until`` are in the lake."""
+    """How many predictions made in each minute (UTC) of ``since <= minute < until`` are in the lake."""
     first, last = since.astimezone(UTC), until.astimezone(UTC)
     days = [first.date() + timedelta(days=number) for number in range((last.date() - first.date()).days + 1)]
     keys = [key for day in days for key in lake.list(f"{PREFIX}{project}/day={day:%Y-%m-%d}/")]

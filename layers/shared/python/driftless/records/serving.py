@@ -28,7 +28,7 @@ class Endpoint(Record):
 
 
 class Prediction(Record):
-    """One prediction, as the journal line and as a Parquet row (inputs flattened to ``input_<feature>``).
+    """One prediction, as a line of the prediction log and as a Parquet row (inputs flattened to ``input_<feature>``).
 
     ``output`` holds ``prediction`` and, for classifiers, ``probabilities`` by class label. ``latency_us`` is the time
     of the whole request in microseconds, divided evenly over its records.

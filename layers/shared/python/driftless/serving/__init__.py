@@ -1,1 +1,1 @@
-"""Serving: predictions are answered, collected from the log group, and joined by labels."""
+"""Serving: inference predicts, the collector stores the prediction log in the lake, and labels accepts ground truth."""

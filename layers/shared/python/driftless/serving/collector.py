@@ -102,7 +102,7 @@ _Aside = list[tuple[_Line, str]]
 
 
 class Collect:
-    """Writes batches of journal lines to the lake.
+    """Writes batches of prediction lines to the lake.
 
     Parameters
     ----------

@@ -1,5 +1,6 @@
-"""Serving predictions: a typed HTTP API over verified ONNX models, with a journal line for each prediction.
+"""Inference: a typed HTTP API over verified ONNX models that logs each prediction.
 
-``schema`` types the request from the project definition, ``routing`` decides who answers, ``champions`` keeps the models that
-serve, ``journal`` writes what was answered, ``app`` puts them behind HTTP. Nothing here imports boto3 or training libraries.
+``schema`` derives the request schema from the project definition, ``routing`` chooses champion or challenger, ``champions``
+loads the models that serve, ``predict`` handles one request, ``prediction_log`` writes its lines, and ``app`` is the HTTP API.
+No module here imports boto3 or training libraries.
 """

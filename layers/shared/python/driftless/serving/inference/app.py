@@ -28,7 +28,7 @@ from driftless.serving.inference.pages import describe_api
 from driftless.serving.inference.predict import NoModel, Predict
 from driftless.serving.inference.schema import request_schema
 
-Endpoint = Callable[[Request], Awaitable[Response]]
+Route = Callable[[Request], Awaitable[Response]]
 _PROBLEMS = {400: "malformed JSON", 413: "too many records", 422: "a field breaks the schema", 503: "no model yet"}
 
 
@@ -143,7 +143,7 @@ def _chosen_id(scope: Scope) -> str | None:
     return None
 
 
-def _prediction_route(predict: Predict) -> Endpoint:
+def _prediction_route(predict: Predict) -> Route:
     async def predictions(request: Request) -> Response:
         return Response(predict(await request.body(), request.state.request_id), media_type="application/json")
 

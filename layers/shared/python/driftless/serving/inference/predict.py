@@ -1,6 +1,6 @@
-"""One prediction request from body to answer: validate, route, predict, journal, answer.
+"""One prediction request from body to response: validate, route, predict, log, respond.
 
-It knows nothing of HTTP besides the problem it raises, so it is the part to measure and to test without a web stack.
+It does not depend on HTTP, besides the problem that its errors carry, so it is measured and tested without a web framework.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from driftless.definition.project import Project
 from driftless.errors import StoreUnavailable
 from driftless.ports import Clock
 from driftless.serving.inference.champions import Champions, Serving, Variant
-from driftless.serving.inference.journal import Answered, Journal
+from driftless.serving.inference.prediction_log import LoggedPrediction, PredictionLog
 from driftless.serving.inference.routing import goes_to_challenger
 from driftless.serving.inference.schema import ROUTING_KEY, event_time_column, request_validator
 
@@ -26,24 +26,24 @@ _Rows = Sequence[dict[str, Any]]
 
 
 class NoModel(StoreUnavailable):
-    """No model of the project can answer yet."""
+    """The project has no model to predict with."""
 
     def __init__(self, project: str, refusal: str | None = None) -> None:
-        why = f"project {project} has no model to answer with" + (f": {refusal}" if refusal else " yet")
+        why = f"project {project} has no model to predict with" + (f": {refusal}" if refusal else " yet")
         self.problem = Problem(503, why, retry_after=_RETRY_AFTER)
         super().__init__(self.problem.detail)
 
 
 class Predict:
-    """Answers prediction requests of one project.
+    """Handles the prediction requests of one project.
 
     Parameters
     ----------
     project : Project
     champions : Champions
-        Who serves it.
-    journal : Journal
-        Written before each answer.
+        The models that serve it.
+    prediction_log : PredictionLog
+        Written before each response.
     clock : callable
         Timezone-aware now.
     timer : callable
@@ -55,37 +55,37 @@ class Predict:
         project: Project,
         *,
         champions: Champions,
-        journal: Journal,
+        prediction_log: PredictionLog,
         clock: Clock,
         timer: Callable[[], float] = perf_counter,
     ) -> None:
         self.project, self.champions = project, champions
-        self._journal, self._clock, self._timer = journal, clock, timer
+        self._log, self._clock, self._timer = prediction_log, clock, timer
         self._validate = request_validator(project).validate_json
         self._event_time = event_time_column(project)
 
     def __call__(self, body: bytes, request_id: str) -> bytes:
-        """Answer one request.
+        """Predict the records of one request.
 
         Parameters
         ----------
         body : bytes
             JSON as :func:`~driftless.serving.inference.schema.request_schema` describes.
         request_id : str
-            Unique; prediction ids are ``<request_id>-<index>``, and it routes records that carry no key.
+            Unique. Prediction ids are ``<request_id>-<index>``; records without a key are routed by it.
 
         Returns
         -------
         bytes
-            JSON ``{"project", "model_version", "variant", "predictions": [...]}``. When champion and challenger both answered,
-            ``variant`` is ``"mixed"`` and ``model_version`` the champion's; each prediction names its own.
+            JSON ``{"project", "model_version", "variant", "predictions": [...]}``. When both champion and challenger
+            predicted, ``variant`` is ``"mixed"`` and ``model_version`` the champion's; each prediction names its own.
 
         Raises
         ------
         InvalidRequest
             When the body breaks the schema.
         NoModel
-            When nobody serves.
+            When no version serves.
         """
         started = self._timer()
         try:
@@ -96,24 +96,24 @@ class Predict:
         if serving is None:
             raise NoModel(self.project.name, self.champions.refusal)
         self._count_refused(serving, records, request_id)
-        answers: list[Answered | None] = [None] * len(records)
+        slots: list[LoggedPrediction | None] = [None] * len(records)
         for variant, indices in self._routed(serving, records, request_id):
             outputs = self._outputs(variant, [records[index] for index in indices])
             for index, output in zip(indices, outputs, strict=True):
                 record = records[index]
                 when = record.get(self._event_time) if self._event_time else None
-                answers[index] = Answered(f"{request_id}-{index}", variant.version, variant.name, record, when, output)
-        answered = [answer for answer in answers if answer is not None]
+                slots[index] = LoggedPrediction(f"{request_id}-{index}", variant.version, variant.name, record, when, output)
+        predictions = [slot for slot in slots if slot is not None]
         latency_us = int((self._timer() - started) * 1e6)
-        self._journal.answered(request_id, self._clock(), latency_us, answered)
-        return self._body(serving, answered)
+        self._log.write_predictions(request_id, self._clock(), latency_us, predictions)
+        return self._body(serving, predictions)
 
     def _count_refused(self, serving: Serving, records: _Rows, request_id: str) -> None:
-        """What a challenger that was refused for good had to answer counts as its failure, though the champion answers."""
+        """Count the challenger's share of records as its failures when it was refused, although the champion predicts them."""
         if serving.refused is not None:
             missed = len(self._sides(serving, records, request_id)[True])
             if missed:
-                self._journal.failed(self._clock(), serving.refused, missed)
+                self._log.count_failures(self._clock(), serving.refused, missed)
 
     def _routed(self, serving: Serving, records: _Rows, request_id: str) -> list[tuple[Variant, Sequence[int]]]:
         if serving.challenger is None:
@@ -124,7 +124,7 @@ class Predict:
 
     @staticmethod
     def _sides(serving: Serving, records: _Rows, request_id: str) -> tuple[list[int], list[int]]:
-        """Positions of the records that champion and challenger answer."""
+        """Positions of the records that are routed to the champion and to the challenger."""
         sides: tuple[list[int], list[int]] = ([], [])
         for index, record in enumerate(records):
             key = record.get(ROUTING_KEY)
@@ -151,32 +151,32 @@ class Predict:
             done = True
         finally:
             if not done:
-                self._journal.failed(self._clock(), variant.version, count)
+                self._log.count_failures(self._clock(), variant.version, count)
 
-    def _body(self, serving: Serving, answers: Sequence[Answered]) -> bytes:
-        first = answers[0]
-        mixed = any(answer.variant != first.variant for answer in answers)
+    def _body(self, serving: Serving, predictions: Sequence[LoggedPrediction]) -> bytes:
+        first = predictions[0]
+        mixed = any(each.variant != first.variant for each in predictions)
         binary = self.project.task == "binary"
-        predictions = []
-        for answer in answers:
-            item = {"id": answer.id, "prediction": answer.output["prediction"]}
+        items = []
+        for each in predictions:
+            item = {"id": each.id, "prediction": each.output["prediction"]}
             if binary:
-                item["probability"] = answer.output["probabilities"]["true"]
-            elif "probabilities" in answer.output:
-                item["probabilities"] = answer.output["probabilities"]
+                item["probability"] = each.output["probabilities"]["true"]
+            elif "probabilities" in each.output:
+                item["probabilities"] = each.output["probabilities"]
             if mixed:
-                item["model_version"], item["variant"] = answer.version, answer.variant
-            predictions.append(item)
+                item["model_version"], item["variant"] = each.version, each.variant
+            items.append(item)
         content = {
             "project": self.project.name,
             "model_version": serving.champion.version if mixed else first.version,
             "variant": "mixed" if mixed else first.variant,
-            "predictions": predictions,
+            "predictions": items,
         }
         return to_json(content)
 
 
 def _finite(value: float) -> float:
     if value - value != 0:
-        raise ArithmeticError(f"the model answered {value}")
+        raise ArithmeticError(f"the model returned {value}, which is not a finite number")
     return value

@@ -1,4 +1,4 @@
-"""What is written before the answer leaves."""
+"""What is written before the response is returned."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_personal_data_stays_out_of_the_line(served: Served) -> None:
     assert line["inputs"] == {name: value for name, value in RECORD.items() if name != "name"}
 
 
-def test_a_left_out_feature_is_journalled_as_null(served: Served) -> None:
+def test_a_feature_that_was_left_out_is_logged_as_null(served: Served) -> None:
     served.predict({name: value for name, value in RECORD.items() if name != "temp"})
     assert served.lines()[0]["inputs"]["temp"] is None
 
@@ -69,7 +69,7 @@ def test_metrics_go_out_with_the_lines_in_embedded_format(served: Served) -> Non
     assert metric["_aws"]["Timestamp"] == int(NOW.timestamp() * 1000)
 
 
-def test_nothing_is_answered_that_was_not_journalled(served: Served) -> None:
+def test_a_prediction_that_cannot_be_logged_is_not_returned(served: Served) -> None:
     def closed(text: str) -> None:
         raise OSError("standard output is closed")
 

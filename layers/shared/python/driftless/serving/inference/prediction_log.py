@@ -1,8 +1,8 @@
-"""The journal: one raw JSON line for each prediction, written before the answer leaves.
+"""The prediction log: one raw JSON line per prediction, written before the response is returned.
 
-The log group is the journal; a subscription filter on ``kind`` hands the lines to the collector. All lines of a request, and its
-metrics in CloudWatch's embedded format, go out in one write to standard output: no network call stands before an answer.
-Features marked as personal data stay out of the line.
+The lines go to the function's log group. A subscription filter on ``kind`` forwards them to the collector. All lines of a
+request and its metrics, in CloudWatch's embedded metric format, are one write to standard output, so a response needs no
+network call for logging. Features tagged as personal data are left out of the line.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from driftless.definition.project import Project
 
 
 @dataclass(frozen=True)
-class Answered:
-    """One record and what a model said about it; ``output`` as in :class:`~driftless.records.Prediction`."""
+class LoggedPrediction:
+    """One input record and its prediction; ``output`` as in :class:`~driftless.records.Prediction`."""
 
     id: str
     version: int
@@ -30,42 +30,52 @@ class Answered:
     output: dict[str, Any]
 
 
-class Journal:
-    """Writes prediction lines and request metrics of one project.
+class PredictionLog:
+    """Writes the prediction lines and request metrics of one project.
 
     Parameters
     ----------
     project : Project
-        Names the features, and which of them are personal data.
+        Its features, and which of them are personal data.
     stage : str
         Deployment stage, a dimension of the metrics.
     write : callable
-        Takes text that ends in a line break.
+        Writes text that ends in a line break.
     """
 
     def __init__(self, project: Project, *, stage: str, write: Callable[[str], object]) -> None:
         self._project, self._stage, self._write = project.name, stage, write
         self._logged = tuple(name for name, feature in project.features.columns.items() if not feature.pii)
 
-    def answered(self, request_id: str, time: datetime, latency_us: int, answers: Sequence[Answered]) -> None:
-        """Write one line per prediction; ``latency_us`` is the request's time so far, shared evenly by its records."""
-        now, share = time.isoformat(), latency_us // len(answers)
+    def write_predictions(
+        self, request_id: str, time: datetime, latency_us: int, predictions: Sequence[LoggedPrediction]
+    ) -> None:
+        """Write one line per prediction and the request's metrics.
+
+        Parameters
+        ----------
+        latency_us : int
+            Duration of the request so far in microseconds, divided evenly over its records.
+        predictions : sequence of LoggedPrediction
+            At least one.
+        """
+        now, share = time.isoformat(), latency_us // len(predictions)
         lines = []
         counts: dict[int, int] = {}
-        for answer in answers:
-            counts[answer.version] = counts.get(answer.version, 0) + 1
-            record = answer.record
+        for prediction in predictions:
+            counts[prediction.version] = counts.get(prediction.version, 0) + 1
+            record = prediction.record
             line = {
                 "kind": "prediction",
-                "id": answer.id,
+                "id": prediction.id,
                 "request_id": request_id,
                 "project": self._project,
                 "time": now,
-                "event_time": answer.event_time.isoformat() if answer.event_time else None,
-                "version": answer.version,
-                "variant": answer.variant,
+                "event_time": prediction.event_time.isoformat() if prediction.event_time else None,
+                "version": prediction.version,
+                "variant": prediction.variant,
                 "inputs": {name: record.get(name) for name in self._logged},
-                "output": answer.output,
+                "output": prediction.output,
                 "latency_us": share,
             }
             lines.append(to_json(line, ensure_ascii=True).decode("ascii"))
@@ -78,8 +88,8 @@ class Journal:
             lines.append(emf_line(metrics, self._dimensions(version), time))
         self._write("\n".join(lines) + "\n")
 
-    def failed(self, time: datetime, version: int, count: int) -> None:
-        """Count predictions that a model could not make."""
+    def count_failures(self, time: datetime, version: int, count: int) -> None:
+        """Publish the number of predictions that a version failed to make, as a metric."""
         metrics = {"PredictionErrors": (count, "Count")}
         self._write(emf_line(metrics, self._dimensions(version), time) + "\n")
 
