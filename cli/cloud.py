@@ -10,7 +10,7 @@ from cli.console import JsonOption, Output, seconds
 from cli.failures import Failure
 from local_cloud import clients, lifecycle
 from local_cloud.deploy import DeployError, Deployment, deploy
-from local_cloud.mends import fidelity
+from local_cloud.fidelity.comparison import compare, stage_stacks
 
 LAST_WORDS = 8
 
@@ -36,7 +36,7 @@ def unfaithful(endpoint: str) -> list[str]:
     if not clients.is_local(endpoint):
         return []
     session = clients.session(endpoint)
-    return [str(finding) for finding in fidelity.compare(session, fidelity.stage_stacks(session, "local"))]
+    return [str(finding) for finding in compare(session, stage_stacks(session, "local"))]
 
 
 def down(as_json: JsonOption = False) -> None:

@@ -32,7 +32,7 @@ Progress = Callable[[str], None]
 
 _SOURCES = ("app.py", "cdk.json", "package-lock.json", "infra", "lambdas", "layers", "step_functions", "projects")
 _IGNORED = ("__pycache__", ".mypy_cache", ".ruff_cache")
-_LEASH = Path(__file__).with_name("leash.py")
+_PARENT_WATCH = Path(__file__).with_name("parent_watch.py")
 _TAIL_LINES = 40
 _LOCAL_ACCOUNT = "000000000000"
 
@@ -224,7 +224,7 @@ class _Run:
         with (
             self.log.open("a") as log,
             subprocess.Popen(
-                [sys.executable, str(_LEASH), str(os.getpid()), str(program), step, *arguments],
+                [sys.executable, str(_PARENT_WATCH), str(os.getpid()), str(program), step, *arguments],
                 cwd=self._checkout,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
@@ -243,7 +243,7 @@ class _Run:
                     tail.append(line.rstrip())
                     self._progress(line.rstrip())
                 code = process.wait()
-            except BaseException:  # Ctrl-C included: leave nothing running. A death without a word is the leash's.
+            except BaseException:  # Ctrl-C included: leave nothing running. parent_watch handles a killed parent.
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGTERM)
                 raise

@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import IO, Any, cast
 
-from local_cloud import emulator, front
+from local_cloud import emulator, origin_check
 from local_cloud.state import StateFolder
 
 REGION = "us-east-1"
@@ -101,7 +101,7 @@ async def _serve(data: Path, port: int) -> None:
     config.loglevel = "WARNING"
     config.graceful_timeout = 2.0
     try:
-        await serve(cast(Any, front.loopback_only(application)), config, shutdown_trigger=cast(Any, stop.wait))
+        await serve(cast(Any, origin_check.loopback_only(application)), config, shutdown_trigger=cast(Any, stop.wait))
     finally:
         runner.close()
 

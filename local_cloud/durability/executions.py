@@ -1,8 +1,9 @@
-"""Step Functions: an execution that was started is there after a crash, if only to be run again.
+"""Step Functions: an execution that was started still exists after a crash.
 
-A start is journalled before it is answered, whoever started it. Histories are saved with the other snapshots, shortly
-after they changed; a start that the last snapshot lacks is shown as what it then is, an execution that was cut short.
-An execution of a state machine that the snapshot does not know takes a new snapshot instead.
+Each start is written to a write-ahead log before its response is sent, whichever service started it. Execution
+histories are saved with the other snapshots, shortly after they changed. A start that the last snapshot does not
+contain is restored as a failed execution, which can be redriven. A start on a state machine that the last snapshot
+does not contain takes a new snapshot instead.
 """
 
 from __future__ import annotations
@@ -13,23 +14,23 @@ from pathlib import Path
 from typing import Any
 
 from local_cloud import emulator
-from local_cloud.durability.journal import Journal
 from local_cloud.durability.snapshots import Snapshots
+from local_cloud.durability.write_ahead_log import LOG_NUMBER, WriteAheadLog
 
 
 class Executions:
-    """Journal of starts, and the snapshot that continues it.
+    """The write-ahead log of execution starts, and the snapshot that it continues.
 
     Parameters
     ----------
     folder : Path
-        Where the journal lies.
+        The log's folder.
     snapshots : Snapshots
         Writes the state files.
     """
 
     def __init__(self, folder: Path, snapshots: Snapshots) -> None:
-        self._journal = Journal(folder)
+        self._log = WriteAheadLog(folder)
         self._snapshots = snapshots
         self._service = emulator.module("services.stepfunctions")
         self._responses = emulator.module("core.responses")
@@ -43,20 +44,20 @@ class Executions:
         self._copied = (self._first, self._known)
 
     def install(self) -> None:
-        """Take the place of the service's start of executions, and of the state it saves."""
+        """Replace the service's StartExecution and the state that it saves."""
         emulator.replace(self._service, "_start_execution", self.start)
         emulator.replace(self._service, "get_state", self.state)
         load = emulator.original(self._service, "load_persisted_state")
 
         def restore(data: dict[str, Any]) -> None:
-            self._first = int(data.get("journal", 0))
+            self._first = int(data.get(LOG_NUMBER, 0))
             load(data)
 
         emulator.replace(self._service, "load_persisted_state", restore)
         self._snapshots.when_saved("stepfunctions", self._saved)
 
     def start(self, data: dict[str, Any]) -> Any:
-        """Start an execution, and return only when it will survive."""
+        """Start an execution; it is on disk when this returns."""
         response = self._start(data)
         if response[0] < 300:
             execution = self._service._executions[json.loads(response[2])["executionArn"]]
@@ -64,27 +65,27 @@ class Executions:
                 record = {**execution, "status": "RUNNING", "output": None, "events": execution["events"][:1]}
                 scope = {"account": self._responses.get_account_id(), "region": self._responses.get_region()}
                 with self._lock:
-                    self._journal.append(json.dumps({**scope, "execution": record}, default=str).encode())
+                    self._log.append(json.dumps({**scope, "execution": record}, default=str).encode())
             else:
                 self._snapshots.save("stepfunctions")
         return response
 
     def state(self) -> dict[str, Any]:
-        """Return the service's state together with the number of the journal file that continues it."""
+        """Return the service's state with the number of the log file that continues it."""
         with self._lock:
-            first = self._journal.rotate()
+            first = self._log.rotate()
             machines = {machine["stateMachineArn"] for machine in list(self._service._state_machines._data.values())}
             self._copied = (first, machines)
-        return {**self._get_state(), "journal": first}
+        return {**self._get_state(), LOG_NUMBER: first}
 
     def _saved(self) -> None:
-        """What was copied last is on disk."""
+        """Remove the log files whose records the snapshot on disk contains."""
         self._first, self._known = self._copied
-        self._journal.forget(self._first)
+        self._log.remove_before(self._first)
 
     def replay(self) -> None:
-        """Add the executions that the snapshot lacks."""
-        for text in self._journal.read(self._first):
+        """Add the executions that the snapshot does not contain."""
+        for text in self._log.read(self._first):
             entry = json.loads(text)
             execution = entry["execution"]
             key = (entry["account"], entry["region"], execution["executionArn"])

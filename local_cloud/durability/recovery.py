@@ -43,7 +43,7 @@ def install(data: Path) -> Snapshots:
     application = emulator.module("app")
     snapshots = Snapshots(data / "services")
     objects = Objects(data / "intents", snapshots)
-    tables = Tables(data / "journal", snapshots)
+    tables = Tables(data / "journal", snapshots)  # the folder name is on disk, so never renamed
     executions = Executions(data / "executions", snapshots)
     objects.install()
     tables.install()

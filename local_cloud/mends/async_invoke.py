@@ -19,8 +19,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from local_cloud.mends import destinations
-from local_cloud.mends.event_journal import EventJournal, Invocation
 from local_cloud.mends.patching import service
+from local_cloud.mends.undelivered_events import Invocation, UndeliveredEvents
 
 logger = logging.getLogger("local_cloud.async_invoke")
 
@@ -45,26 +45,26 @@ class AsyncInvoker:
 
     Parameters
     ----------
-    journal : EventJournal
+    undelivered : UndeliveredEvents
         Where accepted invocations live until they are settled. What it already holds is delivered first.
     """
 
-    def __init__(self, journal: EventJournal) -> None:
-        self._journal = journal
+    def __init__(self, undelivered: UndeliveredEvents) -> None:
+        self._undelivered = undelivered
         self._condition = threading.Condition()
         self._queues: dict[str, list[_Waiting]] = defaultdict(list)
         self._running: dict[str, int] = defaultdict(int)
         self._busy_keys: set[tuple[str, str]] = set()
         self._seen: set[str] = set()
         now = time.time()
-        for invocation in journal.owed():
+        for invocation in undelivered.pending():
             self._queues[invocation.function_arn].append(_Waiting(invocation, now))
         threading.Thread(target=self._dispatch, name="async-invoke", daemon=True).start()
 
     def submit(self, function_arn: str, event: Any, *, order_key: str = "") -> None:
         """Accept one event for a function; when this returns, the event is on disk."""
         depth = int(service("lambda_svc")._invoke_depth.get())
-        self.enqueue(self._journal.accept(function_arn, json.dumps(event), order_key=order_key, depth=depth))
+        self.enqueue(self._undelivered.accept(function_arn, json.dumps(event), order_key=order_key, depth=depth))
 
     def enqueue(self, invocation: Invocation) -> None:
         """Queue an invocation that is in the journal already."""
@@ -138,10 +138,10 @@ class AsyncInvoker:
             if invocation.function_arn not in self._seen and age <= DEFAULT_EVENT_AGE_SECONDS:
                 return replace(waiting, not_before=time.time() + HOLD_SECONDS)
             logger.warning("asynchronous event dropped: function %s does not exist", invocation.function_arn)
-            self._journal.settle(invocation.id)
+            self._undelivered.remove(invocation.id)
             return None
         self._seen.add(invocation.function_arn)
-        event = json.loads(self._journal.payload(invocation.id))
+        event = json.loads(self._undelivered.payload(invocation.id))
         if age > target.maximum_age:
             self._give_up(invocation, target, event, "EventAgeExceeded", None)
             return None
@@ -158,13 +158,13 @@ class AsyncInvoker:
         attempts = invocation.attempts + 1
         if not failed:
             target.in_scope(lambda: destinations.on_success(target.settings, invocation, event, result))
-            self._journal.settle(invocation.id)
+            self._undelivered.remove(invocation.id)
             return None
         invocation = replace(invocation, attempts=attempts)
         if attempts > target.retries:
             self._give_up(invocation, target, event, "RetriesExhausted", result)
             return None
-        self._journal.record_attempts(invocation.id, attempts)
+        self._undelivered.record_attempts(invocation.id, attempts)
         return replace(waiting, invocation=invocation, not_before=time.time() + RETRY_BASE_SECONDS * 2 ** (attempts - 1))
 
     def _give_up(
@@ -176,7 +176,7 @@ class AsyncInvoker:
             service("cloudwatch").record_metric("AWS/Lambda", "AsyncEventsDropped", 1, "Count", {"FunctionName": target.name})
 
         target.in_scope(send)
-        self._journal.settle(invocation.id)
+        self._undelivered.remove(invocation.id)
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,11 @@ from typing import Any
 from local_cloud.emulator import module
 from local_cloud.mends.async_invoke import AsyncInvoker
 from local_cloud.mends.destinations import send_to_queue
-from local_cloud.mends.event_journal import EventJournal
 from local_cloud.mends.filter_patterns import InvalidFilterPattern, compile_pattern
 from local_cloud.mends.log_subscriptions import LogSubscriptions
 from local_cloud.mends.patching import core, replace, require, service
 from local_cloud.mends.rule_targets import Delivery, RuleTargets, TargetMissing
+from local_cloud.mends.undelivered_events import UndeliveredEvents
 
 logger = logging.getLogger("local_cloud.delivery")
 
@@ -71,16 +71,16 @@ _object_events: contextvars.ContextVar[list[Callable[[], None]]] = contextvars.C
 
 
 @functools.cache
-def _journal() -> EventJournal:
+def _undelivered() -> UndeliveredEvents:
     """The journal of this emulator's state folder."""
-    return EventJournal(Path(core("persistence").STATE_DIR) / "undelivered.sqlite3")
+    return UndeliveredEvents(Path(core("persistence").STATE_DIR) / "undelivered.sqlite3")
 
 
 @functools.cache
 def _machinery() -> tuple[AsyncInvoker, LogSubscriptions]:
     """The one invoker and batcher of this emulator process."""
-    invoker = AsyncInvoker(_journal())
-    return invoker, LogSubscriptions(_journal(), invoker)
+    invoker = AsyncInvoker(_undelivered())
+    return invoker, LogSubscriptions(_undelivered(), invoker)
 
 
 def _invoke_async(func: dict[str, Any], event: Any) -> None:
@@ -251,7 +251,7 @@ def apply() -> None:
     }
     for kind, dispatch in dispatchers.items():
         replace(f"{events}._dispatch_to_{kind}", _reporting(dispatch))
-    targets = RuleTargets(_journal(), _deliver(service("eventbridge")._invoke_target), _give_up)
+    targets = RuleTargets(_undelivered(), _deliver(service("eventbridge")._invoke_target), _give_up)
     replace(f"{events}._invoke_target", targets.accept)
     replace(f"{events}._events_log_list", list)  # nothing reads it, and it would grow for ever
     replace("ministack.services.s3._fire_s3_event_async", _tell_of_object)

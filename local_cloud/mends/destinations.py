@@ -14,8 +14,8 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any
 
-from local_cloud.mends.event_journal import Invocation
 from local_cloud.mends.patching import core, service
+from local_cloud.mends.undelivered_events import Invocation
 
 logger = logging.getLogger("local_cloud.destinations")
 

@@ -20,9 +20,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from local_cloud.mends.async_invoke import AsyncInvoker
-from local_cloud.mends.event_journal import EventJournal, LogEvent, LogStreamKey
 from local_cloud.mends.filter_patterns import compile_pattern
 from local_cloud.mends.patching import core, service
+from local_cloud.mends.undelivered_events import LogEvent, LogStreamKey, UndeliveredEvents
 
 logger = logging.getLogger("local_cloud.log_subscriptions")
 
@@ -38,14 +38,14 @@ class LogSubscriptions:
 
     Parameters
     ----------
-    journal : EventJournal
+    undelivered : UndeliveredEvents
         Where matched events wait; what it holds from an earlier life is sent first.
     invoker : AsyncInvoker
         Delivers the batches.
     """
 
-    def __init__(self, journal: EventJournal, invoker: AsyncInvoker) -> None:
-        self._journal = journal
+    def __init__(self, undelivered: UndeliveredEvents, invoker: AsyncInvoker) -> None:
+        self._undelivered = undelivered
         self._invoker = invoker
         self._arrived = threading.Event()
         self._arrived.set()
@@ -81,7 +81,7 @@ class LogSubscriptions:
                     filter_name=subscription["filterName"],
                     destination=destination,
                 )
-                self._journal.append_log_events(key, matched)
+                self._undelivered.append_log_events(key, matched)
                 self._arrived.set()
 
     def _event(self, stream_name: str, event: dict[str, Any]) -> LogEvent:
@@ -101,7 +101,7 @@ class LogSubscriptions:
             time.sleep(LINGER_SECONDS)
             self._arrived.clear()
             try:
-                for key in self._journal.waiting_log_streams():
+                for key in self._undelivered.waiting_log_streams():
                     self._send(key)
             except Exception:
                 # The events are still in the journal; the next round takes them.
@@ -110,12 +110,12 @@ class LogSubscriptions:
 
     def _send(self, key: LogStreamKey) -> None:
         while True:
-            events, last = self._journal.take_log_events(key, MAX_BATCH_EVENTS, MAX_BATCH_CHARACTERS)
+            events, last = self._undelivered.read_log_events(key, MAX_BATCH_EVENTS, MAX_BATCH_CHARACTERS)
             if not events:
                 return
             payload = json.dumps({"awslogs": {"data": _encode(key, events)}})
             order_key = f"{key.log_group}\n{key.filter_name}\n{key.log_stream}"
-            self._invoker.enqueue(self._journal.turn_log_events_into_invocation(key, last, payload, order_key))
+            self._invoker.enqueue(self._undelivered.replace_log_events_by_invocation(key, last, payload, order_key))
 
 
 def _feeds_itself(group_name: str, destination: str) -> bool:

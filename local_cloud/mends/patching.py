@@ -1,14 +1,13 @@
-"""How a mend takes hold of the emulator.
+"""Look up and replace MiniStack's private names by dotted target.
 
-A mend replaces private names of one pinned MiniStack release. Private names may vanish in the next one, and a mend
-that quietly replaces nothing is worse than none, so each mend lists what it replaces and :func:`require` checks the
-list before anything is touched. Modules are reached by name, never imported by statement, because MiniStack ships no
-types and imports its services lazily.
+A mend replaces private names of one pinned MiniStack release, and the next release may not have them. A mend that
+replaces nothing without an error is worse than none. So each mend lists its targets, and :func:`require` checks the
+list before the first name is replaced. MiniStack is imported by name, not by statement, because it has no type hints
+and imports its services lazily.
 """
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import Any
@@ -26,19 +25,38 @@ def core(name: str) -> ModuleType:
     return module(f"core.{name}")
 
 
-def _missing(target: str) -> EmulatorMismatch:
-    return EmulatorMismatch(
-        f"{target} does not exist in the installed MiniStack; "
-        f"the mends need ministack=={EXPECTED_VERSION} exactly, or have to be brought up to date"
-    )
+def require(targets: Iterable[str]) -> None:
+    """Check that every dotted target exists.
+
+    Raises
+    ------
+    EmulatorMismatch
+        For the first target that does not.
+    """
+    for target in targets:
+        _owner_and_attribute(target)
+
+
+def replace(target: str, replacement: Callable[..., Any]) -> Callable[..., Any]:
+    """Replace the attribute at a dotted target, such as ``ministack.app.handler``, and return the original.
+
+    Raises
+    ------
+    EmulatorMismatch
+        When the target does not exist.
+    """
+    owner, attribute = _owner_and_attribute(target)
+    original: Callable[..., Any] = getattr(owner, attribute)
+    setattr(owner, attribute, replacement)
+    return original
 
 
 def _owner_and_attribute(target: str) -> tuple[Any, str]:
-    """Split a dotted target into the object that holds it and the attribute's name."""
-    parts = target.split(".")
+    """Split a dotted target into the object that has the attribute and the attribute's name."""
+    parts = target.removeprefix("ministack.").split(".")
     for cut in range(len(parts) - 1, 0, -1):
         try:
-            owner: Any = importlib.import_module(".".join(parts[:cut]))
+            owner: Any = module(".".join(parts[:cut]))
         except ModuleNotFoundError:
             continue
         for part in parts[cut:-1]:
@@ -51,27 +69,8 @@ def _owner_and_attribute(target: str) -> tuple[Any, str]:
     raise _missing(target)
 
 
-def require(targets: Iterable[str]) -> None:
-    """Check that every dotted name exists.
-
-    Raises
-    ------
-    EmulatorMismatch
-        For the first name that does not.
-    """
-    for target in targets:
-        _owner_and_attribute(target)
-
-
-def replace(target: str, replacement: Callable[..., Any]) -> Callable[..., Any]:
-    """Put ``replacement`` in the place of a dotted name and return what was there.
-
-    Raises
-    ------
-    EmulatorMismatch
-        When the name does not exist.
-    """
-    owner, attribute = _owner_and_attribute(target)
-    original: Callable[..., Any] = getattr(owner, attribute)
-    setattr(owner, attribute, replacement)
-    return original
+def _missing(target: str) -> EmulatorMismatch:
+    return EmulatorMismatch(
+        f"{target} does not exist in the installed MiniStack; the mends need ministack=={EXPECTED_VERSION} exactly: "
+        "install that release, or update the mend that names the target"
+    )

@@ -20,8 +20,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from local_cloud.mends.event_journal import EventJournal
 from local_cloud.mends.patching import core, service
+from local_cloud.mends.undelivered_events import UndeliveredEvents
 
 logger = logging.getLogger("local_cloud.rule_targets")
 
@@ -77,7 +77,7 @@ class RuleTargets:
 
     Parameters
     ----------
-    journal : EventJournal
+    undelivered : UndeliveredEvents
         Where accepted deliveries live until they are made.
     deliver : callable
         Makes one, in its account and region; raises :class:`TargetMissing`.
@@ -87,16 +87,16 @@ class RuleTargets:
 
     def __init__(
         self,
-        journal: EventJournal,
+        undelivered: UndeliveredEvents,
         deliver: Callable[[Delivery], None],
         give_up: Callable[[Delivery, list[tuple[str, str]]], None],
     ) -> None:
-        self._journal = journal
+        self._undelivered = undelivered
         self._deliver = deliver
         self._give_up = give_up
         self._accepted: queue.SimpleQueue[tuple[int, Delivery]] = queue.SimpleQueue()
         #: What is tried again, with whether an earlier life accepted it.
-        self._held = [(number, Delivery(**json.loads(text)), True) for number, text in journal.owed_deliveries()]
+        self._held = [(number, Delivery(**json.loads(text)), True) for number, text in undelivered.pending_deliveries()]
 
     def start(self) -> None:
         """Begin to deliver, what an earlier life left first; called when the services' state has been restored."""
@@ -115,7 +115,7 @@ class RuleTargets:
             depth=int(service("lambda_svc")._invoke_depth.get()),
             accepted_at=time.time(),
         )
-        self._accepted.put((self._journal.accept_delivery(json.dumps(asdict(delivery))), delivery))
+        self._accepted.put((self._undelivered.accept_delivery(json.dumps(asdict(delivery))), delivery))
 
     def _run(self) -> None:
         while True:
@@ -144,7 +144,7 @@ class RuleTargets:
             logger.exception("delivery of rule %s failed inside the emulator", delivery.rule.get("Name"))
             if not too_old:
                 return False
-        self._journal.settle_delivery(number)
+        self._undelivered.remove_delivery(number)
         return True
 
     def _in_scope(self, delivery: Delivery) -> None:

@@ -16,7 +16,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local_cloud import lifecycle
-from local_cloud.durability.journal import Journal
+from local_cloud.durability.write_ahead_log import WriteAheadLog
 from local_cloud.state import REPOSITORY
 from tests.local_cloud.conftest import Functions, eventually, free_port, kill
 from tests.local_cloud.mends.conftest import Emulator, connect
@@ -35,22 +35,22 @@ snapshots.Snapshots._write = refusing
 """
 NOTHING_BY_THE_CLOCK = "from local_cloud.durability import snapshots; snapshots._TICK = 1e6"
 #: In a process of its own: the limit is one for all threads and files of a process.
-JOURNAL_ON_A_FULL_DISK = """
+LOG_ON_A_FULL_DISK = """
 import pathlib, resource, sys
-from local_cloud.durability.journal import Journal
+from local_cloud.durability.write_ahead_log import WriteAheadLog
 folder = pathlib.Path(sys.argv[1])
-journal = Journal(folder)
-journal.append(b"one")
+log = WriteAheadLog(folder)
+log.append(b"one")
 [path] = folder.iterdir()
 soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 10, hard))
 for _ in range(2):
     try:
-        journal.append(b"lost")
+        log.append(b"lost")
     except OSError:
         print("refused")
 resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-journal.append(b"two")
+log.append(b"two")
 """
 DYNAMODB = {"TableName": "table"}
 
@@ -102,8 +102,8 @@ def test_a_disk_that_was_full_for_a_moment_costs_no_write_that_came_after(cloud:
     dynamodb = cloud.client("dynamodb")
     make_table(dynamodb)
     put(dynamodb, "a")
-    [journal] = (cloud.state / "s" / "data" / "journal").iterdir()
-    with full_disk(cloud, journal.stat().st_size + 10):
+    [log] = (cloud.state / "s" / "data" / "journal").iterdir()
+    with full_disk(cloud, log.stat().st_size + 10):
         for key in ("b", "c"):
             with pytest.raises(ClientError, match="InternalError"):
                 put(dynamodb, key)
@@ -176,9 +176,9 @@ def test_a_state_that_cannot_be_saved_holds_up_no_other_and_is_saved_later(tmp_p
 
 
 def test_a_started_execution_is_kept_though_the_one_before_found_the_disk_full(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", JOURNAL_ON_A_FULL_DISK, str(tmp_path)]
+    command = [sys.executable, "-c", LOG_ON_A_FULL_DISK, str(tmp_path)]
     assert subprocess.check_output(command, cwd=REPOSITORY) == b"refused\nrefused\n"
-    assert list(Journal(tmp_path).read(0)) == [b"one", b"two"]
+    assert list(WriteAheadLog(tmp_path).read(0)) == [b"one", b"two"]
 
 
 @pytest.fixture(scope="module")
@@ -230,9 +230,9 @@ def without_a_layer(services: Path) -> Path:
 def with_a_write_that_is_not_accepted(services: Path) -> Path:
     head = {"account": "000000000000", "region": "us-east-1", "operation": "PutItem"}
     write = {**DYNAMODB, "Item": {"pk": {"S": "a"}}, "ConditionExpression": "attribute_not_exists(pk)"}
-    journal = Journal(services.parent / "journal")
-    journal.append(json.dumps(head).encode() + b"\n" + json.dumps(write).encode())
-    return journal.folder
+    log = WriteAheadLog(services.parent / "journal")
+    log.append(json.dumps(head).encode() + b"\n" + json.dumps(write).encode())
+    return log.folder
 
 
 @pytest.mark.parametrize("damage", [truncated, newer, not_text, without_a_layer, with_a_write_that_is_not_accepted])

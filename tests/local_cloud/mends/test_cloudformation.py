@@ -1,4 +1,4 @@
-"""What a template says is what the services describe, and the comparison program notices where it is not."""
+"""Stacks: the services return what the template says, and the fidelity comparison finds each difference."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from local_cloud import lifecycle
-from local_cloud.mends.fidelity import UNKNOWN, Resolver, compare, differences
+from local_cloud.fidelity.comparison import compare
 from tests.local_cloud.mends.conftest import ROLE, eventually
 
 Clients = Callable[[str], Any]
@@ -58,7 +58,7 @@ MACHINE = {"RoleArn": ROLE, "DefinitionString": '{"StartAt": "A", "States": {"A"
 
 
 def full_template() -> dict[str, Any]:
-    """Return one resource of each mended type with all its mended properties."""
+    """Return one resource of each mended type with all properties that the mend applies."""
     logging = {
         "Level": "ALL",
         "IncludeExecutionData": False,
@@ -102,7 +102,7 @@ def full_template() -> dict[str, Any]:
 
 
 def bare_template() -> dict[str, Any]:
-    """Return the same resources with the mended properties left out."""
+    """Return the same resources without the properties that the mend applies."""
     return _template(
         {
             "Target": ("S3::Bucket", {}),
@@ -148,14 +148,14 @@ class Stack:
 
 
 class Session:
-    """What ``compare`` asks of a session."""
+    """The part of a boto3 session that ``compare`` uses."""
 
     def __init__(self, client: Clients) -> None:
         self.client = client
 
 
 def test_template_properties_are_applied_compared_and_reset(client: Clients) -> None:
-    """The AWS documentation pages of the resource types; every value is read through the service's own API."""
+    """AWS documentation: the pages of the resource types."""
     stack = Stack(client)
     stack.deploy(full_template())
     assert compare(Session(client), [stack.name]) == []
@@ -178,7 +178,7 @@ def test_template_properties_are_applied_compared_and_reset(client: Clients) -> 
     assert machine["tracingConfiguration"] == {"enabled": True}
     assert client("sns").get_topic_attributes(TopicArn=ids["Topic"])["Attributes"]["KmsMasterKeyId"] == ids["Key"]
 
-    # What the services are told behind the template's back is noticed.
+    # A change made through a service's API, not through the template, is found.
     client("s3").delete_bucket_lifecycle(Bucket=ids["Bucket"])
     client("lambda").put_function_concurrency(FunctionName=ids["Function"], ReservedConcurrentExecutions=9)
     found = {(each.logical_id, each.property_path.split(".")[0], each.kind) for each in compare(Session(client), [stack.name])}
@@ -211,8 +211,7 @@ def test_a_protected_table_cannot_be_deleted_with_its_stack(client: Clients) -> 
     assert client("dynamodb").describe_table(TableName=name)["Table"]["TableStatus"] == "ACTIVE"
 
 
-def test_a_type_without_a_reader_is_named(client: Clients) -> None:
-    """Nothing passes the comparison silently."""
+def test_a_resource_type_without_a_reader_is_reported_as_unverified(client: Clients) -> None:
     stack = Stack(client)
     stack.deploy(_template({"Bus": ("Events::EventBus", {"Name": f"bus-{uuid.uuid4().hex[:8]}"})}))
     (finding,) = compare(Session(client), [stack.name])
@@ -220,7 +219,7 @@ def test_a_type_without_a_reader_is_named(client: Clients) -> None:
     assert "no reader for AWS::Events::EventBus" in str(finding)
 
 
-def test_a_request_validator_from_a_template_refuses_bad_bodies(client: Clients, cloud: lifecycle.Cloud) -> None:
+def test_a_request_validator_from_a_template_rejects_invalid_bodies(client: Clients, cloud: lifecycle.Cloud) -> None:
     """API Gateway documentation: "Request validation for REST APIs in API Gateway"."""
     schema = {"type": "object", "required": ["rows"], "properties": {"rows": {"type": "array", "minItems": 1}}}
     uri = "arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/"
@@ -268,27 +267,3 @@ def test_a_request_validator_from_a_template_refuses_bad_bodies(client: Clients,
     refused = httpx.post(url, json={"rows": []}, timeout=60, trust_env=False)
     assert refused.status_code == 400
     assert "Invalid request body" in refused.text
-
-
-def test_intrinsic_functions_are_resolved_as_far_as_known() -> None:
-    resolver = Resolver({"A": "a", "AWS::Region": "r"}, {"exported": "e"})
-    template = {
-        "join": {"Fn::Join": ["/", [{"Ref": "A"}, "x"]]},
-        "sub": {"Fn::Sub": "${A}-${AWS::Region}"},
-        "import": {"Fn::ImportValue": "exported"},
-        "select": {"Fn::Select": [1, {"Fn::Split": [":", "x:y"]}]},
-        "late": {"Fn::Join": ["", ["arn:", {"Fn::GetAtt": ["B", "Arn"]}]]},
-        "none": {"Ref": "AWS::NoValue"},
-    }
-    expected = {"join": "a/x", "sub": "a-r", "import": "e", "select": "y", "late": UNKNOWN}
-    assert resolver.resolve(template) == expected
-
-
-def test_values_that_mean_the_same_do_not_differ() -> None:
-    assert differences({"a": 1, "b": True, "c": [1, 2]}, {"a": "1", "b": "true", "c": [2, 1], "d": 0}, "P") == []
-    assert differences({"Action": "s3:*"}, {"Action": ["s3:*"]}, "P") == []
-    assert differences({"k": "v"}, '{"k": "v"}', "P") == []
-    assert differences(UNKNOWN, "anything", "P") == []
-    assert differences(UNKNOWN, None, "P") == [("P", "missing", UNKNOWN, None)]
-    assert differences({"a": {"b": 1}}, {"a": {"b": 2}}, "P") == [("P.a.b", "different", 1, 2)]
-    assert differences([1, 2], [1], "P") == [("P", "different", [1, 2], [1])]

@@ -31,8 +31,8 @@ sns.publish_internal = for_ever(sns.publish_internal)
 #: The emulator dies between having started a state machine and having noted that it has.
 NOTHING_IS_SETTLED = """
 import threading
-from local_cloud.mends.event_journal import EventJournal
-EventJournal.settle_delivery = lambda self, number: threading.Event().wait()
+from local_cloud.mends.undelivered_events import UndeliveredEvents
+UndeliveredEvents.remove_delivery = lambda self, number: threading.Event().wait()
 """
 PASS = json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}})
 

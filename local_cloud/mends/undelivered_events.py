@@ -1,11 +1,12 @@
-"""The journal of asynchronous work that has been accepted but not yet delivered.
+"""A queue on disk of events that were accepted and are not yet delivered.
 
-AWS answers 202 to an asynchronous invocation only once the event is stored, and it keeps log events for a subscriber
-until they are handed over. The emulator must not be weaker: whatever it accepts is written here before the caller
-gets its answer and removed only after delivery, so killing the emulator costs a repetition and never an event.
+AWS returns 202 for an asynchronous invocation only after it has stored the event, and it keeps log events for a
+subscriber until they are delivered. The embedded cloud gives the same guarantee: it writes each accepted event here
+before it sends the response, and removes it only after delivery. After a crash an event may be delivered twice, but
+no event is lost.
 
-SQLite in WAL mode with ``synchronous=NORMAL`` is enough for that promise: a commit reaches the operating system
-before the call returns, which outlives the death of the process.
+SQLite in WAL mode with ``synchronous=NORMAL`` is sufficient: a commit has reached the operating system when the call
+returns, so it survives the death of the process.
 """
 
 from __future__ import annotations
@@ -50,20 +51,20 @@ CREATE INDEX IF NOT EXISTS log_events_by_stream ON log_events (log_group, filter
 
 @dataclass(frozen=True)
 class Invocation:
-    """One asynchronous invocation that is still owed.
+    """One asynchronous invocation that is not yet delivered.
 
     Attributes
     ----------
     id : int
-        Position in the journal; also the order of acceptance.
+        Row id, which increases in the order of acceptance.
     function_arn : str
-        The function as addressed, with version or alias if there was one.
+        The ARN that the caller used, with its version or alias if it has one.
     order_key : str
-        Invocations of one function that share a non-empty key are delivered one after another.
+        Invocations of one function with the same non-empty key are delivered one after another.
     depth : int
-        How many Lambda hops led here, for recursive loop detection.
+        The number of chained Lambda invocations before this one, for recursive loop detection.
     attempts : int
-        Attempts already made that ended in a function error.
+        Attempts that ended in a function error.
     accepted_at : float
         Seconds since the epoch.
     """
@@ -78,7 +79,7 @@ class Invocation:
 
 @dataclass(frozen=True)
 class LogStreamKey:
-    """Where a run of matched log events comes from and which subscriber gets it."""
+    """The log stream that matched log events come from, and the subscriber that gets them."""
 
     account: str
     region: str
@@ -90,20 +91,20 @@ class LogStreamKey:
 
 @dataclass(frozen=True)
 class LogEvent:
-    """One log event as a subscriber sees it: a stable id, milliseconds since the epoch, and the line."""
+    """One log event as its subscriber gets it: a stable id, milliseconds since the epoch, and the line."""
 
     event_id: str
     timestamp: int
     message: str
 
 
-class EventJournal:
-    """Durable queue of owed invocations, of events owed to rules' targets, and of log events waiting to be batched.
+class UndeliveredEvents:
+    """Invocations, deliveries to rules' targets, and matched log events that wait for their batch.
 
     Parameters
     ----------
     path : pathlib.Path
-        The SQLite file; its folder is created.
+        The SQLite file; its folder is created if needed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -128,8 +129,8 @@ class EventJournal:
         )
         return int(cursor.lastrowid or 0)
 
-    def owed(self) -> list[Invocation]:
-        """Return every stored invocation, oldest first."""
+    def pending(self) -> list[Invocation]:
+        """Return all stored invocations, oldest first."""
         with self._lock:
             rows = self._connection.execute(
                 "SELECT id, function_arn, order_key, depth, attempts, accepted_at FROM invocations ORDER BY id"
@@ -137,34 +138,34 @@ class EventJournal:
         return [Invocation(*row) for row in rows]
 
     def payload(self, invocation_id: int) -> str:
-        """Return the stored event, a JSON text."""
+        """Return the stored event as JSON text."""
         with self._lock:
             (payload,) = self._connection.execute("SELECT payload FROM invocations WHERE id = ?", (invocation_id,)).fetchone()
         return str(payload)
 
     def record_attempts(self, invocation_id: int, attempts: int) -> None:
-        """Remember failed attempts, so that a restart does not grant new ones."""
+        """Store the number of failed attempts, so that a restart does not reset it."""
         with self._lock:
             self._connection.execute("UPDATE invocations SET attempts = ? WHERE id = ?", (attempts, invocation_id))
 
-    def settle(self, invocation_id: int) -> None:
-        """Forget an invocation that was delivered, sent to its destination, or given up."""
+    def remove(self, invocation_id: int) -> None:
+        """Remove an invocation that was delivered or given up."""
         with self._lock:
             self._connection.execute("DELETE FROM invocations WHERE id = ?", (invocation_id,))
 
     def accept_delivery(self, document: str) -> int:
-        """Store what is owed to a rule's target, a JSON text, and return its position."""
+        """Store one delivery to a rule's target, given as JSON text, and return its row id."""
         with self._lock:
             cursor = self._connection.execute("INSERT INTO deliveries (document) VALUES (?)", (document,))
         return int(cursor.lastrowid or 0)
 
-    def owed_deliveries(self) -> list[tuple[int, str]]:
-        """Return position and document of every stored delivery, oldest first."""
+    def pending_deliveries(self) -> list[tuple[int, str]]:
+        """Return the row id and the JSON text of all stored deliveries, oldest first."""
         with self._lock:
             return self._connection.execute("SELECT id, document FROM deliveries ORDER BY id").fetchall()
 
-    def settle_delivery(self, delivery_id: int) -> None:
-        """Forget a delivery that was made or given up."""
+    def remove_delivery(self, delivery_id: int) -> None:
+        """Remove a delivery that was made or given up."""
         with self._lock:
             self._connection.execute("DELETE FROM deliveries WHERE id = ?", (delivery_id,))
 
@@ -193,19 +194,19 @@ class EventJournal:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
-        """All that is written inside, or nothing: one that stayed open after a failure would be in the way of the next."""
+        """Commit all writes of the block, or roll all back; a transaction left open would block the next one."""
         with self._lock:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
                 self._connection.execute("COMMIT")
             except BaseException:
-                if self._connection.in_transaction:  # a full disk may have ended it already
+                if self._connection.in_transaction:  # a full disk may have rolled it back already
                     self._connection.execute("ROLLBACK")
                 raise
 
     def waiting_log_streams(self) -> list[LogStreamKey]:
-        """Return the streams that have log events waiting, the longest waiting first."""
+        """Return the streams that have waiting log events, the one with the oldest event first."""
         with self._lock:
             rows = self._connection.execute(
                 "SELECT account, region, log_group, log_stream, filter_name, destination FROM log_events "
@@ -213,13 +214,13 @@ class EventJournal:
             ).fetchall()
         return [LogStreamKey(*row) for row in rows]
 
-    def take_log_events(self, key: LogStreamKey, limit: int, max_characters: int) -> tuple[list[LogEvent], int]:
+    def read_log_events(self, key: LogStreamKey, limit: int, max_characters: int) -> tuple[list[LogEvent], int]:
         """Read the first waiting events of a stream without removing them.
 
         Returns
         -------
         tuple of (list of LogEvent, int)
-            At most ``limit`` events of together about ``max_characters`` (one at least), and the position of the last.
+            At least one event, at most ``limit`` events and about ``max_characters`` in total; and the last row id.
         """
         with self._lock:
             rows = self._connection.execute(
@@ -235,19 +236,19 @@ class EventJournal:
                     limit,
                 ),
             ).fetchall()
-        taken: list[LogEvent] = []
+        found: list[LogEvent] = []
         last = 0
         size = 0
         for row_id, event_id, timestamp, message in rows:
             size += len(message)
-            if taken and size > max_characters:
+            if found and size > max_characters:
                 break
-            taken.append(LogEvent(event_id, timestamp, message))
+            found.append(LogEvent(event_id, timestamp, message))
             last = row_id
-        return taken, last
+        return found, last
 
-    def turn_log_events_into_invocation(self, key: LogStreamKey, last: int, payload: str, order_key: str) -> Invocation:
-        """Replace a stream's events up to ``last`` by the invocation that carries them, in one transaction."""
+    def replace_log_events_by_invocation(self, key: LogStreamKey, last: int, payload: str, order_key: str) -> Invocation:
+        """Replace a stream's events up to row ``last`` by the invocation that delivers them, in one transaction."""
         now = time.time()
         with self._transaction():
             self._connection.execute(

@@ -1,4 +1,4 @@
-"""No page of the web reaches the embedded cloud through a browser of this machine."""
+"""Web pages cannot send requests to the embedded cloud through a browser on this machine."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from local_cloud.front import allowed
 from local_cloud.lifecycle import Cloud
+from local_cloud.origin_check import allowed
 
 API = "/_aws/execute-api/abc/local/docs"
 
@@ -30,7 +30,7 @@ def request(method: str = "POST", path: str = "/2015-03-31/functions", **headers
         {"sec_fetch_site": "none"},
     ],
 )
-def test_programs_and_pages_of_this_machine_are_answered(headers: dict[str, str]) -> None:
+def test_requests_from_programs_and_pages_of_this_machine_are_accepted(headers: dict[str, str]) -> None:
     assert allowed(request(**headers))
 
 
@@ -47,24 +47,24 @@ def test_programs_and_pages_of_this_machine_are_answered(headers: dict[str, str]
         {"sec_fetch_site": "cross-site", "sec_fetch_mode": "navigate", "sec_fetch_dest": "document"},
     ],
 )
-def test_pages_of_the_web_are_not(headers: dict[str, str]) -> None:
+def test_requests_from_web_pages_are_rejected(headers: dict[str, str]) -> None:
     assert not allowed(request(**headers))
 
 
-def test_a_link_to_a_page_of_an_api_may_be_followed() -> None:
+def test_a_link_to_a_page_of_a_deployed_api_may_be_opened() -> None:
     link = {"sec_fetch_site": "cross-site", "sec_fetch_mode": "navigate", "sec_fetch_dest": "document"}
     assert allowed(request("GET", API, **link))
     assert not allowed(request("POST", API, **link))
     assert not allowed(request("GET", "/?Action=ListUsers", **link))
 
 
-def test_the_server_refuses_before_any_service_sees_the_request(cloud: Cloud) -> None:
+def test_the_server_rejects_requests_from_web_pages(cloud: Cloud) -> None:
     host, port = cloud.endpoint.removeprefix("http://").split(":")
     for headers, status in (({}, 200), ({"Origin": "https://example.com"}, 403), ({"Host": "rebound.example.com"}, 403)):
         connection = http.client.HTTPConnection(host, int(port), timeout=10)
         connection.request("GET", "/_localstack/health", headers=headers)
-        answer = connection.getresponse()
-        body = answer.read()
+        response = connection.getresponse()
+        body = response.read()
         connection.close()
-        assert answer.status == status, (headers, body)
-        assert (b"not pages of the web" in body) == (status == 403)
+        assert response.status == status, (headers, body)
+        assert (b"not from web pages" in body) == (status == 403)

@@ -1,9 +1,10 @@
-"""Who may talk to the embedded cloud: programs on this machine, and no page of the web.
+"""Accept requests from programs on this machine only, and reject those that a web page sent.
 
-The cloud listens on loopback and judges no signature, and what it is sent may become a process of the person who started
-it. A browser on the same machine would carry requests from any page to it, by a form, a script or a name rebound to
-127.0.0.1. Browsers say where a request comes from (``Origin``, ``Sec-Fetch-Site``) and whom it is meant for (``Host``), and
-no program of ours sends the first two. What a person opens by hand or by a link are pages of a deployed API.
+The cloud listens on loopback and does not verify signatures, and a request can make it start a process as the current
+user. A browser on the same machine would send requests to it from any web page: by a form, by a script, or through a
+host name that resolves to 127.0.0.1 (DNS rebinding). Browsers send the origin of a request (``Origin``,
+``Sec-Fetch-Site``) and its target (``Host``); SDKs do not send the first two. A person may open pages of a deployed API
+in a browser, directly or through a link.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from urllib.parse import urlsplit
 Application = Callable[[Mapping[str, Any], Any, Any], Awaitable[Any]]
 
 _PAGES = "/_aws/execute-api/"
-_REFUSED = b'{"message": "The embedded cloud answers programs on this machine, not pages of the web."}'
+_REFUSED = b'{"message": "The embedded cloud accepts requests from programs on this machine, not from web pages."}'
 
 
 def loopback_only(application: Application) -> Application:
-    """Wrap an ASGI application so that it refuses what a web page of another place sent."""
+    """Wrap an ASGI application so that it rejects requests from web pages of other origins with status 403."""
 
     async def guarded(scope: Mapping[str, Any], receive: Any, send: Any) -> None:
         if scope["type"] not in ("http", "websocket") or allowed(scope):
@@ -36,7 +37,7 @@ def loopback_only(application: Application) -> Application:
 
 
 def allowed(scope: Mapping[str, Any]) -> bool:
-    """Whether a request, as ASGI describes it, comes from this machine and is meant for it."""
+    """Whether an ASGI request has a loopback host and, if it names an origin, a loopback origin."""
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
     if not _is_loopback(f"//{headers.get('host', '127.0.0.1')}"):
         return False
