@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from math import prod
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Protocol
 
 from driftless.core.duckdb import engine, literal, quoted, scalar
 from driftless.data import leakage
@@ -25,8 +25,12 @@ from driftless.definition.learning import Model
 from driftless.definition.loading import named
 from driftless.definition.project import Project
 from driftless.errors import NotEnoughData
-from driftless.ports import LakeTables, ObjectStore, Registry
+from driftless.ports import FileUploader, RunLog, RunReader, TablePins, TableReader
 from driftless.records import Candidate, DatasetRecord, Ref, Run, TableVersion, TransformRequest
+
+
+class TransformRuns(RunLog, RunReader, TablePins, Protocol):
+    """What transform needs of the registry."""
 
 
 class Transform:
@@ -34,11 +38,11 @@ class Transform:
 
     Parameters
     ----------
-    tables : LakeTables
+    tables : TableReader
         The lake's tables.
-    artifacts : ObjectStore
+    artifacts : FileUploader
         Takes ``runs/<project>/<run_id>/dataset/{train,holdout}.parquet``.
-    registry : Registry
+    registry : TransformRuns
         Pins the data versions of the run.
     projects : mapping of str to Project
         Every project definition, by name.
@@ -49,9 +53,9 @@ class Transform:
     def __init__(
         self,
         *,
-        tables: LakeTables,
-        artifacts: ObjectStore,
-        registry: Registry,
+        tables: TableReader,
+        artifacts: FileUploader,
+        registry: TransformRuns,
         projects: Mapping[str, Project],
         git_commit: Callable[[], str],
     ) -> None:

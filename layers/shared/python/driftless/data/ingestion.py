@@ -18,7 +18,7 @@ from driftless.definition.lake_columns import stored_columns
 from driftless.definition.loading import named
 from driftless.definition.project import Project
 from driftless.errors import DataRejected, NotFound
-from driftless.ports import LakeTables, ObjectStore, Registry
+from driftless.ports import FileFetcher, IngestLog, TableWriter
 from driftless.records import IngestionRecord, IngestionRequest, Ref, SourceObject
 
 
@@ -27,11 +27,11 @@ class Ingest:
 
     Parameters
     ----------
-    lake : ObjectStore
+    lake : FileFetcher
         Holds the staged file.
-    tables : LakeTables
+    tables : TableWriter
         Takes its rows.
-    registry : Registry
+    registry : IngestLog
         Remembers what was ingested.
     projects : mapping of str to Project
         Every project definition, by name.
@@ -42,9 +42,9 @@ class Ingest:
     def __init__(
         self,
         *,
-        lake: ObjectStore,
-        tables: LakeTables,
-        registry: Registry,
+        lake: FileFetcher,
+        tables: TableWriter,
+        registry: IngestLog,
         projects: Mapping[str, Project],
         git_commit: Callable[[], str],
     ) -> None:

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import duckdb
 import numpy as np
@@ -23,7 +23,7 @@ from driftless.modelling.inputs import Dtype, unfit
 from driftless.modelling.manifest import Manifest
 from driftless.modelling.onnx import OnnxModel
 from driftless.modelling.prediction_columns import output_columns
-from driftless.ports import ObjectStore
+from driftless.ports import FileFetcher, FileUploader, ObjectReader
 from driftless.records import Endpoint, Record, Ref, ScoresRecord, ScoringRequest
 
 CHUNK = 50_000
@@ -39,18 +39,22 @@ class _Champion(Record):
     scores: Ref | None = None
 
 
+class ScoringFiles(ObjectReader, FileFetcher, FileUploader, Protocol):
+    """What scoring needs of the artifacts bucket."""
+
+
 class Score:
     """Score challenger and champion on one run's hold-out.
 
     Parameters
     ----------
-    artifacts : ObjectStore
+    artifacts : ScoringFiles
         The artifacts bucket.
     load_version : callable
         The verified loader: ``(project, version, manifest_sha256)`` to model and manifest.
     """
 
-    def __init__(self, *, artifacts: ObjectStore, load_version: LoadVersion) -> None:
+    def __init__(self, *, artifacts: ScoringFiles, load_version: LoadVersion) -> None:
         self._artifacts = artifacts
         self._load_version = load_version
 

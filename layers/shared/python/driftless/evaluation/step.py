@@ -15,7 +15,7 @@ import statistics
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,8 +32,12 @@ from driftless.evaluation.report import report
 from driftless.modelling.intervals import day_blocks
 from driftless.modelling.metrics import Scored, measure_all
 from driftless.modelling.prediction_columns import scored
-from driftless.ports import ObjectStore, Registry
+from driftless.ports import FileFetcher, ObjectWriter, RunLog
 from driftless.records import Decision, EvaluationRecord, EvaluationRequest, GateResult, ModelRecord, Ref
+
+
+class EvaluationFiles(FileFetcher, ObjectWriter, Protocol):
+    """What evaluation needs of the artifacts bucket."""
 
 
 class Evaluate:
@@ -41,14 +45,14 @@ class Evaluate:
 
     Parameters
     ----------
-    artifacts : ObjectStore
+    artifacts : EvaluationFiles
         The artifacts bucket.
-    registry : Registry
+    registry : RunLog
         Keeps the run's metrics.
     projects : mapping of str to Project
     """
 
-    def __init__(self, *, artifacts: ObjectStore, registry: Registry, projects: Mapping[str, Project]) -> None:
+    def __init__(self, *, artifacts: EvaluationFiles, registry: RunLog, projects: Mapping[str, Project]) -> None:
         self._artifacts = artifacts
         self._registry = registry
         self._projects = projects

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
-from driftless.ports import ObjectStore
+from driftless.ports import ObjectLister
 
 PREFIX = "predictions/_receipts/"
 
@@ -31,7 +31,7 @@ def receipt_key(project: str, minute: datetime, lines: int, batch: str) -> str:
     return f"{PREFIX}{project}/day={at:%Y-%m-%d}/{at:%H%M}-{lines}-{batch}"
 
 
-def collected(lake: ObjectStore, project: str, since: datetime, until: datetime) -> Counter[datetime]:
+def collected(lake: ObjectLister, project: str, since: datetime, until: datetime) -> Counter[datetime]:
     """How many predictions made in each minute (UTC) of ``since <= minute < until`` are in the lake."""
     first, last = since.astimezone(UTC), until.astimezone(UTC)
     days = [first.date() + timedelta(days=number) for number in range((last.date() - first.date()).days + 1)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from driftless.modelling.receipts import collected
-from driftless.ports import MetricSink, ObjectStore
+from driftless.ports import MetricReader, ObjectLister
 
 HORIZON = timedelta(hours=24)
 """How far back answers are counted. A batch that fails is tried again for an hour or two, and people need the rest."""
@@ -17,7 +17,7 @@ SETTLING = timedelta(minutes=15)
 """How long an answer may be on its way before it counts as missing."""
 
 
-def uncollected(lake: ObjectStore, metrics: MetricSink, where: dict[str, str], now: datetime) -> int:
+def uncollected(lake: ObjectLister, metrics: MetricReader, where: dict[str, str], now: datetime) -> int:
     """How many predictions were answered and are not in the lake.
 
     Parameters

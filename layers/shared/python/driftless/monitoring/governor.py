@@ -17,12 +17,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
-from typing import Any
+from typing import Any, Protocol
 
 from driftless.definition.loading import named
 from driftless.definition.operation import Retraining
 from driftless.definition.project import Project
-from driftless.ports import Clock, Registry, Workflow
+from driftless.ports import Clock, ReportReader, RetrainDecisions, RunHistory, RunLog, Workflow
 from driftless.records import RetrainDecision, RetrainRequest, Run
 
 _STARTING = timedelta(minutes=5)
@@ -188,12 +188,16 @@ def _text(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
+class GovernorRegistry(RunLog, RunHistory, ReportReader, RetrainDecisions, Protocol):
+    """What the governor needs of the registry."""
+
+
 class Govern:
     """Decides about a request once, and starts what was granted.
 
     Parameters
     ----------
-    registry : Registry
+    registry : GovernorRegistry
         Keeps decisions; knows runs and monitoring reports.
     workflow : Workflow
         The train-and-deploy machine.
@@ -203,7 +207,7 @@ class Govern:
         Answers the time, aware, in UTC.
     """
 
-    def __init__(self, *, registry: Registry, workflow: Workflow, projects: Mapping[str, Project], clock: Clock) -> None:
+    def __init__(self, *, registry: GovernorRegistry, workflow: Workflow, projects: Mapping[str, Project], clock: Clock) -> None:
         self._registry = registry
         self._workflow = workflow
         self._projects = projects

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +27,8 @@ from driftless.monitoring.collection import uncollected
 from driftless.monitoring.drift import compare_all, judge
 from driftless.monitoring.levels import drift_level, earlier_windows, persistent
 from driftless.monitoring.performance import Performance, judge_performance
-from driftless.monitoring.window import Predictions, Window
-from driftless.ports import Clock, MetricSink, ObjectStore, Registry
+from driftless.monitoring.window import PredictionFiles, Predictions, Window
+from driftless.ports import Clock, EndpointReader, MetricReader, MetricSink, ObjectReader, ObjectWriter, ReportLog, ReportReader
 from driftless.records import MonitoringRecord, MonitoringRequest, Signal
 
 _HISTORY = 100
@@ -46,15 +46,28 @@ class _Champion:
     metrics: dict[str, float]
 
 
+class MonitoringFiles(PredictionFiles, ObjectWriter, Protocol):
+    """What monitoring needs of the lake bucket."""
+
+
+class MonitoringMetrics(MetricSink, MetricReader, Protocol):
+    """What monitoring needs of the metric system."""
+
+
+class MonitoringReports(EndpointReader, ReportLog, ReportReader, Protocol):
+    """What monitoring needs of the registry."""
+
+
 class Monitor:
     """Judges windows of one stage's projects.
 
     Parameters
     ----------
-    lake, artifacts : ObjectStore
-    registry : Registry
+    lake : MonitoringFiles
+    artifacts : ObjectReader
+    registry : MonitoringReports
         Says who the champion is; keeps the reports.
-    metrics : MetricSink
+    metrics : MonitoringMetrics
         Gets the levels and the window's figures.
     projects : mapping of name to Project
     clock : callable
@@ -66,10 +79,10 @@ class Monitor:
     def __init__(
         self,
         *,
-        lake: ObjectStore,
-        artifacts: ObjectStore,
-        registry: Registry,
-        metrics: MetricSink,
+        lake: MonitoringFiles,
+        artifacts: ObjectReader,
+        registry: MonitoringReports,
+        metrics: MonitoringMetrics,
         projects: Mapping[str, Project],
         clock: Clock,
         stage: str,

@@ -14,13 +14,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from driftless.core.parquet import Columns, read_columns
-from driftless.ports import ObjectStore
+from driftless.ports import FileDownloader, ObjectLister, ObjectReader
 
 _READERS = 8
 
@@ -57,18 +57,22 @@ class Window:
         return np.array([label is not None for label in self.truth], dtype=bool)
 
 
+class PredictionFiles(ObjectLister, ObjectReader, FileDownloader, Protocol):
+    """What reading predictions and labels needs of the lake bucket."""
+
+
 class Predictions:
     """The collected predictions and labels of one project.
 
     Parameters
     ----------
-    lake : ObjectStore
+    lake : PredictionFiles
     project : str
     folder : Path
         Where files may be put while they are read.
     """
 
-    def __init__(self, lake: ObjectStore, project: str, folder: Path) -> None:
+    def __init__(self, lake: PredictionFiles, project: str, folder: Path) -> None:
         self._lake, self._project, self._folder = lake, project, folder
         self._files = [(_day(key), key) for key in lake.list(f"predictions/{project}/") if key.endswith(".parquet")]
 

@@ -13,7 +13,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from driftless.definition.loading import named
 from driftless.definition.project import Project
@@ -22,11 +22,19 @@ from driftless.modelling import fitted_packages
 from driftless.modelling.audit_chain import canonical
 from driftless.modelling.manifest import Manifest
 from driftless.modelling.version_files import parse_manifest
-from driftless.ports import Clock, ObjectStore, Registry, Signer
+from driftless.ports import Clock, ObjectLister, ObjectReader, ObjectWriter, RunLog, Signer, VersionRegistration
 from driftless.records import ModelVersion, Ref, RegistrationRequest, VersionRecord
 from driftless.registry.card import model_card, render
 
 _JSON = "application/json"
+
+
+class RegistrationLog(RunLog, VersionRegistration, Protocol):
+    """What registration needs of the registry."""
+
+
+class VersionFolders(ObjectReader, ObjectWriter, ObjectLister, Protocol):
+    """What registration needs of the artifacts bucket."""
 
 
 class Register:
@@ -34,9 +42,9 @@ class Register:
 
     Parameters
     ----------
-    artifacts : ObjectStore
+    artifacts : VersionFolders
         Holds ``runs/``, ``models/`` and ``trust/``.
-    registry : Registry
+    registry : RegistrationLog
         Where versions are registered.
     signer : Signer
         The registration key.
@@ -47,7 +55,13 @@ class Register:
     """
 
     def __init__(
-        self, *, artifacts: ObjectStore, registry: Registry, signer: Signer, projects: Mapping[str, Project], clock: Clock
+        self,
+        *,
+        artifacts: VersionFolders,
+        registry: RegistrationLog,
+        signer: Signer,
+        projects: Mapping[str, Project],
+        clock: Clock,
     ) -> None:
         self._artifacts = artifacts
         self._registry = registry

@@ -13,17 +13,43 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal
+from typing import Literal, Protocol
 
 from driftless.definition.loading import named
 from driftless.definition.operation import Serving
 from driftless.definition.project import Project
 from driftless.errors import Conflict, IllegalMove, NotFound
-from driftless.ports import Clock, MetricSink, ObjectStore, Registry
+from driftless.ports import (
+    AuditReader,
+    Clock,
+    ConditionalReader,
+    ConditionalWriter,
+    EndpointMover,
+    EndpointReader,
+    MetricReader,
+    RunLog,
+    VersionReader,
+)
 from driftless.records import DeploymentRecord, DeploymentRequest, Endpoint, ModelVersion
 
 Action = Literal["canary", "promote", "roll_back", "abandon", "leave"]
 _ATTEMPTS = 20
+
+
+class EndpointCopy(ConditionalReader, ConditionalWriter, Protocol):
+    """What a rollout needs of the artifacts bucket."""
+
+
+class Endpoints(EndpointReader, EndpointMover, Protocol):
+    """What rolling back needs of the registry."""
+
+
+class VersionedEndpoints(Endpoints, VersionReader, Protocol):
+    """What promoting a version needs of the registry."""
+
+
+class RolloutRegistry(VersionedEndpoints, AuditReader, RunLog, Protocol):
+    """What a rollout needs of the registry."""
 
 
 @dataclass(frozen=True)
@@ -172,11 +198,11 @@ class Deploy:
 
     Parameters
     ----------
-    registry : Registry
+    registry : RolloutRegistry
         Holds endpoint and audit chain.
-    artifacts : ObjectStore
+    artifacts : EndpointCopy
         Holds the endpoint's copy under ``serving/``.
-    metrics : MetricSink
+    metrics : MetricReader
         Where inference's ``Predictions`` and ``PredictionErrors`` are summed.
     projects : mapping
         Projects by name.
@@ -189,9 +215,9 @@ class Deploy:
     def __init__(
         self,
         *,
-        registry: Registry,
-        artifacts: ObjectStore,
-        metrics: MetricSink,
+        registry: RolloutRegistry,
+        artifacts: EndpointCopy,
+        metrics: MetricReader,
         projects: Mapping[str, Project],
         stage: str,
         clock: Clock,
@@ -264,7 +290,7 @@ class Deploy:
         ]
 
 
-def promote(registry: Registry, artifacts: ObjectStore, project: str, version: int, actor: str) -> Endpoint:
+def promote(registry: VersionedEndpoints, artifacts: EndpointCopy, project: str, version: int, actor: str) -> Endpoint:
     """Make a registered version champion at once, whatever its gates decided: a person answers for it by name.
 
     Raises
@@ -286,7 +312,7 @@ def promote(registry: Registry, artifacts: ObjectStore, project: str, version: i
     return publish_endpoint(registry, artifacts, project)
 
 
-def rollback(registry: Registry, artifacts: ObjectStore, project: str, actor: str) -> Endpoint:
+def rollback(registry: Endpoints, artifacts: EndpointCopy, project: str, actor: str) -> Endpoint:
     """Take a running canary back; when there is none, give the endpoint back to the champion before.
 
     Raises
@@ -312,7 +338,7 @@ def rollback(registry: Registry, artifacts: ObjectStore, project: str, actor: st
     return publish_endpoint(registry, artifacts, project)
 
 
-def publish_endpoint(registry: Registry, artifacts: ObjectStore, project: str) -> Endpoint:
+def publish_endpoint(registry: EndpointReader, artifacts: EndpointCopy, project: str) -> Endpoint:
     """Bring the copy that serving reads up to the registry's endpoint; the endpoint it now holds.
 
     The copy is read before the registry, so it can only be behind, and is replaced only while it is still what was read: whoever
@@ -331,7 +357,7 @@ def publish_endpoint(registry: Registry, artifacts: ObjectStore, project: str) -
     raise Conflict(f"{key} could not keep up with the moves of its endpoint")
 
 
-def _read(store: ObjectStore, key: str) -> tuple[bytes | None, str | None]:
+def _read(store: ConditionalReader, key: str) -> tuple[bytes | None, str | None]:
     """Content and ETag, of which neither is when there is no object."""
     try:
         return store.get_if_changed(key, None) or (None, None)
@@ -339,7 +365,7 @@ def _read(store: ObjectStore, key: str) -> tuple[bytes | None, str | None]:
         return None, None
 
 
-def _settle(registry: Registry, project: str, choose: Callable[[Endpoint], Decision], actor: str) -> Decision:
+def _settle(registry: Endpoints, project: str, choose: Callable[[Endpoint], Decision], actor: str) -> Decision:
     """Decide on what is there and do exactly that; who was overtaken decides again."""
     for _ in range(_ATTEMPTS):
         before = registry.endpoint(project)
@@ -349,7 +375,7 @@ def _settle(registry: Registry, project: str, choose: Callable[[Endpoint], Decis
     raise Conflict(f"the endpoint of {project} moved {_ATTEMPTS} times while this was decided")
 
 
-def _moved(registry: Registry, before: Endpoint, decision: Decision, actor: str) -> bool:
+def _moved(registry: EndpointMover, before: Endpoint, decision: Decision, actor: str) -> bool:
     """Whether the endpoint was still as it was when this was decided, and moved."""
     overtaken = False
 

@@ -34,7 +34,7 @@ from driftless.core.duckdb import exhausted, first_line
 from driftless.definition.project import Project
 from driftless.errors import BadRequest, DriftlessError
 from driftless.modelling.receipts import receipt_key
-from driftless.ports import ObjectStore
+from driftless.ports import ObjectWriter
 from driftless.records import Prediction, Record, Scalar
 
 _COLUMN_TYPES = {"number": "DOUBLE", "integer": "DOUBLE", "boolean": "BOOLEAN", "category": "VARCHAR"}
@@ -106,13 +106,13 @@ class Collect:
 
     Parameters
     ----------
-    lake : ObjectStore
+    lake : ObjectWriter
         The lake bucket.
     projects : mapping of name to Project
         Give the columns their types.
     """
 
-    def __init__(self, *, lake: ObjectStore, projects: Mapping[str, Project]) -> None:
+    def __init__(self, *, lake: ObjectWriter, projects: Mapping[str, Project]) -> None:
         self._lake, self._projects = lake, projects
 
     def __call__(self, request: CollectRequest) -> Collected:

@@ -14,7 +14,7 @@ from pydantic_core import CoreSchema, SchemaValidator, ValidationError, core_sch
 from driftless.core.iso_time import time_schema
 from driftless.core.problem import FieldError, InvalidRequest, Problem, problem_of
 from driftless.definition.project import Project
-from driftless.ports import Clock, ObjectStore
+from driftless.ports import Clock, ObjectWriter
 from driftless.records import Label
 
 MAX_LABELS = 1000
@@ -48,7 +48,7 @@ class AcceptLabels:
 
     Parameters
     ----------
-    lake : ObjectStore
+    lake : ObjectWriter
         The lake bucket.
     projects : mapping of name to Project
     clock : callable
@@ -57,7 +57,7 @@ class AcceptLabels:
         A unique name for each accepted request.
     """
 
-    def __init__(self, *, lake: ObjectStore, projects: Mapping[str, Project], clock: Clock, new_id: Callable[[], str]) -> None:
+    def __init__(self, *, lake: ObjectWriter, projects: Mapping[str, Project], clock: Clock, new_id: Callable[[], str]) -> None:
         self._lake, self._clock, self._new_id = lake, clock, new_id
         self._validators = {name: label_validator(project) for name, project in projects.items()}
 

@@ -23,7 +23,7 @@ from driftless.definition.project import Project
 from driftless.errors import CandidateRefused, NotEnoughData
 from driftless.modelling.metrics import measure
 from driftless.modelling.prediction_columns import scored
-from driftless.ports import ObjectStore
+from driftless.ports import FileFetcher
 from driftless.records import Candidate, FailedCandidate, TunedRecord, TuningRequest
 from driftless.training.pipeline import class_names, features_frame, fit, predict, target_values
 
@@ -36,12 +36,12 @@ class Tune:
 
     Parameters
     ----------
-    artifacts : ObjectStore
+    artifacts : FileFetcher
         The artifacts bucket.
     projects : mapping of str to Project
     """
 
-    def __init__(self, *, artifacts: ObjectStore, projects: Mapping[str, Project]) -> None:
+    def __init__(self, *, artifacts: FileFetcher, projects: Mapping[str, Project]) -> None:
         self._artifacts = artifacts
         self._projects = projects
 

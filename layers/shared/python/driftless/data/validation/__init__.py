@@ -16,7 +16,7 @@ from datetime import datetime
 from itertools import accumulate
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from driftless.core.duckdb import engine, literal, quoted, scalar, within_resources
 from driftless.data.validation.checks import checks, create_typed, examples, judge
@@ -24,7 +24,7 @@ from driftless.data.validation.raw import load
 from driftless.data.validation.source import Refused, open_source
 from driftless.definition.datasets import Dataset
 from driftless.definition.project import Project
-from driftless.ports import Clock, ObjectStore
+from driftless.ports import Clock, FileDownloader, FileUploader, ObjectWriter
 from driftless.records import Ref, RuleResult, SourceObject, ValidationRecord, ValidationRequest
 
 _INLINE_TEXT = 500
@@ -34,20 +34,26 @@ _INLINE_RULES = 24_000
 T = TypeVar("T")
 
 
+class StagingArea(ObjectWriter, FileUploader, Protocol):
+    """What validation needs of the lake bucket."""
+
+
 class Validate:
     """The validation stage.
 
     Parameters
     ----------
-    landing, lake : ObjectStore
-        Where files arrive, and where ``staging/``, ``quarantine/`` and ``reports/`` are written.
+    landing : FileDownloader
+        Where files arrive.
+    lake : StagingArea
+        Where ``staging/``, ``quarantine/`` and ``reports/`` are written.
     projects : mapping of str to Project
         Every project definition, by name.
     clock : Clock
         Tells which event times lie too far ahead.
     """
 
-    def __init__(self, *, landing: ObjectStore, lake: ObjectStore, projects: Mapping[str, Project], clock: Clock) -> None:
+    def __init__(self, *, landing: FileDownloader, lake: StagingArea, projects: Mapping[str, Project], clock: Clock) -> None:
         self._landing = landing
         self._lake = lake
         self._projects = projects
@@ -113,7 +119,7 @@ class Validate:
 class _Verdict:
     """What is known of one file so far, and how it is written down."""
 
-    def __init__(self, lake: ObjectStore, source: SourceObject) -> None:
+    def __init__(self, lake: StagingArea, source: SourceObject) -> None:
         self._lake = lake
         self.source = source
         self.project = self.dataset = self.definition = ""

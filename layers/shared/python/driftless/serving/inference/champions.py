@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from pydantic import ValidationError
 
@@ -21,7 +21,7 @@ from driftless.modelling.inputs import dtype_of, unfit
 from driftless.modelling.loader import load_version
 from driftless.modelling.manifest import Manifest
 from driftless.modelling.onnx import OnnxModel
-from driftless.ports import ObjectReader, Verifier
+from driftless.ports import ConditionalReader, ObjectReader, Verifier
 from driftless.records import Endpoint
 
 Report = Callable[[str, dict[str, Any]], None]
@@ -52,6 +52,10 @@ class Serving:
     refused: int | None = None
 
 
+class ServingReader(ObjectReader, ConditionalReader, Protocol):
+    """What serving needs of the artifacts bucket."""
+
+
 class Champions:
     """Keeps the serving models of one project.
 
@@ -59,7 +63,7 @@ class Champions:
     ----------
     project : Project
         Its definition as deployed; a model that needs other features is refused.
-    store : ObjectReader
+    store : ServingReader
         The artifacts bucket.
     verifier : Verifier
         Checks manifests' signatures.
@@ -70,7 +74,7 @@ class Champions:
     """
 
     def __init__(
-        self, project: Project, *, store: ObjectReader, verifier: Verifier, monotonic: Callable[[], float], report: Report
+        self, project: Project, *, store: ServingReader, verifier: Verifier, monotonic: Callable[[], float], report: Report
     ) -> None:
         self.project = project
         self._store, self._verifier, self._monotonic, self._report = store, verifier, monotonic, report

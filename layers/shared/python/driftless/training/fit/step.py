@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import joblib
 from numpy.typing import NDArray
@@ -28,7 +28,7 @@ from driftless.errors import BadRequest, CandidateRefused
 from driftless.modelling import fitted_packages
 from driftless.modelling.column_profile import Baseline, Profile, hidden, profile_categories, profile_numbers
 from driftless.modelling.prediction_columns import probability_columns
-from driftless.ports import ObjectStore
+from driftless.ports import FileFetcher, FileUploader, ObjectWriter
 from driftless.records import FailedCandidate, ModelRecord, TrainingRequest, TunedRecord
 from driftless.training.fit.export import interface, to_onnx
 from driftless.training.fit.parity import parity_rows
@@ -36,17 +36,21 @@ from driftless.training.fit.thresholds import settle_thresholds
 from driftless.training.pipeline import class_names, features_frame, fit, predict, target_values
 
 
+class TrainingFiles(FileFetcher, FileUploader, ObjectWriter, Protocol):
+    """What training needs of the artifacts bucket."""
+
+
 class Train:
     """Fit the best candidate and export it.
 
     Parameters
     ----------
-    artifacts : ObjectStore
+    artifacts : TrainingFiles
         The artifacts bucket.
     projects : mapping of str to Project
     """
 
-    def __init__(self, *, artifacts: ObjectStore, projects: Mapping[str, Project]) -> None:
+    def __init__(self, *, artifacts: TrainingFiles, projects: Mapping[str, Project]) -> None:
         self._artifacts = artifacts
         self._projects = projects
 
