@@ -1,9 +1,10 @@
 """What differs between stages, decided once.
 
-Every stage gets the same architecture; a stage setting only changes how long things are kept, how carefully they are
-replaced, and what extra guards surround them. :func:`from_context` is the sole reader of CDK context, so a stack never asks
-which stage it is in: it asks whether, say, deletion is protected. Commit and alarm address arrive as context because synth
-runs neither git nor a shell.
+Every stage has the same architecture. A setting changes how long data is kept, how deployments replace
+resources, and which extra protections exist. dev is the base; local and prod state only what differs.
+:func:`from_context` is the only reader of CDK context: a stack reads a setting, such as
+``deletion_protection``, and never the name of its stage. Commit and alarm address are context because
+synthesis runs neither git nor a shell.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import platform
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 AWS_PYTHON = "3.14"
 """Newest Python among Lambda's runtimes that aws-cdk-lib knows; a template test notices a newer one."""
@@ -26,18 +27,19 @@ class UnknownStage(ValueError):
 
 
 class UnknownArchitecture(ValueError):
-    """The context names processors that the stage cannot have."""
+    """The context names an architecture that the stage cannot have."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Everything a stage decides. Days are calendar days; rates are requests a second.
+    """Everything a stage decides. Days are calendar days; rates are requests per second.
 
-    ``retain_data`` keeps buckets, tables and keys when their stack is deleted. ``code_canary`` shifts a tenth of the API
-    functions' traffic to new code for five minutes and rolls back when it fails. ``snap_start`` keeps snapshots of those
-    functions ready, which costs while nobody asks. ``native_packages`` installs layers for the interpreter at hand instead of
-    Lambda's platform. ``named_functions`` gives functions names, and the log groups that Lambda writes to by default: LocalStack
-    writes to no others. ``open_pages`` lets a browser read the API's pages unsigned. ``monthly_budget`` is in US dollars.
+    ``retain_data`` keeps buckets, tables and keys when their stack is deleted. ``code_canary`` shifts 10 %
+    of the API functions' traffic to new code for five minutes and rolls back when it fails. ``snap_start``
+    keeps snapshots of those functions, which costs money without traffic too. ``native_packages`` installs
+    layers for this interpreter instead of Lambda's platform. ``named_functions`` gives functions fixed names
+    and Lambda's default log groups, because LocalStack writes to no others. ``open_pages`` serves the API's
+    pages to unsigned requests. ``monthly_budget`` is in US dollars.
     """
 
     stage: StageName
@@ -68,6 +70,67 @@ def host_architecture() -> Architecture:
     return "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
 
 
+_DEV = Settings(
+    stage="dev",
+    commit="unknown",
+    alarm_email=None,
+    architecture="arm64",
+    python=AWS_PYTHON,
+    native_packages=False,
+    named_functions=False,
+    retain_data=False,
+    deletion_protection=False,
+    termination_protection=False,
+    log_retention_days=30,
+    run_retention_days=30,
+    staging_retention_days=3,
+    code_canary=False,
+    snap_start=False,
+    web_firewall=False,
+    access_logs=True,
+    open_pages=False,
+    monthly_budget=None,
+    api_rate=200,
+    api_burst=400,
+)
+"""The base: a stage in AWS without the guards and the retention of production."""
+
+_PROD = replace(
+    _DEV,
+    stage="prod",
+    retain_data=True,
+    deletion_protection=True,
+    termination_protection=True,
+    log_retention_days=365,
+    run_retention_days=180,
+    staging_retention_days=7,
+    code_canary=True,
+    snap_start=True,
+    web_firewall=True,
+    monthly_budget=200,
+    api_rate=1000,
+    api_burst=2000,
+)
+
+
+def _local() -> Settings:
+    """The stage on this machine: its processor and interpreter, nothing kept longer than needed."""
+    return replace(
+        _DEV,
+        stage="local",
+        architecture=host_architecture(),
+        python=f"{sys.version_info.major}.{sys.version_info.minor}",
+        native_packages=True,
+        named_functions=True,
+        log_retention_days=7,
+        staging_retention_days=1,
+        access_logs=False,
+        open_pages=True,
+        api_rate=5000,
+        api_burst=5000,
+    )
+
+
 def for_stage(stage: str, *, commit: str = "unknown", alarm_email: str | None = None) -> Settings:
     """Settings of a stage by its name.
 
@@ -76,79 +139,10 @@ def for_stage(stage: str, *, commit: str = "unknown", alarm_email: str | None = 
     UnknownStage
         When it is not one of local, dev and prod.
     """
-    if stage == "local":
-        return Settings(
-            stage="local",
-            commit=commit,
-            alarm_email=alarm_email,
-            architecture=host_architecture(),
-            python=f"{sys.version_info.major}.{sys.version_info.minor}",
-            native_packages=True,
-            named_functions=True,
-            retain_data=False,
-            deletion_protection=False,
-            termination_protection=False,
-            log_retention_days=7,
-            run_retention_days=30,
-            staging_retention_days=1,
-            code_canary=False,
-            snap_start=False,
-            web_firewall=False,
-            access_logs=False,
-            open_pages=True,
-            monthly_budget=None,
-            api_rate=5000,
-            api_burst=5000,
-        )
-    if stage == "dev":
-        return Settings(
-            stage="dev",
-            commit=commit,
-            alarm_email=alarm_email,
-            architecture="arm64",
-            python=AWS_PYTHON,
-            native_packages=False,
-            named_functions=False,
-            retain_data=False,
-            deletion_protection=False,
-            termination_protection=False,
-            log_retention_days=30,
-            run_retention_days=30,
-            staging_retention_days=3,
-            code_canary=False,
-            snap_start=False,
-            web_firewall=False,
-            access_logs=True,
-            open_pages=False,
-            monthly_budget=None,
-            api_rate=200,
-            api_burst=400,
-        )
-    if stage == "prod":
-        return Settings(
-            stage="prod",
-            commit=commit,
-            alarm_email=alarm_email,
-            architecture="arm64",
-            python=AWS_PYTHON,
-            native_packages=False,
-            named_functions=False,
-            retain_data=True,
-            deletion_protection=True,
-            termination_protection=True,
-            log_retention_days=365,
-            run_retention_days=180,
-            staging_retention_days=7,
-            code_canary=True,
-            snap_start=True,
-            web_firewall=True,
-            access_logs=True,
-            open_pages=False,
-            monthly_budget=200,
-            api_rate=1000,
-            api_burst=2000,
-        )
-    raise UnknownStage(f"no stage {stage!r}; choose local, dev or prod (cdk … -c stage=dev)")
+    if stage not in get_args(StageName):
+        raise UnknownStage(f"no stage {stage!r}; choose local, dev or prod (cdk … -c stage=dev)")
+    chosen = _local() if stage == "local" else _PROD if stage == "prod" else _DEV
+    return replace(chosen, commit=commit, alarm_email=alarm_email)
 
 
 def from_context(context: Mapping[str, object]) -> Settings:
@@ -157,9 +151,9 @@ def from_context(context: Mapping[str, object]) -> Settings:
     Raises
     ------
     UnknownStage
-        When the stage is none of ours.
+        When there is no such stage.
     UnknownArchitecture
-        When Lambda has no such processors, or the embedded cloud is asked to have others than this machine.
+        When Lambda has no such architecture, or the local stage is given another than this machine's.
     """
     email, architecture = context.get("alarm_email"), context.get("architecture")
     settings = for_stage(
@@ -171,10 +165,13 @@ def from_context(context: Mapping[str, object]) -> Settings:
 
 
 def with_architecture(settings: Settings, architecture: str) -> Settings:
-    """The same settings for other processors, for an account or region whose packages or prices ask for them."""
+    """The same settings for another architecture, where packages or prices of a region require it."""
     known: dict[str, Architecture] = {"arm64": "arm64", "x86_64": "x86_64"}
     if architecture not in known:
         raise UnknownArchitecture(f"no architecture {architecture!r}; choose arm64 or x86_64 (cdk … -c architecture=x86_64)")
     if settings.native_packages and known[architecture] != settings.architecture:
-        raise UnknownArchitecture(f"the local stage runs on this machine, which is {settings.architecture}; leave it out")
+        raise UnknownArchitecture(
+            f"architecture {architecture!r} does not match this machine ({settings.architecture}), on which the local stage runs;"
+            " leave out -c architecture"
+        )
     return replace(settings, architecture=known[architecture])
