@@ -1,0 +1,86 @@
+"""Every file, module and function that the documentation names exists, and the list of packages is complete."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.unit.docs.pages import LIBRARY, PAGES, ROOT, file_named, name_of, unknown_names
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name_of)
+def test_named_files_modules_and_functions_exist(path: Path) -> None:
+    assert unknown_names(path.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "unknown"),
+    [
+        ("see `driftless.serving.planted`", "driftless.serving.planted"),
+        ("see `driftless.serving.labels.planted`", "driftless.serving.labels.planted"),
+        ("in `serving/planted.py`", "serving/planted.py"),
+        ("in `infra/planted/`", "infra/planted/"),
+        ("in `lambdas/<function>/planted.py`", "lambdas/<function>/planted.py"),
+        ("in `serving/labels.py` `planted()`", "planted() in layers/shared/python/driftless/serving/labels.py"),
+        (
+            "in `serving/labels.py` `AcceptLabels.planted()`",
+            "AcceptLabels.planted() in layers/shared/python/driftless/serving/labels.py",
+        ),
+        ("`AcceptLabels()` alone", "AcceptLabels() in no file"),
+        ("in `serving/labels.py`\n\n`AcceptLabels()`", "AcceptLabels() in no file"),
+        ("| a | `serving/labels.py` |\n| b | `AcceptLabels()` |", "AcceptLabels() in no file"),
+    ],
+)
+def test_a_planted_name_is_found(text: str, unknown: str) -> None:
+    assert unknown_names(text) == [unknown]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "`driftless.serving.labels`, `driftless.serving.labels.AcceptLabels` and `driftless.errors`",
+        "in `serving/labels.py` the class\n`AcceptLabels()` and its `AcceptLabels.__call__()`",
+        "`lambdas/<function>/handler.py`, `step_functions/*.asl.json`, `infra/`",
+        "the keys `serving/<project>/endpoint.json` and `models/<project>/<version>/`, the URL `https://x/y.py`",
+        "```\n`serving/planted.py`\n```\n",
+    ],
+)
+def test_what_exists_and_what_is_no_name_passes(text: str) -> None:
+    assert unknown_names(text) == []
+
+
+def test_the_list_of_packages_is_the_librarys() -> None:
+    text = (ROOT / "docs/architecture.md").read_text()
+    (table,) = re.findall(r"\| package \| what it holds \|\n\|---\|---\|\n((?:\|.*\n)+)", text)
+    packages = {path.parent.name if path.name == "__init__.py" else path.stem for path in LIBRARY.glob("*/__init__.py")}
+    modules = {path.stem for path in LIBRARY.glob("*.py")} - {"__init__"}
+    assert sorted(re.findall(r"^\| `(\w+)` \|", table, flags=re.MULTILINE)) == sorted(packages | modules)
+
+
+def test_the_table_of_steps_names_every_function() -> None:
+    text = (ROOT / "docs/architecture.md").read_text()
+    (table,) = re.findall(r"\| function \| step \| .*\n\|---\|---\|---\|\n((?:\|.*\n)+)", text)
+    assert sorted(re.findall(r"^\| (\w+) \|", table, flags=re.MULTILINE)) == sorted(
+        path.parent.name for path in ROOT.glob("lambdas/*/handler.py")
+    )
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name_of)
+def test_named_python_modules_can_be_run(path: Path) -> None:
+    modules = re.findall(r"python -m (\w+(?:\.\w+)*)", path.read_text())
+    ours = [name for name in modules if name not in ("pytest", "venv")]
+    missing = [
+        name
+        for name in ours
+        if not file_named(f"{name.replace('.', '/')}.py") and not file_named(f"{name.replace('.', '/')}/__main__.py")
+    ]
+    assert missing == []
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name_of)
+def test_named_test_files_exist(path: Path) -> None:
+    text = path.read_text()
+    named = re.findall(r"\b(tests/[\w/.-]+)", text)
+    assert [name for name in named if not file_named(name.rstrip("."))] == []
