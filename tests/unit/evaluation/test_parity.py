@@ -23,7 +23,8 @@ from driftless.evaluation.parity import TOLERANCE, parity_gate
 from driftless.modelling.onnx import OnnxModel
 from driftless.modelling.prediction_columns import CHALLENGE, output_columns
 from driftless.records import GateResult
-from driftless.training.fit.export import _integer_attributes, interface
+from driftless.training.compat import boolean_attributes_as_integers
+from driftless.training.fit.export import interface
 from driftless.training.fit.thresholds import settle_thresholds
 from driftless.training.pipeline import predict
 from tests.unit.training.fit import scene
@@ -44,7 +45,7 @@ def _numeric(features: dict[str, NDArray[Any]], target: NDArray[Any], model: Bas
     if settle:
         settle_thresholds(pipeline)
     inputs = [(name, FloatTensorType([None, 1])) for name in features]
-    with _integer_attributes(), warnings.catch_warnings():
+    with boolean_attributes_as_integers(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         graph = skl2onnx.convert_sklearn(pipeline, "wrong", inputs, options={id(model): {"zipmap": False}}, target_opset=18)
     answers = OnnxModel(graph.SerializeToString(), interface(definition, pipeline)).predict(features)

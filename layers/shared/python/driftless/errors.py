@@ -21,6 +21,7 @@ Step Functions retries by class name, so each leaf is either *retryable* (the sa
         ├── CandidateRefused     scikit-learn cannot fit a candidate's parameters to this data
         ├── LeakageFound         a feature carries what is only known later
         ├── ExportRefused        the fitted model has no faithful ONNX form
+        ├── UnsupportedVersion   an installed package is not the version that this release relies on
         ├── IntegrityError       a digest does not match what was recorded
         ├── SignatureInvalid     a manifest is unsigned, or signed by no trusted key
         └── IllegalMove          a promotion, rollback or approval that the registry's state does not allow
@@ -109,6 +110,10 @@ class LeakageFound(TerminalError):
 
 class ExportRefused(TerminalError):
     """The fitted model has no faithful ONNX form."""
+
+
+class UnsupportedVersion(TerminalError):
+    """An installed package is not the version that this release relies on."""
 
 
 class IntegrityError(TerminalError):

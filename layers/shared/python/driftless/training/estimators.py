@@ -16,6 +16,7 @@ from typing import Any, Literal
 from sklearn.base import BaseEstimator
 
 from driftless.definition.project import Project
+from driftless.training.compat import check_parameters
 
 Preparation = Literal["trees_with_nulls", "trees", "linear"]
 
@@ -105,7 +106,7 @@ def build(project: Project, parameters: Mapping[str, Any]) -> BaseEstimator:
     ours = {"random_state": project.model.seed} if "random_state" in known else {}
     made.set_params(**{key: tuple(value) if isinstance(value, list) else value for key, value in merged.items()}, **ours)
     try:
-        made._validate_params()
+        check_parameters(made)
     except (TypeError, ValueError) as error:
         culprit = next((name for name in merged if f"'{name}'" in str(error)), "")
         section = "search" if culprit in parameters else "parameters"

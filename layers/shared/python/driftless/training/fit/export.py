@@ -1,19 +1,13 @@
-"""From a fitted Pipeline to ONNX bytes that mean the same and are the same at every run.
+"""Export a fitted Pipeline to ONNX: equal predictions, and equal bytes at every run.
 
-skl2onnx hands lists of bool to ``make_attribute``, which onnx refuses; they are cast to int around the call. Whether the graph
-predicts what the Pipeline predicts is not decided here but by the parity gate.
+Whether the graph predicts what the Pipeline predicts is not decided here but by the parity gate.
 """
 
 from __future__ import annotations
 
-import contextlib
 import warnings
-from collections.abc import Iterator
 from typing import Any
-from unittest import mock
 
-import numpy as np
-import onnx.helper
 import skl2onnx
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from sklearn.pipeline import Pipeline
@@ -21,6 +15,7 @@ from sklearn.pipeline import Pipeline
 from driftless.definition.project import Project
 from driftless.errors import ExportRefused
 from driftless.modelling.inputs import dtype_of
+from driftless.training.compat import boolean_attributes_as_integers
 from driftless.training.pipeline import class_names
 
 OPSET = {"": 18, "ai.onnx.ml": 3}
@@ -42,11 +37,11 @@ def to_onnx(project: Project, pipeline: Pipeline) -> bytes:
     ]
     options: dict[int, Any] = {} if project.task == "regression" else {id(pipeline.steps[-1][1]): {"zipmap": False}}
     try:
-        with _integer_attributes(), warnings.catch_warnings():
+        with boolean_attributes_as_integers(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             converted = skl2onnx.convert_sklearn(pipeline, project.name, inputs, options=options, target_opset=OPSET)
     except _REFUSALS as error:
-        # A converter's message may hold a whole forest; a state machine's payload may not.
+        # A converter's message may contain a whole forest, more than a state machine's payload can hold.
         raise ExportRefused(f"{project.model.estimator} has no ONNX form: {str(error)[:500]}") from error
     content: bytes = converted.SerializeToString(deterministic=True)
     return content
@@ -77,16 +72,3 @@ def interface(project: Project, pipeline: Pipeline) -> dict[str, Any]:
         ],
         "outputs": {"label": None if regression else "label", "scores": "variable" if regression else "probabilities"},
     }
-
-
-@contextlib.contextmanager
-def _integer_attributes() -> Iterator[None]:
-    genuine = onnx.helper.make_attribute
-
-    def make_attribute(key: str, value: Any, *args: Any, **kwargs: Any) -> Any:
-        if isinstance(value, list | tuple) and any(isinstance(item, bool | np.bool_) for item in value):
-            value = [int(item) for item in value]
-        return genuine(key, value, *args, **kwargs)
-
-    with mock.patch.object(onnx.helper, "make_attribute", make_attribute):
-        yield

@@ -1,9 +1,10 @@
-"""Histogram boosting compares float64 thresholds; ONNX trees hold float32 ones.
+"""Round the thresholds of histogram boosting so that its ONNX graph splits rows as scikit-learn does.
 
-A threshold is the midpoint of two training values. Where those are neighbours in float32 (seconds since 1970 are), rounding the
-midpoint to nearest moves one of them to the other side, and the graph answers differently without a word. Inputs are float32 by
-convention, so a threshold rounded *down* to float32 parts them exactly as before: ``x <= t`` and ``x <= floor32(t)`` agree for
-every float32 ``x``. The fitted Pipeline is settled this way before anybody predicts with it or exports it.
+Histogram boosting compares with float64 thresholds, ONNX trees with float32 ones. A threshold is the midpoint of two training
+values. Where these are neighbours in float32 (seconds since 1970 are), rounding the midpoint to nearest moves one of them to the
+other side, and the graph predicts something else without an error. Model inputs are float32, so a threshold rounded *down* to
+float32 separates them as before: ``x <= t`` and ``x <= floor32(t)`` agree for every float32 ``x``. The fitted Pipeline is
+changed before it predicts or is exported.
 """
 
 from __future__ import annotations
@@ -13,14 +14,15 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.pipeline import Pipeline
 
+from driftless.training.compat import threshold_arrays
+
 
 def settle_thresholds(pipeline: Pipeline) -> Pipeline:
-    """Round the thresholds of a fitted histogram boosting model down to float32, in place; others are left alone."""
+    """Round the thresholds of a fitted histogram boosting model down to float32, in place; other models stay unchanged."""
     model = pipeline.steps[-1][1]
     if isinstance(model, HistGradientBoostingClassifier | HistGradientBoostingRegressor):
-        for trees in model._predictors:
-            for tree in trees:
-                tree.nodes["num_threshold"] = floor32(tree.nodes["num_threshold"])
+        for thresholds in threshold_arrays(model):
+            thresholds[:] = floor32(thresholds)
     return pipeline
 
 
