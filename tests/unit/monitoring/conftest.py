@@ -17,6 +17,7 @@ import pytest
 
 from driftless.definition.project import Project
 from driftless.modelling.column_profile import Baseline, HiddenProfile, Profile, profile_categories, profile_numbers
+from driftless.monitoring.detectors import DETECTORS, Detector
 from driftless.monitoring.step import Monitor
 from driftless.records import Label, ModelVersion, MonitoringRecord, MonitoringRequest
 from driftless.serving.collector import Collect, CollectRequest, Compressed
@@ -56,6 +57,7 @@ class Monitored:
     artifacts: MemoryStore = field(default_factory=MemoryStore)
     registry: MemoryRegistry = field(default_factory=lambda: MemoryRegistry(clock=ticking()))
     metrics: MemoryMetrics = field(default_factory=MemoryMetrics)
+    detectors: Sequence[Detector] = DETECTORS
 
     def crown(
         self, version: int = 1, reference: float = 0.5, *, outputs: dict[str, Profile] | None = None, leave_out: str = ""
@@ -169,6 +171,7 @@ class Monitored:
             projects={self.project.name: self.project},
             clock=lambda: NOW,
             stage="test",
+            detectors=self.detectors,
         )
 
     def judge(self, window_end: datetime | None = None) -> MonitoringRecord:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from driftless.modelling.intervals import Interval
+from driftless.monitoring.detectors.harm import harm_signal
 from driftless.monitoring.levels import drift_level, earlier_windows, persistent
-from driftless.monitoring.performance import harm_signal
 from driftless.records import Signal
 
 

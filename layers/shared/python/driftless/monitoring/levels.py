@@ -22,6 +22,11 @@ def drift_level(features: Sequence[Signal], outputs: Sequence[Signal], drifted_s
     return 1 if any(signal.level for signal in (*features, *outputs)) else 0
 
 
+def harm_level(outcomes: Sequence[Signal]) -> Level:
+    """The highest level of any outcome detector's signal."""
+    return max((signal.level for signal in outcomes), default=0)
+
+
 def persistent(level: Level, field: str, history: Sequence[Mapping[str, Any]], windows: int) -> Level:
     """The level that this window and the ``windows - 1`` before it all reach; 0 while there are too few.
 

@@ -24,9 +24,10 @@ from driftless.modelling.inputs import float_matrix
 from driftless.modelling.prediction_columns import probability_columns
 from driftless.modelling.version_files import read_file, read_manifest
 from driftless.monitoring.collection import uncollected
+from driftless.monitoring.detectors import DETECTORS, Detector, OutcomeDetector
 from driftless.monitoring.drift import compare_all, judge
-from driftless.monitoring.levels import drift_level, earlier_windows, persistent
-from driftless.monitoring.performance import Performance, judge_performance
+from driftless.monitoring.levels import drift_level, earlier_windows, harm_level, persistent
+from driftless.monitoring.performance import Performance, measure_window
 from driftless.monitoring.window import PredictionFiles, Predictions, Window
 from driftless.ports import Clock, EndpointReader, MetricReader, MetricSink, ObjectReader, ObjectWriter, ReportLog, ReportReader
 from driftless.records import MonitoringRecord, MonitoringRequest, Signal
@@ -74,6 +75,8 @@ class Monitor:
         Timezone-aware now, for the report.
     stage : str
         Deployment stage, a dimension of the metrics.
+    detectors : sequence of Detector
+        The tests of a window, in order; by default all that are registered.
     """
 
     def __init__(
@@ -86,9 +89,11 @@ class Monitor:
         projects: Mapping[str, Project],
         clock: Clock,
         stage: str,
+        detectors: Sequence[Detector] = DETECTORS,
     ) -> None:
         self._lake, self._artifacts, self._registry, self._metrics = lake, artifacts, registry, metrics
         self._projects, self._clock, self._stage = projects, clock, stage
+        self._detectors = detectors
 
     def __call__(self, request: MonitoringRequest) -> MonitoringRecord:
         """Judge one window; judging it again replaces its report.
@@ -130,10 +135,11 @@ class Monitor:
         self, project: Project, champion: _Champion, window: Window, request: MonitoringRequest, missing: int
     ) -> MonitoringRecord:
         settings = project.monitoring
-        features, outputs = drift_signals(project, champion.classes, champion.baseline, window)
-        performance = judge_performance(project, window, champion.classes, champion.metrics)
+        features, outputs = drift_signals(project, champion.classes, champion.baseline, window, self._detectors)
+        performance = measure_window(project, window, champion.classes, champion.metrics)
+        harm = [detector.test(performance) for detector in self._detectors if isinstance(detector, OutcomeDetector)]
         own_drift = drift_level(features, outputs, settings.drifted_share)
-        own_harm = performance.signal.level
+        own_harm = harm_level(harm)
         reports = self._registry.monitoring(project.name, _HISTORY + settings.persistence)
         history = earlier_windows(reports, champion.version, window.end)
         record = MonitoringRecord(
@@ -145,9 +151,9 @@ class Monitor:
             labels=int(window.labelled.sum()),
             drift_level=persistent(own_drift, "window_drift_level", history, settings.persistence),
             harm_level=persistent(own_harm, "window_harm_level", history, settings.persistence),
-            metrics=performance.metrics,
+            metrics=dict(performance.metrics),
             reference_metrics=champion.metrics,
-            signals=[performance.signal, *sorted((*features, *outputs), key=lambda signal: (-signal.level, signal.name))],
+            signals=[*harm, *sorted((*features, *outputs), key=lambda signal: (-signal.level, signal.name))],
             report=None,
             uncollected=missing,
         )
@@ -223,14 +229,14 @@ def labels_by_day(window: Window, reports: Sequence[Mapping[str, Any]]) -> dict[
 
 
 def drift_signals(
-    project: Project, classes: tuple[str, ...], baseline: Baseline, window: Window
+    project: Project, classes: tuple[str, ...], baseline: Baseline, window: Window, detectors: Sequence[Detector]
 ) -> tuple[list[Signal], list[Signal]]:
     """Signals of features and of outputs; none but a word about it while the window is too small."""
     count, needed = len(window), project.monitoring.minimum_predictions
     if count < needed:
         reason = f"{count} predictions, fewer than the {needed} that drift is judged on"
         return [], [Signal(name="drift", level=0, statistic="predictions", value=count, threshold=needed, reason=reason)]
-    features = compare_all(baseline.features, profile_features(baseline, window))
+    features = compare_all(baseline.features, profile_features(baseline, window), detectors)
     current: dict[str, Profile] = {}
     # P(false) mirrors P(true); and the baseline's outputs are on rows the model was fitted on, so they warn at most.
     scores = probability_columns(classes)[1:] if project.task == "binary" else probability_columns(classes) or ["prediction"]
@@ -239,7 +245,7 @@ def drift_signals(
         reference = baseline.outputs.get(name)
         if isinstance(reference, NumberProfile):
             current[name] = profile_like(reference, nudged(values, reference.minimum))
-    outputs = judge(compare_all(baseline.outputs, current), project.monitoring, prefix="output.")
+    outputs = judge(compare_all(baseline.outputs, current, detectors), project.monitoring, prefix="output.")
     capped = [signal.model_copy(update={"level": min(signal.level, 1)}) for signal in outputs]
     return judge(features, project.monitoring), capped
 
