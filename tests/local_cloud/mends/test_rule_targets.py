@@ -31,7 +31,7 @@ sns.publish_internal = for_ever(sns.publish_internal)
 #: The emulator dies between having started a state machine and having noted that it has.
 NOTHING_IS_SETTLED = """
 import threading
-from local_cloud.mends.undelivered_events import UndeliveredEvents
+from local_cloud.mends.delivery.undelivered_events import UndeliveredEvents
 UndeliveredEvents.remove_delivery = lambda self, number: threading.Event().wait()
 """
 PASS = json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}})

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from local_cloud.mends.undelivered_events import Invocation, LogEvent, LogStreamKey, UndeliveredEvents
+from local_cloud.mends.delivery.undelivered_events import Invocation, LogEvent, LogStreamKey, UndeliveredEvents
 
 KEY = LogStreamKey("000000000000", "us-east-1", "group", "stream", "filter", "arn:destination")
 LINE = LogEvent("1", 0, "line")

@@ -1,10 +1,10 @@
-"""What EventBridge owes to the targets of its rules.
+"""Deliver the events of EventBridge rules to their targets at least once.
 
-An event that was accepted is delivered at least once (AWS documentation, "How Amazon EventBridge delivers events").
-Each match of a rule is therefore written to the journal before the call that caused the event is answered: PutEvents, a
-write to S3, an alarm that changes. One thread makes the deliveries in the order of acceptance and forgets each when it
-was made; a killed emulator makes the others in its next life, with the token they were accepted under, so that a state
-machine which was started already is not started twice.
+EventBridge delivers an accepted event at least once ("How Amazon EventBridge delivers events"). So each match of a rule
+is stored on disk before the response to the call that caused the event is sent: PutEvents, a write to S3, an alarm that
+changes its state. One thread makes the deliveries in the order of acceptance and removes each one afterwards. After a
+crash the next server process makes the remaining deliveries. Each has a token that stays the same, so that a state
+machine that was already started is not started twice.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from local_cloud.mends.delivery.undelivered_events import UndeliveredEvents
 from local_cloud.mends.patching import core, service
-from local_cloud.mends.undelivered_events import UndeliveredEvents
 
 logger = logging.getLogger("local_cloud.rule_targets")
 
-#: EventBridge tries for a day; an earlier life's delivery waits as long for its target to be deployed again.
+#: EventBridge retries for 24 hours; a restored delivery waits as long for its target to be deployed again.
 MAX_AGE_SECONDS = 86_400
-#: How long such a delivery waits before it is looked at again.
+#: Seconds before a delivery is tried again.
 HOLD_SECONDS = 0.5
 
 
@@ -38,13 +38,13 @@ class Delivery:
     Attributes
     ----------
     token : str
-        Given at acceptance and the same at each repetition.
+        Created at acceptance, and the same for each attempt.
     account, region : str
         Of the rule.
     target, event, rule : dict
-        As EventBridge keeps them.
+        As MiniStack's EventBridge stores them.
     depth : int
-        How many Lambda hops led here, for recursive loop detection.
+        The number of chained Lambda invocations before this event, for recursive loop detection.
     accepted_at : float
         Seconds since the epoch.
     """
@@ -60,11 +60,12 @@ class Delivery:
 
 
 class TargetMissing(LookupError):
-    """The target of a rule could not be reached; raised with the reason and the payload it should have got.
+    """The target of a rule does not exist or rejected the event.
 
     Parameters
     ----------
     failures : list of (payload, reason)
+        What could not be delivered.
     """
 
     def __init__(self, failures: list[tuple[str, str]]) -> None:
@@ -73,16 +74,16 @@ class TargetMissing(LookupError):
 
 
 class RuleTargets:
-    """Deliver journalled events.
+    """Deliver the stored events.
 
     Parameters
     ----------
     undelivered : UndeliveredEvents
-        Where accepted deliveries live until they are made.
+        Stores accepted deliveries until they are made.
     deliver : callable
-        Makes one, in its account and region; raises :class:`TargetMissing`.
+        Makes one delivery, in its account and region; raises :class:`TargetMissing`.
     give_up : callable
-        Called with a delivery and the failures of it when its target is gone for good.
+        Called with a delivery and its failures when its target does not exist.
     """
 
     def __init__(
@@ -95,15 +96,15 @@ class RuleTargets:
         self._deliver = deliver
         self._give_up = give_up
         self._accepted: queue.SimpleQueue[tuple[int, Delivery]] = queue.SimpleQueue()
-        #: What is tried again, with whether an earlier life accepted it.
+        #: Deliveries to try again, and whether each was restored from disk.
         self._held = [(number, Delivery(**json.loads(text)), True) for number, text in undelivered.pending_deliveries()]
 
     def start(self) -> None:
-        """Begin to deliver, what an earlier life left first; called when the services' state has been restored."""
+        """Start to deliver, restored events first; called when the services' state has been restored."""
         threading.Thread(target=self._run, name="rule-targets", daemon=True).start()
 
     def accept(self, target: dict[str, Any], event: dict[str, Any], rule: dict[str, Any], view: Any = None) -> None:
-        """Take over one call of EventBridge's ``_invoke_target``; when this returns, the delivery is on disk."""
+        """Replace EventBridge's ``_invoke_target``; the delivery is on disk when this returns."""
         responses = core("responses")
         delivery = Delivery(
             token=str(uuid.uuid4()),
@@ -124,20 +125,20 @@ class RuleTargets:
                 number, delivery = self._accepted.get(timeout=HOLD_SECONDS if self._held else None)
             except queue.Empty:
                 continue
-            if not self._done(number, delivery, inherited=False):
+            if not self._done(number, delivery, restored=False):
                 self._held.append((number, delivery, False))
 
-    def _done(self, number: int, delivery: Delivery, inherited: bool) -> bool:
-        """Make one delivery or give it up; False if it is to be tried again.
+    def _done(self, number: int, delivery: Delivery, restored: bool) -> bool:
+        """Make one delivery or give it up; return False if it must be tried again.
 
-        A target that is gone is gone, as in AWS, but what an earlier life accepted waits for the deploy that brings it
-        back. An error of the emulator must lose nothing either.
+        A delivery to a target that does not exist is given up, as in AWS. A restored delivery waits instead, because
+        its target's deployment may not have been on disk and will be repeated. An error of the emulator loses nothing.
         """
         too_old = time.time() - delivery.accepted_at > MAX_AGE_SECONDS
         try:
             contextvars.Context().run(self._in_scope, delivery)
         except TargetMissing as missing:
-            if inherited and not too_old:
+            if restored and not too_old:
                 return False
             self._give_up(delivery, missing.failures)
         except Exception:

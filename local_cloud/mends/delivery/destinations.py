@@ -1,8 +1,8 @@
-"""Where an asynchronous invocation ends: on-success and on-failure destinations, and the dead-letter queue.
+"""Send the result of an asynchronous invocation to its destinations and its dead-letter queue.
 
-The record sent to a destination is the one of the AWS documentation page "Capturing records of Lambda asynchronous
-invocations"; a dead-letter queue gets the original event as its body and the reason as message attributes
-("Adding a dead-letter queue"). Everything here runs in the account and region of the function.
+A destination gets the record that "Capturing records of Lambda asynchronous invocations" describes. A dead-letter queue
+gets the original event as the message body and the reason as message attributes ("Adding a dead-letter queue"). The
+functions here run in the account and region of the invoked function.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any
 
+from local_cloud.mends.delivery.undelivered_events import Invocation
 from local_cloud.mends.patching import core, service
-from local_cloud.mends.undelivered_events import Invocation
 
 logger = logging.getLogger("local_cloud.destinations")
 
@@ -35,16 +35,16 @@ def on_failure(
     condition: str,
     result: dict[str, Any] | None,
 ) -> None:
-    """Send what could not be processed to the on-failure destination and to the dead-letter queue, whichever exist.
+    """Send a failed event to the on-failure destination and to the dead-letter queue, if they exist.
 
     Parameters
     ----------
     settings : dict
         The function's EventInvokeConfig; empty when it has none.
     dead_letter_arn : str
-        Queue or topic of the function's DeadLetterConfig, or an empty text.
+        Queue or topic of the function's DeadLetterConfig; empty when it has none.
     invocation : Invocation
-        What was given up, with its attempts counted.
+        The failed invocation, with its number of attempts.
     event : Any
         The event as it was accepted.
     condition : str
@@ -66,7 +66,7 @@ def _destination(settings: dict[str, Any], outcome: str) -> str:
 
 
 def _payload(result: dict[str, Any]) -> Any:
-    """The handler's answer as a JSON value, whatever form the executor left it in."""
+    """Return the handler's response as a JSON value; the executor returns bytes, text or a value."""
     body = result.get("body")
     if isinstance(body, (bytes, bytearray)):
         body = body.decode("utf-8", errors="replace")
@@ -131,8 +131,8 @@ def _send(destination: str, invocation: Invocation, record: dict[str, Any]) -> N
 
 
 def _send_dead_letter(arn: str, event: Any, result: dict[str, Any] | None) -> None:
-    answer = _payload(result) if result is not None else None
-    message = str(answer.get("errorMessage", "")) if isinstance(answer, dict) else ""
+    response = _payload(result) if result is not None else None
+    message = str(response.get("errorMessage", "")) if isinstance(response, dict) else ""
     attributes = {
         "RequestID": {"DataType": "String", "StringValue": str(uuid.uuid4())},
         "ErrorCode": {"DataType": "Number", "StringValue": "200"},
@@ -145,7 +145,7 @@ def _send_dead_letter(arn: str, event: Any, result: dict[str, Any] | None) -> No
 
 
 def send_to_queue(arn: str, body: str, attributes: dict[str, Any]) -> None:
-    """Put a message with attributes on the queue of that ARN; a missing queue is logged with the message."""
+    """Put a message with attributes on a queue; if the queue does not exist, log the message as an error."""
     queues = service("sqs")
     queue = queues._queue_by_arn(arn)
     if queue is None:

@@ -1,14 +1,15 @@
-"""CloudWatch Logs subscription filters that lead to a Lambda function.
+"""CloudWatch Logs subscription filters whose destination is a Lambda function.
 
-Matching events are written to the journal before the log call returns. A batcher then turns the events of one filter
-and one log stream into one asynchronous invocation, in the order they were logged, with ids that stay the same when
-the batch is delivered again. Retries, on-failure destination and dead-letter queue are those of every asynchronous
-invocation. Batches of one stream are delivered one after another.
+Matching events are stored on disk before the log call returns. A thread then sends the events of one filter and one
+log stream as one asynchronous invocation, in the order they were logged. Their ids stay the same when a batch is
+delivered again. Retries, on-failure destination and dead-letter queue are those of any asynchronous invocation. Batches
+of one stream are delivered one after another.
 """
 
 from __future__ import annotations
 
 import base64
+import functools
 import gzip
 import hashlib
 import json
@@ -19,27 +20,27 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from local_cloud.mends.async_invoke import AsyncInvoker
-from local_cloud.mends.filter_patterns import compile_pattern
+from local_cloud.mends.delivery.async_invoke import AsyncInvoker
+from local_cloud.mends.delivery.filter_patterns import Predicate, UnsupportedFilterPattern, compile_pattern
+from local_cloud.mends.delivery.undelivered_events import LogEvent, LogStreamKey, UndeliveredEvents
 from local_cloud.mends.patching import core, service
-from local_cloud.mends.undelivered_events import LogEvent, LogStreamKey, UndeliveredEvents
 
 logger = logging.getLogger("local_cloud.log_subscriptions")
 
-#: A batch stays well inside the payload limit of an asynchronous invocation (1 MB, AWS "Lambda quotas"), compressed.
+#: Compressed, a batch stays well below the payload limit of an asynchronous invocation (1 MB, AWS "Lambda quotas").
 MAX_BATCH_EVENTS = 10_000
 MAX_BATCH_CHARACTERS = 2_000_000
-#: How long matched events wait for company before a batch is sent.
+#: Seconds that matched events wait for more events before a batch is sent.
 LINGER_SECONDS = 0.2
 
 
 class LogSubscriptions:
-    """Hands matching log events to their subscribers.
+    """Send matching log events to their subscribers.
 
     Parameters
     ----------
     undelivered : UndeliveredEvents
-        Where matched events wait; what it holds from an earlier life is sent first.
+        Stores matched events; those that it already contains are sent first.
     invoker : AsyncInvoker
         Delivers the batches.
     """
@@ -70,7 +71,7 @@ class LogSubscriptions:
             destination = subscription.get("destinationArn", "")
             if ":function:" not in destination or _feeds_itself(group_name, destination):
                 continue
-            matches = compile_pattern(subscription.get("filterPattern", ""))
+            matches = predicate(subscription.get("filterPattern", ""))
             matched = [self._event(stream_name, event) for event in events if matches(event.get("message", ""))]
             if matched:
                 key = LogStreamKey(
@@ -90,7 +91,7 @@ class LogSubscriptions:
         with self._sequence_lock:
             self._sequence += 1
             sequence = self._sequence
-        # Like AWS's: 56 decimal digits that sort by time and are never given twice.
+        # As in AWS: 56 decimal digits, unique and ordered by time.
         salt = hashlib.sha256(f"{os.getpid()}:{sequence}:{time.time_ns()}:{stream_name}".encode()).digest()
         event_id = f"{timestamp:018d}{int.from_bytes(salt[:15], 'big') % 10**38:038d}"
         return LogEvent(event_id, timestamp, message)
@@ -104,7 +105,7 @@ class LogSubscriptions:
                 for key in self._undelivered.waiting_log_streams():
                     self._send(key)
             except Exception:
-                # The events are still in the journal; the next round takes them.
+                # The events are still stored; the next round sends them.
                 logger.exception("batching log events failed")
                 self._arrived.set()
 
@@ -118,8 +119,18 @@ class LogSubscriptions:
             self._invoker.enqueue(self._undelivered.replace_log_events_by_invocation(key, last, payload, order_key))
 
 
+@functools.cache
+def predicate(pattern: str) -> Predicate:
+    """Compile a stored pattern; one that an earlier release stored and this one does not support matches nothing."""
+    try:
+        return compile_pattern(pattern)
+    except UnsupportedFilterPattern as error:
+        logger.warning("a subscription filter delivers nothing: %s", error)
+        return lambda message: False
+
+
 def _feeds_itself(group_name: str, destination: str) -> bool:
-    """Whether a function's own log would invoke it for ever."""
+    """Whether a function's own log would invoke it in an endless loop."""
     return group_name == "/aws/lambda/" + destination.split(":function:")[1].split(":")[0]
 
 

@@ -1,10 +1,10 @@
-"""Lambda's asynchronous invocation, as AWS runs it, for every caller in the emulator.
+"""Asynchronous invocation of Lambda functions with AWS's retries, for every service of the emulator.
 
-An accepted event is journalled, waits in its function's queue, and is attempted up to three times (two retries by
-default). A throttled attempt is not a failure: it is tried again until the event is too old. What fails for good goes
-to the function's dead-letter queue and to its on-failure destination, what succeeds to its on-success destination.
-One dispatcher thread decides what may run; each attempt has a thread of its own, since a handler calls back into the
-emulator and must never wait for a pooled thread that its own caller holds.
+An accepted event is stored on disk, waits in its function's queue, and is attempted up to three times (two retries by
+default). A throttled attempt is not a failure: it is retried until the event is too old. An event that fails finally
+goes to the function's dead-letter queue and on-failure destination, a successful one to its on-success destination.
+One dispatcher thread starts the attempts. Each attempt has its own thread, because a handler calls back into the
+emulator and must not wait for a pooled thread that its own caller holds.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from local_cloud.mends import destinations
+from local_cloud.mends.delivery import destinations
+from local_cloud.mends.delivery.undelivered_events import Invocation, UndeliveredEvents
 from local_cloud.mends.patching import service
-from local_cloud.mends.undelivered_events import Invocation, UndeliveredEvents
 
 logger = logging.getLogger("local_cloud.async_invoke")
 
 DEFAULT_RETRIES = 2
 DEFAULT_EVENT_AGE_SECONDS = 21_600
-#: How long a throttled event, or one whose function is not deployed yet, waits before it is looked at again.
+#: Seconds before a throttled event, or one whose function is not deployed yet, is tried again.
 HOLD_SECONDS = 0.25
-#: Attempts of one function that may run at once; AWS has no such low bound, a laptop needs one.
+#: Concurrent attempts of one function; AWS's limit is far higher than a laptop can run.
 CONCURRENCY_PER_FUNCTION = 4
 #: Seconds before the first retry, doubled for the second; AWS waits one minute, then two.
 RETRY_BASE_SECONDS = 0.5
@@ -41,12 +41,12 @@ class _Waiting:
 
 
 class AsyncInvoker:
-    """Delivers journalled invocations.
+    """Deliver the stored invocations.
 
     Parameters
     ----------
     undelivered : UndeliveredEvents
-        Where accepted invocations live until they are settled. What it already holds is delivered first.
+        Stores accepted invocations until they are delivered. Those that it already contains are delivered first.
     """
 
     def __init__(self, undelivered: UndeliveredEvents) -> None:
@@ -62,12 +62,12 @@ class AsyncInvoker:
         threading.Thread(target=self._dispatch, name="async-invoke", daemon=True).start()
 
     def submit(self, function_arn: str, event: Any, *, order_key: str = "") -> None:
-        """Accept one event for a function; when this returns, the event is on disk."""
+        """Accept one event for a function; it is on disk when this returns."""
         depth = int(service("lambda_svc")._invoke_depth.get())
         self.enqueue(self._undelivered.accept(function_arn, json.dumps(event), order_key=order_key, depth=depth))
 
     def enqueue(self, invocation: Invocation) -> None:
-        """Queue an invocation that is in the journal already."""
+        """Queue an invocation that is already stored."""
         with self._condition:
             self._queues[invocation.function_arn].append(_Waiting(invocation, 0.0))
             self._condition.notify()
@@ -87,7 +87,10 @@ class AsyncInvoker:
                 self._condition.wait(timeout=max(0.0, wake_at - time.time()))
 
     def _next(self, queue: list[_Waiting], now: float) -> tuple[_Waiting | None, float]:
-        """Take the first runnable entry, or say when one may become so. A key's entries never overtake each other."""
+        """Take the first entry that may run, or return the time when one may.
+
+        Entries with the same order key keep their order.
+        """
         earliest = now + 60.0
         passed: set[str] = set()
         for index, waiting in enumerate(queue):
@@ -113,28 +116,28 @@ class AsyncInvoker:
         try:
             again = self._attempt(waiting)
         except Exception:
-            # The event stays in the journal and is tried again: an error of the emulator must not lose it.
+            # The event stays stored and is tried again: an error of the emulator must not lose it.
             logger.exception("asynchronous delivery to %s failed inside the emulator", invocation.function_arn)
         finally:
             with self._condition:
                 self._running[invocation.function_arn] -= 1
                 self._busy_keys.discard((invocation.function_arn, invocation.order_key))
                 if again is not None:
-                    # Back to its place by age, so that a retried entry is still first of its key.
+                    # Insert it by age, so that a retried entry is still the first of its order key.
                     queue = self._queues[invocation.function_arn]
                     place = next((i for i, other in enumerate(queue) if other.invocation.id > invocation.id), len(queue))
                     queue.insert(place, again)
                 self._condition.notify()
 
     def _attempt(self, waiting: _Waiting) -> _Waiting | None:
-        """Make one attempt; return what to try again, or None when the event is settled."""
+        """Make one attempt; return the entry to try again, or None when the event is finished."""
         invocation = waiting.invocation
         lambda_service = service("lambda_svc")
         target = _Target.find(invocation.function_arn)
         age = time.time() - invocation.accepted_at
         if target is None:
-            # A function that was here and was deleted loses its events, as in AWS. One not seen since this emulator
-            # started is about to be deployed again, and what an earlier life accepted for it waits.
+            # A deleted function loses its events, as in AWS. A function that did not exist since this server started
+            # may be deployed again soon (its deployment was not yet on disk), so its stored events wait.
             if invocation.function_arn not in self._seen and age <= DEFAULT_EVENT_AGE_SECONDS:
                 return replace(waiting, not_before=time.time() + HOLD_SECONDS)
             logger.warning("asynchronous event dropped: function %s does not exist", invocation.function_arn)
@@ -181,7 +184,7 @@ class AsyncInvoker:
 
 @dataclass(frozen=True)
 class _Target:
-    """The function an event is for, as it is deployed at this moment."""
+    """The function that an event is for, as it is deployed now."""
 
     name: str
     record: dict[str, Any]
@@ -189,7 +192,7 @@ class _Target:
 
     @classmethod
     def find(cls, function_arn: str) -> _Target | None:
-        """Resolve a function, version or alias ARN; None when nothing of that name is deployed."""
+        """Resolve the ARN of a function, version or alias; None when it is not deployed."""
         lambda_service = service("lambda_svc")
         account, region = lambda_service._lambda_function_account_region_from_arn(function_arn)
         record, config, name = lambda_service._get_func_record_for_ref_in_scope(function_arn, account_id=account, region=region)
@@ -198,7 +201,7 @@ class _Target:
         _, qualifier = lambda_service._lambda_function_name_and_qualifier_from_arn(function_arn)
         base = lambda_service._functions.get_scoped(account, region, name) or {}
         settings = lambda_service._event_invoke_config(base, qualifier) or {}
-        # The context of the handler shows the ARN that was invoked, alias included.
+        # The handler's context has the invoked ARN, including the alias.
         config = {**config, "FunctionArn": function_arn}
         return cls(name, {**record, "config": config}, settings)
 
