@@ -24,6 +24,9 @@ from cli.console import JsonOption, Output, ProjectArgument, StageOption, colour
 from cli.failures import Failure, next_step_for
 from cli.platform import EVERY, Platform, connect, read_project
 from cli.rows import sha256_of
+from driftless.core.layout.lake import reported_under
+from driftless.core.layout.landing import landing_key
+from driftless.core.layout.parameters import bucket_parameter
 
 app = typer.Typer(help="Data sets of a project.", no_args_is_help=True)
 INGEST_DEADLINE_SECONDS = 900.0
@@ -135,19 +138,19 @@ def upload(platform: Platform, out: Output, project: str, dataset: str, files: S
         raise Failure(
             "arguments", f"several files are called {', '.join(twice)}", "push them one after the other, or rename them"
         )
-    client, bucket = platform.client("s3"), platform.parameter("buckets/landing")
+    client, bucket = platform.client("s3"), platform.parameter(bucket_parameter("landing"))
     known, since = ingested(platform, project, dataset), datetime.now(UTC)
     # A report is named after content and definition: what another definition judged may be judged otherwise now.
-    judged_now = f"-{read_project(project).features_digest[:12]}.json"
+    definition = read_project(project).features_digest
     pushed: list[Pushed] = []
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=out.progress, transient=True, disable=not out.progress.is_terminal) as progress:
         for path in files:
-            key, digest, size = f"{project}/{dataset}/{path.name}", sha256_of(path), path.stat().st_size
+            key, digest, size = landing_key(project, dataset, path.name), sha256_of(path), path.stat().st_size
             task = progress.add_task(escape(path.name), total=size)
             version = present(platform, bucket, key, digest)
             facts = known.get((key, digest))
-            if version is None or facts is None or not facts["report"].endswith(judged_now):
+            if version is None or facts is None or not reported_under(facts["report"], definition):
                 metadata = {"Metadata": {"sha256": digest}}
                 client.upload_file(
                     str(path), bucket, key, ExtraArgs=metadata, Callback=lambda sent, task=task: progress.advance(task, sent)

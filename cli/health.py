@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 from cli import executions
 from cli.failures import Failure
 from cli.platform import Platform
+from driftless.core.layout.parameters import INFERENCE_LOG
 
 Health = Literal["ok", "warn", "bad", "idle"]
 WORKERS = 8
@@ -200,7 +201,7 @@ def _alias(_: Platform, client: Any, resource: Resource) -> Part:
 
 def _journal(platform: Platform, client: Any, resource: Resource) -> Part:
     """The subscription that hands predictions over: without it they are answered and never collected."""
-    group = platform.parameter("logs/inference")
+    group = platform.parameter(INFERENCE_LOG)
     found = client.describe_subscription_filters(logGroupName=group)["subscriptionFilters"]
     there = any(each["filterName"] == resource.physical for each in found)
     return Part("journal", resource.physical, group, "ok" if there else "bad", "subscribed" if there else "does not exist")

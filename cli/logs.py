@@ -14,6 +14,7 @@ import typer
 from cli.console import JsonOption, Output, StageOption, coloured
 from cli.failures import Failure
 from cli.platform import Platform, connect
+from driftless.core.layout.parameters import FUNCTIONS, function_parameter
 
 POLL_SECONDS = 1.0
 LONGEST_POLL_SECONDS = 5.0
@@ -80,11 +81,9 @@ def log_groups(platform: Platform, function: str | None) -> dict[str, str]:
     Failure
         When there is no such function.
     """
-    published = {
-        name.removeprefix("functions/"): arn for name, arn in platform.parameters.items() if name.startswith("functions/")
-    }
+    published = {name.removeprefix(FUNCTIONS): arn for name, arn in platform.parameters.items() if name.startswith(FUNCTIONS)}
     if not published:
-        platform.parameter("functions/inference")
+        platform.parameter(function_parameter("inference"))
     if function is not None and function not in published:
         raise Failure("arguments", f"there is no function {function!r}", f"choose one of {', '.join(sorted(published))}")
     chosen = {function: published[function]} if function else published

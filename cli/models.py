@@ -10,6 +10,7 @@ from rich.markdown import Markdown
 
 from cli.console import JsonOption, Output, ProjectArgument, StageOption, coloured, number, table
 from cli.platform import connect, read_project
+from driftless.core.layout.artifacts import CARD_PAGE, model_file
 from driftless.modelling.version_files import read_manifest
 from driftless.records import Endpoint
 from driftless.registry import rollout
@@ -56,7 +57,7 @@ def show(project: ProjectArgument, version: VersionArgument, stage: StageOption 
     platform = connect(stage)
     found = platform.registry.version(project, version)
     store = platform.store("artifacts")
-    card = store.get(f"models/{project}/{version}/card.md").decode()
+    card = store.get(model_file(project, version, CARD_PAGE)).decode()
     if as_json:
         manifest, _ = read_manifest(store, project, version, found.manifest_sha256)
         out.document({"version": found, "manifest": manifest, "card": card})

@@ -19,6 +19,14 @@ from cli.failures import Failure
 from driftless.adapters.dynamodb import DynamoItems
 from driftless.adapters.registry import TableRegistry
 from driftless.adapters.s3 import S3Store
+from driftless.core.layout.parameters import (
+    API_URL,
+    PROJECTS,
+    REGISTRY_TABLE,
+    bucket_parameter,
+    machine_parameter,
+    parameters_prefix,
+)
 from driftless.definition import loading as projects
 from driftless.definition.project import Project
 from local_cloud import clients, lifecycle
@@ -67,7 +75,7 @@ class Platform:
     @cached_property
     def parameters(self) -> dict[str, str]:
         """Everything the stage publishes, keys relative to ``/driftless/<stage>/``."""
-        root = f"/driftless/{self.stage}/"
+        root = parameters_prefix(self.stage)
         pages = self.client("ssm").get_paginator("get_parameters_by_path").paginate(Path=root, Recursive=True)
         return {entry["Name"].removeprefix(root): entry["Value"] for page in pages for entry in page["Parameters"]}
 
@@ -88,21 +96,21 @@ class Platform:
 
     def machine(self, name: str) -> str:
         """ARN of a state machine."""
-        return self.parameter(f"machines/{name}")
+        return self.parameter(machine_parameter(name))
 
     @property
     def deployed_projects(self) -> list[str]:
         """Names of the projects this stage serves."""
-        return [name for name in self.parameter("projects").split(",") if name]
+        return [name for name in self.parameter(PROJECTS).split(",") if name]
 
     @cached_property
     def registry(self) -> TableRegistry:
         """The registry of every project."""
-        return TableRegistry(DynamoItems(self.parameter("tables/registry"), client=self.client("dynamodb")))
+        return TableRegistry(DynamoItems(self.parameter(REGISTRY_TABLE), client=self.client("dynamodb")))
 
     def store(self, bucket: str) -> S3Store:
         """The landing, lake or artifacts bucket."""
-        return S3Store(self.parameter(f"buckets/{bucket}"), client=self.client("s3"))
+        return S3Store(self.parameter(bucket_parameter(bucket)), client=self.client("s3"))
 
     @property
     def api_url(self) -> str:
@@ -110,7 +118,7 @@ class Platform:
 
         A stand-in for AWS serves every API under its own address, by a path that MiniStack and LocalStack share.
         """
-        published = self.parameter("api/url")
+        published = self.parameter(API_URL)
         found = _EXECUTE_API.match(published)
         if self.endpoint and found:
             base = urlsplit(self.endpoint)

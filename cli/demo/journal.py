@@ -15,6 +15,7 @@ from cli.demo.flights import Month
 from cli.failures import Failure
 from cli.platform import Platform
 from driftless.adapters.s3 import S3Store
+from driftless.core.layout.lake import predictions_since
 
 COLLECT_DEADLINE_SECONDS = 120.0
 POLL_SECONDS = 1.0
@@ -82,7 +83,7 @@ class Journal:
     def _files(self, month: Month) -> list[str]:
         self._folder.mkdir(parents=True, exist_ok=True)
         found: list[str] = []
-        for key in self._store.list(f"predictions/{self._project}/day={month}"):
+        for key in self._store.list(predictions_since(self._project, str(month))):
             path = self._folder / key.replace("/", "_")
             if not path.is_file():
                 with tempfile.NamedTemporaryFile(dir=self._folder, delete=False) as unfinished:

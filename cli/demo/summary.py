@@ -16,6 +16,8 @@ from cli.executions import Execution
 from cli.monitor import LEVELS, find_record
 from cli.platform import EVERY, Platform, read_project
 from cli.train import section
+from driftless.core.layout.artifacts import MODELS
+from driftless.core.layout.parameters import bucket_parameter
 
 
 def show(out: Output, platform: Platform, journal: Journal, outcome: Outcome) -> None:
@@ -114,8 +116,8 @@ def where(platform: Platform) -> Table:
         ("API", url),
         ("API description", f"{url}/docs (for machines {url}/openapi.json)"),
         ("endpoint", platform.place),
-        ("lake", f"s3://{platform.parameter('buckets/lake')}"),
-        ("models", f"s3://{platform.parameter('buckets/artifacts')}/models/{PROJECT}/"),
+        ("lake", f"s3://{platform.parameter(bucket_parameter('lake'))}"),
+        ("models", f"s3://{platform.parameter(bucket_parameter('artifacts'))}/{MODELS}{PROJECT}/"),
         ("champion", f"version {platform.registry.endpoint(PROJECT).champion}"),
     ]
     return table("Where", ("what", "where"), rows)

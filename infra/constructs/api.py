@@ -19,6 +19,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+from driftless.core.layout.parameters import API_URL
 from infra.constructs.failure import MINUTE
 from infra.constructs.function import StageFunction
 from infra.constructs.naming import log_group, publish_parameter
@@ -132,7 +133,7 @@ class InferenceApi(Construct):
         for name, project in projects.items():
             self._add_routes(name, self._request_model(name, project))
         self._problems()
-        publish_parameter(self, settings, "api/url", self.api.url)
+        publish_parameter(self, settings, API_URL, self.api.url)
 
     def _add_routes(self, project: str, model: apigw.IModel | None) -> None:
         resource = self.api.root.add_resource(project)

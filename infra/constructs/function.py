@@ -17,6 +17,7 @@ from aws_cdk import aws_lambda_destinations as destinations
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
+from driftless.core.layout.parameters import function_parameter
 from infra import sizes
 from infra.constructs.failure import MINUTE, alarm_on_any
 from infra.constructs.layer import DependencyLayers
@@ -101,7 +102,7 @@ class StageFunction(Construct):
             on_failure=destinations.SqsDestination(failures.queue) if failures else None,
             retry_attempts=2 if failures else None,
         )
-        publish_parameter(self, settings, f"functions/{spec.folder}", self.live.function_arn)
+        publish_parameter(self, settings, function_parameter(spec.folder), self.live.function_arn)
 
     def invocation(self) -> Statements:
         """What a caller needs to invoke the alias."""

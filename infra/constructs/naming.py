@@ -10,6 +10,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
+from driftless.core.layout.parameters import parameter_name
 from infra.settings import Settings
 
 METRICS_NAMESPACE = "Driftless"
@@ -25,7 +26,7 @@ _RETENTION = {
 def publish_parameter(scope: Construct, settings: Settings, name: str, value: str) -> ssm.StringParameter:
     """Publish a value as ``/driftless/<stage>/<name>``."""
     identifier = "Parameter" + "".join(part.title() for part in name.replace("/", "-").replace("_", "-").split("-"))
-    return ssm.StringParameter(scope, identifier, parameter_name=f"/driftless/{settings.stage}/{name}", string_value=value)
+    return ssm.StringParameter(scope, identifier, parameter_name=parameter_name(settings.stage, name), string_value=value)
 
 
 def removal_policy(settings: Settings) -> RemovalPolicy:

@@ -8,7 +8,10 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from driftless.modelling.receipts import PREFIX as RECEIPTS
+from driftless.core.layout.artifacts import MODELS, RUNS, TRUST
+from driftless.core.layout.lake import RECEIPTS, STAGING
+from driftless.core.layout.parameters import IDEMPOTENCY_TABLE, REGISTRY_TABLE, bucket_parameter
+from driftless.core.layout.tables import IDEMPOTENCY_EXPIRY, IDEMPOTENCY_KEY, REGISTRY_PARTITION, REGISTRY_SORT
 from infra.constructs.naming import publish_parameter, removal_policy
 from infra.settings import Settings
 
@@ -74,11 +77,9 @@ class Lake(Construct):
                 lifecycle_rules=[s3.LifecycleRule(id="expire", expiration=Duration.days(settings.log_retention_days))],
             )
         self.landing = private_bucket(self, "Landing", settings, logs=logs, expiry_days={})
-        lake_expiry = {"staging/": settings.staging_retention_days, RECEIPTS: _RECEIPT_DAYS}
+        lake_expiry = {STAGING: settings.staging_retention_days, RECEIPTS: _RECEIPT_DAYS}
         self.lake = private_bucket(self, "Lake", settings, logs=logs, expiry_days=lake_expiry)
-        self.artifacts = private_bucket(
-            self, "Artifacts", settings, logs=logs, expiry_days={"runs/": settings.run_retention_days}
-        )
+        self.artifacts = private_bucket(self, "Artifacts", settings, logs=logs, expiry_days={RUNS: settings.run_retention_days})
         landing = self.landing.node.default_child
         if isinstance(landing, s3.CfnBucket):
             # The L2 property would add a custom resource.
@@ -91,12 +92,12 @@ class Lake(Construct):
                 effect=iam.Effect.DENY,
                 principals=[iam.AnyPrincipal()],
                 actions=["s3:PutObject", "s3:DeleteObject", "s3:DeleteObjectVersion"],
-                resources=[self.artifacts.arn_for_objects(f"{prefix}/*") for prefix in ("models", "trust")],
+                resources=[self.artifacts.arn_for_objects(f"{prefix}*") for prefix in (MODELS, TRUST)],
                 conditions={"ArnNotEquals": {"aws:PrincipalArn": trust_writer.role_arn}},
             )
         )
         for name, bucket in (("landing", self.landing), ("lake", self.lake), ("artifacts", self.artifacts)):
-            publish_parameter(self, settings, f"buckets/{name}", bucket.bucket_name)
+            publish_parameter(self, settings, bucket_parameter(name), bucket.bucket_name)
 
 
 class Registry(Construct):
@@ -117,8 +118,8 @@ class Registry(Construct):
         self.table = dynamodb.Table(
             self,
             "Table",
-            partition_key=dynamodb.Attribute(name="pk", type=text),
-            sort_key=dynamodb.Attribute(name="sk", type=text),
+            partition_key=dynamodb.Attribute(name=REGISTRY_PARTITION, type=text),
+            sort_key=dynamodb.Attribute(name=REGISTRY_SORT, type=text),
             billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
             encryption=dynamodb.TableEncryption.AWS_MANAGED,
             point_in_time_recovery_specification=recovery,
@@ -128,13 +129,13 @@ class Registry(Construct):
         self.idempotency = dynamodb.Table(
             self,
             "Idempotency",
-            partition_key=dynamodb.Attribute(name="id", type=text),
-            time_to_live_attribute="expiration",
+            partition_key=dynamodb.Attribute(name=IDEMPOTENCY_KEY, type=text),
+            time_to_live_attribute=IDEMPOTENCY_EXPIRY,
             billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
             encryption=dynamodb.TableEncryption.AWS_MANAGED,
             point_in_time_recovery_specification=recovery,
             deletion_protection=protected,
             removal_policy=kept,
         )
-        publish_parameter(self, settings, "tables/registry", self.table.table_name)
-        publish_parameter(self, settings, "tables/idempotency", self.idempotency.table_name)
+        publish_parameter(self, settings, REGISTRY_TABLE, self.table.table_name)
+        publish_parameter(self, settings, IDEMPOTENCY_TABLE, self.idempotency.table_name)

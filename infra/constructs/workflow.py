@@ -18,6 +18,7 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
+from driftless.core.layout.parameters import machine_parameter
 from infra.constructs.failure import MINUTE, alarm_on_any
 from infra.constructs.function import StageFunction
 from infra.constructs.naming import publish_parameter, vended_log_group
@@ -104,4 +105,4 @@ class Workflow(Construct):
         for name, metric in failures.items():
             ended = f"An execution of {short} ended as {name}: driftless pipelines list --machine {short}"
             alarm_on_any(self, f"{name}Alarm", metric, alarm_topic, description=ended)
-        publish_parameter(self, settings, f"machines/{short}", self.machine.state_machine_arn)
+        publish_parameter(self, settings, machine_parameter(short), self.machine.state_machine_arn)

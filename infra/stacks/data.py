@@ -16,6 +16,7 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
+from driftless.core.layout.parameters import COMMIT, NOTIFICATIONS, PROJECTS, SIGNING_KEY
 from infra.constructs.naming import publish_parameter, removal_policy
 from infra.constructs.storage import Lake, Registry
 from infra.settings import Settings
@@ -50,10 +51,10 @@ class DataStack(Stack):
         self.topic_key, self.topic = self._notifications(settings)
         if settings.monthly_budget is not None:
             self._budget(settings.monthly_budget, settings.stage)
-        publish_parameter(self, settings, "keys/signing", self.signing_key.key_id)
-        publish_parameter(self, settings, "topics/notifications", self.topic.topic_arn)
-        self.commit = publish_parameter(self, settings, "commit", settings.commit)
-        publish_parameter(self, settings, "projects", ",".join(projects))
+        publish_parameter(self, settings, SIGNING_KEY, self.signing_key.key_id)
+        publish_parameter(self, settings, NOTIFICATIONS, self.topic.topic_arn)
+        self.commit = publish_parameter(self, settings, COMMIT, settings.commit)
+        publish_parameter(self, settings, PROJECTS, ",".join(projects))
 
     def _signing_key(self, settings: Settings) -> kms.Key:
         key = kms.Key(

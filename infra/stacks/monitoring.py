@@ -11,6 +11,9 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
+from driftless.core.layout.artifacts import MODELS, RUNS, SERVING, TRUST
+from driftless.core.layout.lake import LABELS, MONITORING, PREDICTIONS
+from driftless.core.layout.parameters import queue_parameter
 from driftless.definition.project import Project
 from infra.constructs.dashboard import Dashboard
 from infra.constructs.delivery import Delivery
@@ -57,7 +60,7 @@ class MonitoringStack(Stack):
         layers = DependencyLayers(self, artifacts=artifacts, settings=settings)
         factory = Functions(self, settings=settings, root=lambdas, layers=layers, topic=data.topic)
         self._undelivered = DeadLetterQueue(self, "UndeliveredEvents", alarm_topic=data.topic)
-        publish_parameter(self, settings, "queues/monitoring-events", self._undelivered.queue.queue_url)
+        publish_parameter(self, settings, queue_parameter("monitoring-events"), self._undelivered.queue.queue_url)
         self.monitoring = self._monitoring(factory, data)
         self.governor = self._governor(factory, data, pipeline)
         self.monitor = Workflow(
@@ -93,9 +96,9 @@ class MonitoringStack(Stack):
                 "ARTIFACTS_BUCKET": buckets.artifacts.bucket_name,
                 "REGISTRY_TABLE": registry.table_name,
             },
-            statements=read_objects(buckets.lake, "predictions/", "labels/", "monitoring/")
-            + write_objects(buckets.lake, "monitoring/")
-            + read_objects(buckets.artifacts, "runs/", "models/", "serving/", "trust/")
+            statements=read_objects(buckets.lake, PREDICTIONS, LABELS, MONITORING)
+            + write_objects(buckets.lake, MONITORING)
+            + read_objects(buckets.artifacts, RUNS, MODELS, SERVING, TRUST)
             + use_table(registry)
             + read_metrics()
             + put_metrics(METRICS_NAMESPACE),

@@ -10,6 +10,9 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from constructs import Construct
 
+from driftless.core.layout.artifacts import MODELS, RUNS, SERVING, TRUST
+from driftless.core.layout.lake import QUARANTINE, REPORTS, STAGING, TABLES
+from driftless.core.layout.parameters import queue_parameter
 from infra.constructs.function import Functions, StageFunction
 from infra.constructs.layer import DependencyLayers
 from infra.constructs.naming import publish_parameter
@@ -69,7 +72,7 @@ class PipelineStack(Stack):
             alarm_topic=data.topic,
         )
         undelivered = DeadLetterQueue(self, "UndeliveredEvents", alarm_topic=data.topic)
-        publish_parameter(self, settings, "queues/pipeline-events", undelivered.queue.queue_url)
+        publish_parameter(self, settings, queue_parameter("pipeline-events"), undelivered.queue.queue_url)
         events.Rule(
             self,
             "FileLanded",
@@ -95,16 +98,16 @@ class PipelineStack(Stack):
         self._add(
             "validation",
             {"LANDING_BUCKET": buckets.landing.bucket_name, **lake},
-            read_objects(buckets.landing, "") + write_objects(buckets.lake, "staging/", "quarantine/", "reports/"),
+            read_objects(buckets.landing, "") + write_objects(buckets.lake, STAGING, QUARANTINE, REPORTS),
         )
-        tables = read_objects(buckets.lake, "tables/", "staging/") + write_objects(buckets.lake, "tables/", "staging/")
+        tables = read_objects(buckets.lake, TABLES, STAGING) + write_objects(buckets.lake, TABLES, STAGING)
         committing = tables + use_table(registry) + read_parameter(data.commit)
         self._add("ingestion", {**lake, "REGISTRY_TABLE": registry.table_name}, committing)
         self._add(
             "transform",
             {**lake, "ARTIFACTS_BUCKET": buckets.artifacts.bucket_name, "REGISTRY_TABLE": registry.table_name},
-            read_objects(buckets.lake, "tables/")
-            + write_objects(buckets.artifacts, "runs/")
+            read_objects(buckets.lake, TABLES)
+            + write_objects(buckets.artifacts, RUNS)
             + use_table(registry)
             + read_parameter(data.commit),
         )
@@ -113,10 +116,10 @@ class PipelineStack(Stack):
         """From a training set to a verdict over a challenger."""
         artifacts, registry = data.buckets.artifacts, data.registry.table
         bucket = {"ARTIFACTS_BUCKET": artifacts.bucket_name}
-        runs = read_objects(artifacts, "runs/") + write_objects(artifacts, "runs/")
+        runs = read_objects(artifacts, RUNS) + write_objects(artifacts, RUNS)
         self._add("tuning", bucket, runs)
         self._add("training", bucket, runs)
-        scoring = read_objects(artifacts, "runs/", "models/", "trust/", "serving/") + write_objects(artifacts, "runs/")
+        scoring = read_objects(artifacts, RUNS, MODELS, TRUST, SERVING) + write_objects(artifacts, RUNS)
         self._add("scoring", bucket, scoring)
         self._add("evaluation", {**bucket, "REGISTRY_TABLE": registry.table_name}, runs + use_table(registry))
 
@@ -127,11 +130,11 @@ class PipelineStack(Stack):
         self.functions["registration"] = self._factory.create(
             "registration",
             environment={**environment, "SIGNING_KEY_ID": data.signing_key.key_id},
-            statements=read_objects(artifacts, "runs/", "models/", "trust/")
-            + write_objects(artifacts, "models/", "trust/")
+            statements=read_objects(artifacts, RUNS, MODELS, TRUST)
+            + write_objects(artifacts, MODELS, TRUST)
             + sign(data.signing_key)
             + use_table(registry),
             role=data.registration_role,
         )
-        pointer = read_objects(artifacts, "serving/") + write_objects(artifacts, "serving/")
+        pointer = read_objects(artifacts, SERVING) + write_objects(artifacts, SERVING)
         self._add("deployment", environment, pointer + use_table(registry) + read_metrics())

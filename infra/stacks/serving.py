@@ -13,6 +13,9 @@ from aws_cdk import aws_logs_destinations as log_destinations
 from aws_cdk import aws_wafv2 as wafv2
 from constructs import Construct
 
+from driftless.core.layout.artifacts import MODELS, SERVING, TRUST
+from driftless.core.layout.lake import LABELS, PREDICTIONS
+from driftless.core.layout.parameters import INFERENCE_LOG, queue_parameter
 from infra.constructs.api import ApiProject, InferenceApi, server_errors
 from infra.constructs.failure import MINUTE, alarm_on_any, counted
 from infra.constructs.function import Functions
@@ -60,14 +63,14 @@ class ServingStack(Stack):
         self.inference = factory.create(
             "inference",
             environment={"ARTIFACTS_BUCKET": buckets.artifacts.bucket_name},
-            statements=read_objects(buckets.artifacts, "serving/", "models/", "trust/"),
+            statements=read_objects(buckets.artifacts, SERVING, MODELS, TRUST),
             serves_requests=True,
             reports=tuple(LOADING_FAILURES),
         )
         self.labels = factory.create(
             "labels",
             environment={"LAKE_BUCKET": buckets.lake.bucket_name},
-            statements=write_objects(buckets.lake, "labels/"),
+            statements=write_objects(buckets.lake, LABELS),
             serves_requests=True,
         )
         timeout = Duration.seconds(FUNCTIONS["collector"].timeout)
@@ -75,7 +78,7 @@ class ServingStack(Stack):
         self.collector = factory.create(
             "collector",
             environment={"LAKE_BUCKET": buckets.lake.bucket_name},
-            statements=write_objects(buckets.lake, "predictions/") + receive(failures.queue),
+            statements=write_objects(buckets.lake, PREDICTIONS) + receive(failures.queue),
             failures=failures,
         )
         failures.feed(self.collector.live)
@@ -91,9 +94,9 @@ class ServingStack(Stack):
         self._journal_alarms(journal, data)
         if settings.web_firewall:
             self._firewall(settings)
-        publish_parameter(self, settings, "logs/inference", self.inference.log_group.log_group_name)
-        publish_parameter(self, settings, "queues/collector-failures", failures.queue.queue_url)
-        publish_parameter(self, settings, "queues/collector-dead", failures.dead.queue.queue_url)
+        publish_parameter(self, settings, INFERENCE_LOG, self.inference.log_group.log_group_name)
+        publish_parameter(self, settings, queue_parameter("collector-failures"), failures.queue.queue_url)
+        publish_parameter(self, settings, queue_parameter("collector-dead"), failures.dead.queue.queue_url)
 
     def _alarms(self, settings: Settings, projects: Sequence[str], data: DataStack) -> None:
         """What functions answer or survive, and Lambda therefore does not count as their errors."""

@@ -304,7 +304,7 @@ def told_once(found: dict[str, Any], namespace: str) -> None:
 def test_every_failure_the_library_counts_has_its_alarm(local: Synth) -> None:
     """A name that ends like a failure's, in the code that writes metrics, and no alarm: nobody would be told."""
     library = ROOT / "layers/shared/python/driftless"
-    written = "".join(path.read_text() for folder in ("infer", "entrypoint") for path in (library / folder).glob("*.py"))
+    written = "".join(path.read_text() for folder in ("serving", "entrypoint") for path in (library / folder).rglob("*.py"))
     counted = set(re.findall(r'"((?:[A-Z][a-z]+)+(?:Failed|Refused|Errors|Lines))"', written))
     alarms = {a["Properties"].get("MetricName") for a in local.resources("AWS::CloudWatch::Alarm").values()}
     assert {"ModelRefused", "PredictionErrors"} <= counted <= alarms

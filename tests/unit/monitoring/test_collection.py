@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from driftless.modelling.receipts import receipt_key
+from driftless.core.layout.lake import receipt_key
 from driftless.monitoring.collection import HORIZON, SETTLING, uncollected
 from tests.unit.monitoring.conftest import NOW, Monitored
 

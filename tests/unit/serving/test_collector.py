@@ -12,8 +12,9 @@ from typing import Any
 import duckdb
 import pytest
 
+from driftless.core.layout.lake import RECEIPTS
 from driftless.errors import BadRequest, StoreUnavailable
-from driftless.modelling.receipts import PREFIX, collected
+from driftless.modelling.receipts import collected
 from driftless.records import Ref
 from driftless.serving.collector import Collect, Collected, CollectRequest, Compressed
 from driftless.testing.memory import MemoryStore
@@ -115,14 +116,14 @@ def test_a_batch_is_split_by_project_and_day(tmp_path: Path) -> None:
 
 def receipts(store: MemoryStore) -> list[str]:
     """Project, day, minute and count of what is said to lie in the lake."""
-    return [key.removeprefix(PREFIX).rsplit("-", 1)[0] for key in store.list(PREFIX)]
+    return [key.removeprefix(RECEIPTS).rsplit("-", 1)[0] for key in store.list(RECEIPTS)]
 
 
 def test_a_batch_delivered_again_overwrites_itself(tmp_path: Path) -> None:
     store = MemoryStore()
     first = collect(store, line(1), line(2))
     again = collect(store, line(2), line(1))
-    assert first.objects == again.objects == [key for key in store.list("") if not key.startswith(PREFIX)]
+    assert first.objects == again.objects == [key for key in store.list("") if not key.startswith(RECEIPTS)]
     assert receipts(store) == ["demo/day=2026-03-01/1200-2"]
     assert len(rows(store, first.objects[0], tmp_path)) == 2
 
@@ -290,6 +291,6 @@ def test_a_failed_write_raises_after_the_others_and_a_retry_completes() -> None:
         collect(store, *messages)
     assert len(store.list("predictions/")) == 2, "and no receipt: not everything is there"
     complete = collect(store, *messages)
-    assert [key for key in store.list("predictions/") if not key.startswith(PREFIX)] == complete.objects
+    assert [key for key in store.list("predictions/") if not key.startswith(RECEIPTS)] == complete.objects
     assert receipts(store) == ["demo/day=2026-03-01/1200-2", "sums/day=2026-03-01/1200-1"]
     assert len(complete.objects) == 3

@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 from driftless.adapters.aws import error_code, translate, translated
 from driftless.adapters.items import Absent, Attributes, Unchanged, Write, check_size
 from driftless.adapters.registry import TableRegistry, utc_now
+from driftless.core.layout.tables import REGISTRY_PARTITION, REGISTRY_SORT
 from driftless.errors import BadRequest, Conflict, DriftlessError, Throttled
 
 _LOST = frozenset({"ConditionalCheckFailed", "TransactionConflict"})
@@ -44,9 +45,9 @@ class DynamoItems:
         return _decoded(answer["Item"]) if "Item" in answer else None
 
     def query(self, partition: str, *, prefix: str = "", newest_first: bool = False) -> Iterator[Attributes]:
-        condition, values = "pk = :p", {":p": {"S": partition}}
+        condition, values = f"{REGISTRY_PARTITION} = :p", {":p": {"S": partition}}
         if prefix:
-            condition, values = "pk = :p AND begins_with(sk, :s)", {**values, ":s": {"S": prefix}}
+            condition, values = f"{REGISTRY_PARTITION} = :p AND begins_with({REGISTRY_SORT}, :s)", {**values, ":s": {"S": prefix}}
         start: dict[str, Any] = {}
         while True:
             with translated(f"query {partition} of table {self.table}"):
@@ -103,7 +104,7 @@ class DynamoRegistry(TableRegistry):
 
 
 def _key(partition: str, sort: str) -> dict[str, dict[str, str]]:
-    return {"pk": {"S": partition}, "sk": {"S": sort}}
+    return {REGISTRY_PARTITION: {"S": partition}, REGISTRY_SORT: {"S": sort}}
 
 
 def _encoded(value: str | int) -> dict[str, str]:
@@ -112,12 +113,13 @@ def _encoded(value: str | int) -> dict[str, str]:
 
 def _decoded(item: dict[str, dict[str, str]]) -> Attributes:
     """Attributes without the keys; numbers are whole, because only whole ones are ever written."""
-    return {name: int(value["N"]) if "N" in value else value["S"] for name, value in item.items() if name not in ("pk", "sk")}
+    keys = (REGISTRY_PARTITION, REGISTRY_SORT)
+    return {name: int(value["N"]) if "N" in value else value["S"] for name, value in item.items() if name not in keys}
 
 
 def _condition(condition: Absent | Unchanged | None) -> dict[str, Any]:
     if isinstance(condition, Absent):
-        return {"ConditionExpression": "attribute_not_exists(pk)"}
+        return {"ConditionExpression": f"attribute_not_exists({REGISTRY_PARTITION})"}
     if isinstance(condition, Unchanged):
         return {
             "ConditionExpression": "#a = :v",

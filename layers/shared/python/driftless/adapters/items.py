@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from driftless.core.layout.tables import REGISTRY_PARTITION, REGISTRY_SORT
 from driftless.errors import BadRequest
 
 Attributes = Mapping[str, str | int]
@@ -57,7 +58,7 @@ class Items(Protocol):
 def check_size(write: Write) -> None:
     """Refuse an item that DynamoDB would refuse, by name and with its size."""
     texts = [*write.attributes, *map(str, write.attributes.values())]
-    size = sum(len(text.encode()) for text in ("pk", write.partition, "sk", write.sort, *texts))
+    size = sum(len(text.encode()) for text in (REGISTRY_PARTITION, write.partition, REGISTRY_SORT, write.sort, *texts))
     if size > LIMIT:
         raise BadRequest(
             f"registry item {write.partition} {write.sort[:80]} has {size} bytes, the limit is {LIMIT}: "

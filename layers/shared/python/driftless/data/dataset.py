@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 from driftless.core.duckdb import engine, literal, quoted, scalar
+from driftless.core.layout.artifacts import run_dataset
 from driftless.data import leakage
 from driftless.data.features.compute import compute, label
 from driftless.data.features.tables import load
@@ -123,7 +124,7 @@ class Transform:
             f"COPY (SELECT {wanted} FROM labelled JOIN parts USING (_position) WHERE _part = {literal(part)} ORDER BY _position) "
             f"TO {literal(str(path))} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880)"
         )
-        return self._artifacts.upload(path, f"runs/{run.project}/{run.run_id}/dataset/{part}.parquet")
+        return self._artifacts.upload(path, run_dataset(run.project, run.run_id, part))
 
 
 def _personal_keys(project: Project) -> set[str]:

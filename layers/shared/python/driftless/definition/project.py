@@ -9,6 +9,7 @@ import hashlib
 
 from pydantic import Field, PrivateAttr, model_validator
 
+from driftless.core.layout.lake import table_folder
 from driftless.definition.complaints import line_of, located
 from driftless.definition.datasets import Dataset
 from driftless.definition.features import Features, Target
@@ -65,8 +66,8 @@ class Project(Section):
         return BadProject(f"projects/{self.name}/project.toml", key, reason, fix, line_of(self._definition, key))
 
     def table(self, dataset: str) -> str:
-        """Prefix of a dataset's Delta table in the lake bucket."""
-        return f"tables/{self.name}/{dataset}"
+        """Folder of a dataset's Delta table in the lake bucket."""
+        return table_folder(self.name, dataset)
 
 
 def _check_sections(project: Project) -> None:

@@ -7,6 +7,7 @@ from driftless.adapters.delta import s3_tables
 from driftless.adapters.dynamodb import DynamoRegistry
 from driftless.adapters.s3 import S3Store
 from driftless.adapters.ssm import remembered
+from driftless.core.layout.parameters import COMMIT, parameter_name
 from driftless.data.ingestion import Ingest
 from driftless.definition.loading import load_all
 from driftless.entrypoint.common import Settings, read_settings
@@ -29,5 +30,5 @@ def compose() -> Ingest:
         tables=s3_tables(settings.lake_bucket, lake),
         registry=DynamoRegistry(settings.registry_table, client=client("dynamodb")),
         projects=load_all(),
-        git_commit=remembered(f"/driftless/{settings.stage}/commit", client=client("ssm")),
+        git_commit=remembered(parameter_name(settings.stage, COMMIT), client=client("ssm")),
     )

@@ -7,6 +7,7 @@ from driftless.adapters.delta import s3_tables
 from driftless.adapters.dynamodb import DynamoRegistry
 from driftless.adapters.s3 import S3Store
 from driftless.adapters.ssm import remembered
+from driftless.core.layout.parameters import COMMIT, parameter_name
 from driftless.data.dataset import Transform
 from driftless.definition.loading import load_all
 from driftless.entrypoint.common import Settings, read_settings
@@ -30,5 +31,5 @@ def compose() -> Transform:
         artifacts=S3Store(settings.artifacts_bucket, client=client("s3")),
         registry=DynamoRegistry(settings.registry_table, client=client("dynamodb")),
         projects=load_all(),
-        git_commit=remembered(f"/driftless/{settings.stage}/commit", client=client("ssm")),
+        git_commit=remembered(parameter_name(settings.stage, COMMIT), client=client("ssm")),
     )

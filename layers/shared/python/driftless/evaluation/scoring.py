@@ -18,13 +18,14 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
+from driftless.core.layout.artifacts import run_scores, serving_endpoint
 from driftless.errors import NotFound
 from driftless.modelling.inputs import Dtype, unfit
 from driftless.modelling.manifest import Manifest
 from driftless.modelling.onnx import OnnxModel
 from driftless.modelling.prediction_columns import output_columns
 from driftless.ports import FileFetcher, FileUploader, ObjectReader
-from driftless.records import Endpoint, Record, Ref, ScoresRecord, ScoringRequest
+from driftless.records import Endpoint, Record, Ref, Run, ScoresRecord, ScoringRequest
 
 CHUNK = 50_000
 LoadVersion = Callable[[str, int, str], tuple[OnnxModel, Manifest]]
@@ -67,7 +68,6 @@ class Score:
             When a model is not what was recorded.
         """
         run = request.run
-        prefix = f"runs/{run.project}/{run.run_id}/scores"
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch)
             holdout = self._artifacts.fetch(request.dataset.holdout, folder / "holdout.parquet")
@@ -78,29 +78,32 @@ class Score:
             with duckdb.connect(config={"threads": 1}) as database:
                 count = self._write(database, challenger, holdout, folder / "challenger.parquet")
                 self._write(database, challenger, rows, folder / "parity.parquet")
-                champion = self._champion(database, run.project, holdout, folder, prefix)
+                champion = self._champion(database, run, holdout, folder)
             return ScoresRecord(
-                challenger=self._artifacts.upload(folder / "challenger.parquet", f"{prefix}/challenger.parquet"),
+                challenger=self._upload(run, folder, "challenger"),
                 champion=champion.scores,
                 champion_version=champion.version,
                 champion_train_end=champion.train_end,
-                parity_observed=self._artifacts.upload(folder / "parity.parquet", f"{prefix}/parity.parquet"),
+                parity_observed=self._upload(run, folder, "parity"),
                 rows=count,
             )
 
-    def _champion(self, database: duckdb.DuckDBPyConnection, project: str, holdout: Path, folder: Path, prefix: str) -> _Champion:
+    def _champion(self, database: duckdb.DuckDBPyConnection, run: Run, holdout: Path, folder: Path) -> _Champion:
         try:
-            endpoint = Endpoint.model_validate_json(self._artifacts.get(f"serving/{project}/endpoint.json"))
+            endpoint = Endpoint.model_validate_json(self._artifacts.get(serving_endpoint(run.project)))
         except NotFound:
             return _Champion()
         if endpoint.champion is None:
             return _Champion()
-        model, manifest = self._load_version(project, endpoint.champion, endpoint.manifests[str(endpoint.champion)])
+        model, manifest = self._load_version(run.project, endpoint.champion, endpoint.manifests[str(endpoint.champion)])
         if unfit(model.dtypes, _dtypes(database, holdout)):
             return _Champion(version=endpoint.champion, train_end=manifest.train_end)
         self._write(database, model, holdout, folder / "champion.parquet")
-        scores = self._artifacts.upload(folder / "champion.parquet", f"{prefix}/champion.parquet")
+        scores = self._upload(run, folder, "champion")
         return _Champion(version=endpoint.champion, train_end=manifest.train_end, scores=scores)
+
+    def _upload(self, run: Run, folder: Path, name: str) -> Ref:
+        return self._artifacts.upload(folder / f"{name}.parquet", run_scores(run.project, run.run_id, name))
 
     def _write(self, database: duckdb.DuckDBPyConnection, model: OnnxModel, source: Path, target: Path) -> int:
         labels: list[Any] = []

@@ -20,6 +20,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from driftless.core.layout.artifacts import run_evaluation
 from driftless.core.parquet import Columns, read_columns
 from driftless.definition.loading import named
 from driftless.definition.project import Project
@@ -74,7 +75,7 @@ class Evaluate:
         decision, reasons = decide(project, gates, case)
         written = {"run": request.run.model_dump(mode="json"), **report(project, case, gates, decision, reasons)}
         content = json.dumps(written, indent=1, sort_keys=True, allow_nan=False).encode()
-        key = f"runs/{request.run.project}/{request.run.run_id}/evaluation/{hashlib.sha256(content).hexdigest()[:16]}.json"
+        key = run_evaluation(request.run.project, request.run.run_id, hashlib.sha256(content).hexdigest())
         ref = self._artifacts.put(key, content, if_absent=True)
         metrics = measure_all(case.challenger)
         facts = {"metrics": metrics, "decision": decision, "reasons": reasons, "parameters": model.parameters}

@@ -12,10 +12,11 @@ import hashlib
 import json
 import re
 
+from driftless.core.layout.artifacts import INTERFACE, MANIFEST, ONNX, SIGNATURE, model_file, trusted_key
 from driftless.errors import NotFound, SignatureInvalid
 from driftless.modelling.manifest import Manifest
 from driftless.modelling.onnx import OnnxModel
-from driftless.modelling.version_files import model_prefix, read_file, read_manifest
+from driftless.modelling.version_files import read_file, read_manifest
 from driftless.ports import ObjectReader, Verifier
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
@@ -39,16 +40,16 @@ def verified_manifest(store: ObjectReader, project: str, version: int, manifest_
         When it is unsigned, or signed by a key that is not under ``trust/``.
     """
     manifest, content = read_manifest(store, project, version, manifest_sha256)
-    prefix = model_prefix(project, version)
+    manifest_key = model_file(project, version, MANIFEST)
     fingerprint = manifest.signing_key
     if not _FINGERPRINT.fullmatch(fingerprint):
-        raise SignatureInvalid(f"{prefix}/manifest.json names no signing key")
+        raise SignatureInvalid(f"{manifest_key} names no signing key")
     try:
-        key, signature = store.get(f"trust/{fingerprint}.der"), store.get(f"{prefix}/manifest.sig")
+        key, signature = store.get(trusted_key(fingerprint)), store.get(model_file(project, version, SIGNATURE))
     except NotFound as error:
-        raise SignatureInvalid(f"{prefix}/manifest.json is unsigned, or its key {fingerprint} is not trusted: {error}") from error
+        raise SignatureInvalid(f"{manifest_key} is unsigned, or its key {fingerprint} is not trusted: {error}") from error
     if hashlib.sha256(key).hexdigest() != fingerprint:
-        raise SignatureInvalid(f"trust/{fingerprint}.der holds another key")
+        raise SignatureInvalid(f"{trusted_key(fingerprint)} holds another key")
     verifier.verify(key, content, signature)
     return manifest
 
@@ -66,5 +67,5 @@ def load_version(
         From the store.
     """
     manifest = verified_manifest(store, project, version, manifest_sha256, verifier)
-    interface = json.loads(read_file(store, manifest, "interface.json"))
-    return OnnxModel(read_file(store, manifest, "model.onnx"), interface, threads=1), manifest
+    interface = json.loads(read_file(store, manifest, INTERFACE))
+    return OnnxModel(read_file(store, manifest, ONNX), interface, threads=1), manifest

@@ -10,40 +10,17 @@ from __future__ import annotations
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
+from driftless.core.layout.lake import parse_receipt, receipts_day
 from driftless.ports import ObjectLister
-
-PREFIX = "predictions/_receipts/"
-
-
-def receipt_key(project: str, minute: datetime, lines: int, batch: str) -> str:
-    """The key of one receipt.
-
-    Parameters
-    ----------
-    minute : datetime
-        Timezone-aware; when the predictions were made.
-    lines : int
-        Number of lines, including those that repeat another: each stands for one prediction that was returned.
-    batch : str
-        Digest of the batch.
-    """
-    at = minute.astimezone(UTC)
-    return f"{PREFIX}{project}/day={at:%Y-%m-%d}/{at:%H%M}-{lines}-{batch}"
 
 
 def collected(lake: ObjectLister, project: str, since: datetime, until: datetime) -> Counter[datetime]:
     """How many predictions made in each minute (UTC) of ``since <= minute < until`` are in the lake."""
     first, last = since.astimezone(UTC), until.astimezone(UTC)
     days = [first.date() + timedelta(days=number) for number in range((last.date() - first.date()).days + 1)]
-    keys = [key for day in days for key in lake.list(f"{PREFIX}{project}/day={day:%Y-%m-%d}/")]
+    keys = [key for day in days for key in lake.list(receipts_day(project, day))]
     found: Counter[datetime] = Counter()
-    for minute, lines in map(_parts, keys):
+    for minute, lines in map(parse_receipt, keys):
         if first <= minute < last:
             found[minute] += lines
     return found
-
-
-def _parts(key: str) -> tuple[datetime, int]:
-    day, name = key.rsplit("/day=", 1)[1].split("/", 1)
-    clock, lines, _ = name.split("-", 2)
-    return datetime.strptime(f"{day} {clock}+0000", "%Y-%m-%d %H%M%z"), int(lines)

@@ -10,14 +10,10 @@ import hashlib
 
 from pydantic import ValidationError
 
+from driftless.core.layout.artifacts import MANIFEST, model_file
 from driftless.errors import IntegrityError
 from driftless.modelling.manifest import Manifest
 from driftless.ports import ObjectReader
-
-
-def model_prefix(project: str, version: int) -> str:
-    """Folder of a model version in the artifacts bucket."""
-    return f"models/{project}/{version}"
 
 
 def read_manifest(store: ObjectReader, project: str, version: int, manifest_sha256: str) -> tuple[Manifest, bytes]:
@@ -28,7 +24,7 @@ def read_manifest(store: ObjectReader, project: str, version: int, manifest_sha2
     IntegrityError
         When the manifest is not the recorded one, lacks what a manifest holds, or speaks of another project or version.
     """
-    key = f"{model_prefix(project, version)}/manifest.json"
+    key = model_file(project, version, MANIFEST)
     content = store.get(key)
     _check(key, content, manifest_sha256)
     manifest = parse_manifest(key, content)
@@ -49,7 +45,7 @@ def parse_manifest(key: str, content: bytes) -> Manifest:
 
 def read_file(store: ObjectReader, manifest: Manifest, name: str) -> bytes:
     """One file of a version; IntegrityError when its digest is not the manifest's."""
-    key = f"{model_prefix(manifest.project, manifest.version)}/{name}"
+    key = model_file(manifest.project, manifest.version, name)
     recorded = manifest.files.get(name)
     if recorded is None:
         raise IntegrityError(f"{key} is not in the manifest")

@@ -17,6 +17,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from driftless.core.layout.artifacts import BASELINE, INTERFACE
+from driftless.core.layout.lake import monitoring_report
 from driftless.definition.loading import named
 from driftless.definition.project import Project
 from driftless.modelling.column_profile import Baseline, CategoryProfile, NumberProfile, Profile, profile_like
@@ -127,8 +129,8 @@ class Monitor:
             return None
         version, digest = endpoint.champion, endpoint.manifests.get(str(endpoint.champion), "")
         manifest, _ = read_manifest(self._artifacts, project.name, version, digest)
-        interface = json.loads(read_file(self._artifacts, manifest, "interface.json"))
-        baseline = Baseline.model_validate_json(read_file(self._artifacts, manifest, "baseline.json"))
+        interface = json.loads(read_file(self._artifacts, manifest, INTERFACE))
+        baseline = Baseline.model_validate_json(read_file(self._artifacts, manifest, BASELINE))
         return _Champion(version, tuple(interface["classes"] or ()), baseline, manifest.metrics | manifest.expected)
 
     def _judged(
@@ -179,7 +181,7 @@ class Monitor:
         bounds = None if interval is None else {"low": interval.low, "high": interval.high, "days": interval.blocks}
         judged = {"judged_at": self._clock().isoformat(), "execution_arn": request.execution_arn, "interval": bounds, **own}
         report = {**record.model_dump(mode="json", exclude={"report"}), **judged}
-        key = f"monitoring/{record.project}/{end:%Y-%m-%dT%H%M%S.%fZ}.json"
+        key = monitoring_report(record.project, end)
         ref = self._lake.put(key, json.dumps(report, indent=2).encode(), content_type="application/json")
         kept = record.model_copy(update={"report": ref})
         facts = kept.model_dump(mode="json", exclude={"project", "window_end", "signals"})

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from driftless.core.layout.lake import day_of, labels_prefix, predictions_prefix
 from driftless.core.parquet import Columns, read_columns
 from driftless.ports import FileDownloader, ObjectLister, ObjectReader
 
@@ -74,7 +75,7 @@ class Predictions:
 
     def __init__(self, lake: PredictionFiles, project: str, folder: Path) -> None:
         self._lake, self._project, self._folder = lake, project, folder
-        self._files = [(_day(key), key) for key in lake.list(f"predictions/{project}/") if key.endswith(".parquet")]
+        self._files = [(day_of(key), key) for key in lake.list(predictions_prefix(project)) if key.endswith(".parquet")]
 
     def latest(self) -> datetime | None:
         """Event time of the newest prediction, UTC; None when there is none."""
@@ -113,7 +114,7 @@ class Predictions:
         ids = {name for part in parts for name in part["id"]}
         # A label cannot be received before its prediction was made; a day's grace for clocks that disagree.
         since = min(_days(part["time"]).min() for part in parts) - timedelta(days=1)
-        keys = [key for key in self._lake.list(f"labels/{self._project}/") if _day(key) >= since]
+        keys = [key for key in self._lake.list(labels_prefix(self._project)) if day_of(key) >= since]
         newest: dict[str, tuple[datetime, datetime]] = {}
         truth: dict[str, Any] = {}
         with ThreadPoolExecutor(_READERS) as pool:
@@ -133,10 +134,6 @@ class Predictions:
             paths = [Path(folder, f"{index}.parquet") for index in range(len(keys))]
             list(pool.map(self._lake.download, keys, paths))
             return [read_columns(path) for path in paths]
-
-
-def _day(key: str) -> date:
-    return date.fromisoformat(key.split("/day=", 1)[1].split("/", 1)[0])
 
 
 def _event_times(part: Columns) -> NDArray[np.datetime64]:

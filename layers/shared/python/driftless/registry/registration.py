@@ -15,6 +15,18 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
+from driftless.core.layout.artifacts import (
+    BASELINE,
+    CARD,
+    CARD_PAGE,
+    INTERFACE,
+    JOBLIB,
+    MANIFEST,
+    ONNX,
+    SIGNATURE,
+    model_folder,
+    trusted_key,
+)
 from driftless.definition.loading import named
 from driftless.definition.project import Project
 from driftless.errors import Conflict, IntegrityError
@@ -84,16 +96,16 @@ class Register:
         run = request.run
         project = named(self._projects, run.project)
         version = self._registry.reserve_version(run.project, run.run_id)
-        prefix = f"models/{run.project}/{version}"
+        prefix = model_folder(run.project, version)
         there = set(self._artifacts.list(f"{prefix}/"))
-        if f"{prefix}/manifest.json" in there:
-            sealed = self._artifacts.get(f"{prefix}/manifest.json")
+        if f"{prefix}/{MANIFEST}" in there:
+            sealed = self._artifacts.get(f"{prefix}/{MANIFEST}")
         else:
             sealed = self._seal(project, request, version, prefix, there)
-        manifest = parse_manifest(f"{prefix}/manifest.json", sealed)
+        manifest = parse_manifest(f"{prefix}/{MANIFEST}", sealed)
         if manifest.run_id != run.run_id:
             raise IntegrityError(f"{prefix} is sealed for run {manifest.run_id}, not for {run.run_id}")
-        if f"{prefix}/manifest.sig" not in there:
+        if f"{prefix}/{SIGNATURE}" not in there:
             self._sign(prefix, sealed, manifest.signing_key)
         registered = self._registry.create_version(_model_version(manifest, prefix, hashlib.sha256(sealed).hexdigest()))
         # A run that was tried again may have been judged otherwise since; what it remembers is the verdict that was sealed.
@@ -101,7 +113,7 @@ class Register:
             "version": version,
             "manifest_sha256": registered.manifest_sha256,
             "decision": registered.decision,
-            "reasons": json.loads(self._artifacts.get(f"{prefix}/card.json"))["decision"]["reasons"],
+            "reasons": json.loads(self._artifacts.get(f"{prefix}/{CARD}"))["decision"]["reasons"],
             "metrics": registered.metrics,
             "evaluation": manifest.evaluation.key,
         }
@@ -119,20 +131,20 @@ class Register:
         """Fill the folder and write its manifest; the manifest's bytes."""
         model = request.model
         contents = {
-            "model.onnx": self._checked(model.onnx),
-            "model.joblib": self._checked(model.joblib),
-            "baseline.json": self._checked(model.baseline),
-            "interface.json": self._checked(model.interface),
+            ONNX: self._checked(model.onnx),
+            JOBLIB: self._checked(model.joblib),
+            BASELINE: self._checked(model.baseline),
+            INTERFACE: self._checked(model.interface),
         }
-        card = self._card(project, request, version, f"{prefix}/card.json", there)
-        contents["card.json"] = _encoded(card)
-        contents["card.md"] = render(card).encode()
+        card = self._card(project, request, version, f"{prefix}/{CARD}", there)
+        contents[CARD] = _encoded(card)
+        contents[CARD_PAGE] = render(card).encode()
         for name, content in contents.items():
             self._place(f"{prefix}/{name}", content, there)
         digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
         manifest = self._manifest(request, version, digests, card["model"]["created_at"], self._publish_key())
         sealed = _encoded(manifest)
-        self._artifacts.put(f"{prefix}/manifest.json", sealed, content_type=_JSON, if_absent=True)
+        self._artifacts.put(f"{prefix}/{MANIFEST}", sealed, content_type=_JSON, if_absent=True)
         return sealed
 
     def _card(self, project: Project, request: RegistrationRequest, version: int, key: str, there: set[str]) -> dict[str, Any]:
@@ -182,14 +194,14 @@ class Register:
         """Make sure that the public key is trusted; its fingerprint."""
         key = self._signer.public_key()
         fingerprint = hashlib.sha256(key).hexdigest()
-        self._artifacts.put(f"trust/{fingerprint}.der", key, if_absent=True)
+        self._artifacts.put(trusted_key(fingerprint), key, if_absent=True)
         return fingerprint
 
     def _sign(self, prefix: str, sealed: bytes, signing_key: str) -> None:
         fingerprint = self._publish_key()
         if fingerprint != signing_key:
-            raise IntegrityError(f"{prefix}/manifest.json names key {signing_key}, the registration key is {fingerprint}")
-        self._artifacts.put(f"{prefix}/manifest.sig", self._signer.sign(sealed), if_absent=True)
+            raise IntegrityError(f"{prefix}/{MANIFEST} names key {signing_key}, the registration key is {fingerprint}")
+        self._artifacts.put(f"{prefix}/{SIGNATURE}", self._signer.sign(sealed), if_absent=True)
 
     def _checked(self, ref: Ref) -> bytes:
         content = self._artifacts.get(ref.key)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal, Protocol
 
+from driftless.core.layout.artifacts import serving_endpoint
 from driftless.definition.loading import named
 from driftless.definition.operation import Serving
 from driftless.definition.project import Project
@@ -345,7 +346,7 @@ def publish_endpoint(registry: EndpointReader, artifacts: EndpointCopy, project:
     is overtaken between the two finds out and looks again, so no revision is ever written over a newer one. It is read again
     after a write, because the registry may have moved meanwhile.
     """
-    key = f"serving/{project}/endpoint.json"
+    key = serving_endpoint(project)
     for _ in range(_ATTEMPTS):
         copied, etag = _read(artifacts, key)
         endpoint = registry.endpoint(project)

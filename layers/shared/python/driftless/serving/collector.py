@@ -31,9 +31,9 @@ import duckdb
 from pydantic import ConfigDict, FiniteFloat, ValidationError
 
 from driftless.core.duckdb import exhausted, first_line
+from driftless.core.layout.lake import predictions_file, receipt_key, unreadable_lines
 from driftless.definition.project import Project
 from driftless.errors import BadRequest, DriftlessError
-from driftless.modelling.receipts import receipt_key
 from driftless.ports import ObjectWriter
 from driftless.records import Prediction, Record, Scalar
 
@@ -194,7 +194,7 @@ class Collect:
             for (name, day), group in groups.items():
                 for taken, content in _written(connection, self._projects[name], [group[key] for key in sorted(group)], aside):
                     text = "\n".join(item.prediction.model_dump_json() for item in taken)
-                    found[f"predictions/{name}/day={day}/{_digest(text.encode())}.parquet"] = content
+                    found[predictions_file(name, day, _digest(text.encode()))] = content
                     answered.update((name, minute) for item in taken for minute in item.answered)
         days: dict[str, list[str]] = {}
         for line, reason in aside:
@@ -202,7 +202,7 @@ class Collect:
             days.setdefault(line.logged_at.strftime("%Y-%m-%d"), []).append(json.dumps(kept))
         for day, lines in days.items():
             content = ("\n".join(lines) + "\n").encode()
-            found[f"predictions/_unreadable/day={day}/{_digest(content)}.jsonl"] = content
+            found[unreadable_lines(day, _digest(content))] = content
         batch = _digest("\n".join(sorted(found)).encode())
         return found, [receipt_key(name, minute, lines, batch) for (name, minute), lines in sorted(answered.items())]
 

@@ -12,6 +12,7 @@ from datetime import timedelta
 from pydantic_core import CoreSchema, SchemaValidator, ValidationError, core_schema
 
 from driftless.core.iso_time import time_schema
+from driftless.core.layout.lake import labels_file
 from driftless.core.problem import FieldError, InvalidRequest, Problem, problem_of
 from driftless.definition.project import Project
 from driftless.ports import Clock, ObjectWriter
@@ -87,6 +88,6 @@ class AcceptLabels:
                 raise InvalidRequest(Problem(422, "1 field breaks the request schema", (late,)))
             labels.append(Label(id=item["id"], project=project, label=item["label"], observed_at=observed, received_at=now))
         content = "".join(label.model_dump_json() + "\n" for label in labels).encode()
-        key = f"labels/{project}/day={now:%Y-%m-%d}/{self._new_id()}.json"
+        key = labels_file(project, now.date(), self._new_id())
         self._lake.put(key, content, content_type="application/x-ndjson")
         return len(labels)

@@ -9,7 +9,6 @@ The report is whole; the record that goes on between stages is not let grow with
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from datetime import datetime
@@ -19,6 +18,8 @@ from tempfile import TemporaryDirectory
 from typing import Any, Protocol, TypeVar
 
 from driftless.core.duckdb import engine, literal, quoted, scalar, within_resources
+from driftless.core.layout.lake import quarantined_rows, staged_rows, unattributed_report, validation_report
+from driftless.core.layout.landing import parse_landing_key
 from driftless.data.validation.checks import checks, create_typed, examples, judge
 from driftless.data.validation.raw import load
 from driftless.data.validation.source import Refused, open_source
@@ -27,6 +28,8 @@ from driftless.definition.project import Project
 from driftless.ports import Clock, FileDownloader, FileUploader, ObjectWriter
 from driftless.records import Ref, RuleResult, SourceObject, ValidationRecord, ValidationRequest
 
+_STAGED = "staging.parquet"
+_QUARANTINED = "quarantine.parquet"
 _INLINE_TEXT = 500
 _INLINE_REASONS = 12_000
 _INLINE_RULES = 24_000
@@ -79,9 +82,9 @@ class Validate:
             return verdict.decide(scratch, project.datasets[dataset])
 
     def _addressee(self, key: str, verdict: _Verdict) -> tuple[Project, str]:
-        project, dataset, *rest = [*key.split("/"), "", ""]
+        project, dataset, file = parse_landing_key(key)
         verdict.project, verdict.dataset = project, dataset
-        if not dataset or not rest[0]:
+        if not dataset or not file or file.startswith("/"):
             raise Refused(f"key {key!r} is not of the form <project>/<dataset>/<file>")
         if project not in self._projects:
             raise Refused(f"no project {project!r}; known: {', '.join(sorted(self._projects))}")
@@ -137,10 +140,13 @@ class _Verdict:
         elif self.quarantined > dataset.max_quarantined * self.rows:
             share = f"{self.quarantined} of {self.rows} rows ({self.quarantined / self.rows:.1%})"
             reasons.append(f"{share} would be quarantined, more than max_quarantined = {dataset.max_quarantined:.1%}")
-        quarantine = self._upload(scratch, "quarantine") if self.quarantined else None
+        quarantine = None
+        if self.quarantined:
+            quarantine = self._lake.upload(scratch / _QUARANTINED, quarantined_rows(*self._identity))
         if reasons:
             return self.reject(reasons, quarantine)
-        return self._record("accepted", [], self._upload(scratch, "staging"), quarantine)
+        staged = self._lake.upload(scratch / _STAGED, staged_rows(*self._identity))
+        return self._record("accepted", [], staged, quarantine)
 
     def reject(self, reasons: list[str], quarantine: Ref | None = None) -> ValidationRecord:
         return self._record("rejected", reasons, None, quarantine)
@@ -160,17 +166,16 @@ class _Verdict:
             "rules": [rule.model_dump() for rule in self.rules],
         }
         content = json.dumps(facts, indent=2, sort_keys=True, ensure_ascii=False).encode()
-        report = self._lake.put(self._key("reports", "json"), content, content_type="application/json")
+        report = self._lake.put(self._report_key(), content, content_type="application/json")
         return _inline(ValidationRecord.model_validate({**facts, "report": report}))
 
-    def _upload(self, scratch: Path, kind: str) -> Ref:
-        return self._lake.upload(scratch / f"{kind}.parquet", self._key(kind, "parquet"))
+    @property
+    def _identity(self) -> tuple[str, str, str, str]:
+        """What keys derive from. Another definition must not overwrite what an ingestion is about to read."""
+        return self.project, self.dataset, self.source.sha256, self.definition
 
-    def _key(self, kind: str, suffix: str) -> str:
-        """Derived from content and definition: another definition must not overwrite what an ingestion is about to read."""
-        if not self.definition:
-            return f"{kind}/unattributed/{hashlib.sha256(self.source.key.encode()).hexdigest()}.{suffix}"
-        return f"{kind}/{self.project}/{self.dataset}/{self.source.sha256}-{self.definition[:12]}.{suffix}"
+    def _report_key(self) -> str:
+        return validation_report(*self._identity) if self.definition else unattributed_report(self.source.key)
 
 
 def _inline(record: ValidationRecord) -> ValidationRecord:
@@ -207,7 +212,7 @@ def _write(connection: Any, dataset: Dataset, verdict: _Verdict, scratch: Path) 
     _copy(
         connection,
         f"SELECT {typed}, {literal(verdict.source.sha256)} AS _source, _source_row FROM typed WHERE {kept} ORDER BY _source_row",
-        scratch / "staging.parquet",
+        scratch / _STAGED,
     )
     raw = ", ".join(f"r.{quoted(name)}" for name in dataset.columns)
     nothing = ", ".join(f"NULL::VARCHAR AS {quoted(name)}" for name in dataset.columns)
@@ -217,7 +222,7 @@ def _write(connection: Any, dataset: Dataset, verdict: _Verdict, scratch: Path) 
         "FROM judged JOIN raw r USING (_source_row) WHERE NOT kept "
         f"UNION ALL BY NAME SELECT NULL::BIGINT AS _source_row, line AS _line, ['well_formed: ' || reason] AS _reasons, "
         f"text AS _text, {nothing} FROM malformed ORDER BY _source_row, _line",
-        scratch / "quarantine.parquet",
+        scratch / _QUARANTINED,
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any, Literal, Protocol
 
 from pydantic import ValidationError
 
+from driftless.core.layout.artifacts import serving_endpoint
 from driftless.definition.project import Project
 from driftless.errors import DriftlessError, IntegrityError, NotFound, RetryableError
 from driftless.modelling.endpoint import outdated
@@ -109,7 +110,7 @@ class Champions:
     def _refresh(self, now: float) -> None:
         name = self.project.name
         try:
-            answer = self._store.get_if_changed(f"serving/{name}/endpoint.json", self._etag)
+            answer = self._store.get_if_changed(serving_endpoint(name), self._etag)
         except NotFound:
             self._failures = 0
             return

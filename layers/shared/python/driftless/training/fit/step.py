@@ -20,6 +20,7 @@ import joblib
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
+from driftless.core.layout.artifacts import BASELINE, INTERFACE, JOBLIB, ONNX, run_model
 from driftless.core.parquet import read_columns, write_columns
 from driftless.definition.learning import HIGHER_IS_BETTER
 from driftless.definition.loading import named
@@ -61,7 +62,8 @@ class Train:
         ------
         BadProject, CandidateRefused, NotEnoughData, ExportRefused
         """
-        project = named(self._projects, request.run.project)
+        run = request.run
+        project = named(self._projects, run.project)
         best = choose(request.tuned)
         names = list(project.features.columns)
         with tempfile.TemporaryDirectory() as scratch:
@@ -81,20 +83,20 @@ class Train:
                 "parity_rows.parquet": write_columns(folder / "rows.parquet", challenges),
                 "parity_expected.parquet": write_columns(folder / "expected.parquet", expected),
             }
-            prefix = f"runs/{request.run.project}/{request.run.run_id}/model"
-            refs = {name: self._artifacts.upload(path, f"{prefix}/{name}") for name, path in files.items()}
+            refs = {name: self._artifacts.upload(path, run_model(run.project, run.run_id, name)) for name, path in files.items()}
         contents = {
-            "model.onnx": onnx,
-            "model.joblib": _pickled(pipeline),
-            "baseline.json": baseline(project, pipeline, train).model_dump_json().encode(),
-            "interface.json": json.dumps(interface(project, pipeline), indent=1, sort_keys=True).encode(),
+            ONNX: onnx,
+            JOBLIB: _pickled(pipeline),
+            BASELINE: baseline(project, pipeline, train).model_dump_json().encode(),
+            INTERFACE: json.dumps(interface(project, pipeline), indent=1, sort_keys=True).encode(),
         }
-        refs |= {name: self._artifacts.put(f"{prefix}/{name}", content) for name, content in contents.items()}
+        for name, content in contents.items():
+            refs[name] = self._artifacts.put(run_model(run.project, run.run_id, name), content)
         return ModelRecord(
-            onnx=refs["model.onnx"],
-            joblib=refs["model.joblib"],
-            baseline=refs["baseline.json"],
-            interface=refs["interface.json"],
+            onnx=refs[ONNX],
+            joblib=refs[JOBLIB],
+            baseline=refs[BASELINE],
+            interface=refs[INTERFACE],
             parity_rows=refs["parity_rows.parquet"],
             parity_expected=refs["parity_expected.parquet"],
             parameters={**project.model.parameters, **best.candidate.parameters},
