@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from cli.platform import Platform
-from local_cloud import clients, lifecycle
+from local_cloud import clients
+from local_cloud.state import StateFolder
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SHARED = (".venv", "node_modules")
@@ -77,7 +78,7 @@ class Checkout:
 
     def server(self) -> dict[str, Any]:
         """Process id and endpoint of this checkout's embedded cloud."""
-        found = lifecycle.StateFolder(self.root / ".driftless").server()
+        found = StateFolder(self.root / ".driftless").server()
         assert found is not None, "the embedded cloud of the test is not running"
         return {"pid": found[0].pid, "endpoint": found[0].endpoint}
 

@@ -260,7 +260,7 @@ def alarm(synth: Synth, metric: str, **dimensions: str) -> dict[str, Any]:
     wanted = [{"Name": name, "Value": value} for name, value in sorted(dimensions.items())]
     alarms = [a["Properties"] for a in synth.resources("AWS::CloudWatch::Alarm").values()]
     (found,) = [a for a in alarms if a.get("MetricName") == metric and a["Dimensions"] == wanted]
-    return found
+    return dict(found)
 
 
 @pytest.mark.parametrize("project", ["flights", EXTRA_PROJECT])

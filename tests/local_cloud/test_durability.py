@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -262,6 +263,10 @@ def alarm_history(survivor: Survivor) -> list[tuple[str, Any]]:
     return [(item["HistorySummary"], item["Timestamp"]) for item in found]
 
 
+def _holds_one_file(folder: Path) -> bool:
+    return len(list(folder.iterdir())) == 1
+
+
 def test_log_files_are_removed_when_a_snapshot_contains_their_records(survivor: Survivor) -> None:
     """Every operation on a stack saves everything, and each save begins a new file."""
     formation = survivor.client("cloudformation")
@@ -271,7 +276,7 @@ def test_log_files_are_removed_when_a_snapshot_contains_their_records(survivor: 
         formation.get_waiter("stack_create_complete").wait(StackName=f"passing-{number}", WaiterConfig=OFTEN)
     saved(survivor, "cloudformation", "passing-2")
     for folder in ("journal", "executions"):
-        eventually(lambda folder=folder: len(list((survivor.state / "data" / folder).iterdir())) == 1)
+        eventually(partial(_holds_one_file, survivor.state / "data" / folder))
 
 
 def test_functions_and_their_layers_survive(survivor: Survivor) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -239,6 +240,10 @@ snapshots.Snapshots.save = wait_and_save
 """
 
 
+def _holds(file: Path, text: str) -> bool:
+    return file.exists() and text in file.read_text()
+
+
 def test_a_save_that_had_to_wait_is_not_taken_for_one_of_a_large_state(tmp_path: Path) -> None:
     cloud = Emulator(tmp_path)
     cloud.start(WAITING)
@@ -246,6 +251,6 @@ def test_a_save_that_had_to_wait_is_not_taken_for_one_of_a_large_state(tmp_path:
     try:
         for number in range(2):
             cloud.client("ssm").put_parameter(Name=f"/p{number}", Value="v", Type="String")
-            eventually(lambda name=f"/p{number}": file.exists() and name in file.read_text())
+            eventually(partial(_holds, file, f"/p{number}"))
     finally:
         cloud.kill()

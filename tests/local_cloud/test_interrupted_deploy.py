@@ -15,8 +15,8 @@ import pytest
 
 from local_cloud import deploy
 from local_cloud.state import REPOSITORY, is_dead
-from tests.local_cloud.conftest import ROLE
-from tests.local_cloud.mends.conftest import Emulator, eventually
+from tests.local_cloud.conftest import ROLE, eventually
+from tests.local_cloud.mends.conftest import Emulator
 
 #: The operation on this one resource never ends; the emulator serves and saves meanwhile.
 STOP_AT = """

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tests.local_cloud.conftest import ROLE
-from tests.local_cloud.mends.conftest import Emulator, eventually
+from tests.local_cloud.conftest import ROLE, eventually
+from tests.local_cloud.mends.conftest import Emulator
 
 ROUNDS = 3
 AT_LEAST = 5  # acknowledged writes of each kind before a kill

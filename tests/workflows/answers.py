@@ -1,17 +1,24 @@
 """What every stage answers when all goes well, by the placeholder that names it in the state machine files: whole records.
 
-Nothing is imported here: the text of this module is also the code of a function on the embedded cloud. That these are the records
-which the library's stages answer is checked wherever ``tests.workflows.scripts`` hands them out.
+Only the standard library is imported here: the text of this module is also the code of a function on the embedded cloud.
+``tests.workflows.scripts`` checks them against the library's records.
 """
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+Json = dict[str, Any]
 
 _DAY = "2026-01-01T00:00:00Z"
 
 
-def _ref(key):
+def _ref(key: str) -> Json:
     return {"key": key, "sha256": "0" * 64, "size": 1}
 
 
-def _validation(event):
+def _validation(event: Json) -> Json:
     key = event.get("key", "flights/flights/a.csv")
     source = {"bucket": event.get("bucket", "landing"), "key": key, "version_id": event.get("version_id"), "sha256": "0" * 64}
     return {
@@ -30,7 +37,7 @@ def _validation(event):
     }
 
 
-def _ingestion(event):
+def _ingestion(event: Json) -> Json:
     verdict = event["validation"]
     table = f"tables/{verdict['project']}/{verdict['dataset']}"
     return {
@@ -43,7 +50,7 @@ def _ingestion(event):
     }
 
 
-def _dataset(candidates):
+def _dataset(candidates: int) -> Json:
     return {
         "tables": [],
         "train": _ref("dataset/train.parquet"),
@@ -59,31 +66,31 @@ def _dataset(candidates):
     }
 
 
-def _training(event):
+def _training(event: Json) -> Json:
     files = ("onnx", "joblib", "baseline", "interface", "parity_rows", "parity_expected")
     fitted = {"parameters": {}, "tuning_metric": "log_loss", "tuning_score": 0.5, "fit_seconds": 1.0}
     return {**{name: _ref(f"model/{name}") for name in files}, **fitted}
 
 
-def _scoring(event):
+def _scoring(event: Json) -> Json:
     scores = {"challenger": _ref("scores/challenger"), "champion": None, "champion_version": None}
     return {**scores, "parity_observed": _ref("scores/parity"), "rows": 1}
 
 
-def _evaluation(event):
+def _evaluation(event: Json) -> Json:
     verdict = {"decision": "promote", "reasons": [], "gates": [], "metrics": {"log_loss": 0.5}}
     return {**verdict, "champion_metrics": None, "champion_version": None, "report": _ref("evaluation/1.json")}
 
 
-def _registration(event):
+def _registration(event: Json) -> Json:
     project = event["run"]["project"]
     sealed = {"manifest_sha256": "0" * 64, "signing_key": "0" * 64, "decision": event["evaluation"]["decision"]}
     return {"project": project, "version": 7, "prefix": f"models/{project}/7", **sealed}
 
 
-def _deployment(event):
+def _deployment(event: Json) -> Json:
     """Bakes once, then promotes; rolls back when told to abandon."""
-    champions = {"champion": 6, "previous_champion": None, "bake_seconds": 0}
+    champions: Json = {"champion": 6, "previous_champion": None, "bake_seconds": 0}
     if event.get("abandon"):
         return {"status": "rolled_back", "step": 0, "weight": 0.0, "reasons": ["abandoned"], **champions}
     if event.get("deployment") is None:
@@ -91,20 +98,20 @@ def _deployment(event):
     return {"status": "promoted", "step": 2, "weight": 1.0, "reasons": [], **champions, "champion": 7, "previous_champion": 6}
 
 
-def _monitoring(event):
+def _monitoring(event: Json) -> Json:
     window = {"version": 7, "window_start": _DAY, "window_end": _DAY, "predictions": 1, "labels": 1}
-    found = {"metrics": {}, "reference_metrics": {}, "signals": [], "report": None}
+    found: Json = {"metrics": {}, "reference_metrics": {}, "signals": [], "report": None}
     return {"project": event["project"], **window, "drift_level": 0, "harm_level": 2, **found, "still_raised": ["harm"]}
 
 
-def _governor(event):
+def _governor(event: Json) -> Json:
     asked = {"project": event["project"], "reason": event["reason"]}
     return {**asked, "retrain": False, "reasons": [], "run_id": None, "decided_at": _DAY}
 
 
-def answers(candidates=1):
+def answers(candidates: int = 1) -> dict[str, Callable[[Json], Json]]:
     """An answer for each call of each stage; a run has so many candidates to tune."""
-    score = {"metric": "log_loss", "score": 0.5, "fold_scores": [0.5], "seconds": 0.1}
+    score: Json = {"metric": "log_loss", "score": 0.5, "fold_scores": [0.5], "seconds": 0.1}
     return {
         "Validation": _validation,
         "Ingestion": _ingestion,

@@ -13,7 +13,8 @@ import pytest
 
 from local_cloud.mends import alarms
 from local_cloud.mends.alarm_rules import AlarmRule, decide, oldest, window
-from tests.local_cloud.mends.conftest import Queue, Recorder, eventually
+from tests.local_cloud.conftest import eventually
+from tests.local_cloud.mends.conftest import Queue, Recorder
 
 Clients = Callable[[str], Any]
 

@@ -13,7 +13,7 @@ import pytest
 
 from local_cloud import lifecycle
 from local_cloud.fidelity.comparison import compare
-from tests.local_cloud.mends.conftest import ROLE, eventually
+from tests.local_cloud.conftest import ROLE, eventually
 
 Clients = Callable[[str], Any]
 
@@ -223,7 +223,7 @@ def test_a_request_validator_from_a_template_rejects_invalid_bodies(client: Clie
     """API Gateway documentation: "Request validation for REST APIs in API Gateway"."""
     schema = {"type": "object", "required": ["rows"], "properties": {"rows": {"type": "array", "minItems": 1}}}
     uri = "arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/"
-    resources = {
+    resources: dict[str, tuple[str, dict[str, Any]]] = {
         "Function": ("Lambda::Function", FUNCTION),
         "Api": ("ApiGateway::RestApi", {"Name": "api", "EndpointConfiguration": {"Types": ["REGIONAL"]}}),
         "Resource": (

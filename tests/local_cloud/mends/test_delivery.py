@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.local_cloud.mends.conftest import ROLE, Emulator, Queue, Recorder, eventually
+from tests.local_cloud.conftest import ROLE, eventually
+from tests.local_cloud.mends.conftest import Emulator, Queue, Recorder
 
 Clients = Callable[[str], Any]
 
@@ -77,6 +79,10 @@ def test_a_dead_letter_queue_gets_the_event_itself_and_the_reason_as_attributes(
     assert len(function.events()) == 1
 
 
+def _called_more_often_than(times: int, function: Recorder) -> bool:
+    return len(function.events()) > times
+
+
 def test_destinations_may_be_a_function_a_topic_or_an_event_bus(
     client: Clients, recorder: Callable[..., Recorder], queue: Callable[[], Queue]
 ) -> None:
@@ -97,7 +103,7 @@ def test_destinations_may_be_a_function_a_topic_or_an_event_bus(
         )
         done = len(function.events())
         function.invoke({"to": function.name}, InvocationType="Event")
-        eventually(lambda done=done: len(function.events()) > done)
+        eventually(partial(_called_more_often_than, done, function))
         if destination == downstream.arn:
             (record,) = eventually(downstream.events)
             assert record["requestPayload"] == {"to": function.name}

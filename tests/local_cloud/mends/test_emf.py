@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from local_cloud.mends.emf import InvalidEmbeddedMetrics, extract
-from tests.local_cloud.mends.conftest import Recorder, eventually
+from tests.local_cloud.conftest import eventually
+from tests.local_cloud.mends.conftest import Recorder
 
 Clients = Callable[[str], Any]
 
@@ -43,7 +44,7 @@ def test_a_function_that_prints_metrics_has_them(client: Clients, recorder: Call
     cloudwatch = client("cloudwatch")
 
     def metrics() -> list[Any]:
-        return cloudwatch.list_metrics(Namespace=namespace)["Metrics"]
+        return list(cloudwatch.list_metrics(Namespace=namespace)["Metrics"])
 
     eventually(lambda: len(metrics()) == 4)
     assert {(m["MetricName"], len(m["Dimensions"])) for m in metrics()} == {

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from local_cloud.mends.execution_ends import Execution, claim
-from tests.local_cloud.mends.conftest import ROLE, Emulator, eventually
+from tests.local_cloud.conftest import ROLE, eventually
+from tests.local_cloud.mends.conftest import Emulator
 
 #: The last line of a log takes as long as the test wants.
 SLOW_LOGS = """

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from local_cloud.mends.execution_logs import logged
-from tests.local_cloud.mends.conftest import ROLE, eventually
+from tests.local_cloud.conftest import ROLE, eventually
 
 Clients = Callable[[str], Any]
 PASS = {"StartAt": "A", "States": {"A": {"Type": "Pass", "Next": "B"}, "B": {"Type": "Succeed"}}}

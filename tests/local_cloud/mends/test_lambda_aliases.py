@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.local_cloud.mends.conftest import ROLE, Recorder, eventually
+from tests.local_cloud.conftest import ROLE, eventually
+from tests.local_cloud.mends.conftest import Recorder
 
 Clients = Callable[[str], Any]
 

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from tests.local_cloud.mends.conftest import Emulator, Queue, Recorder, eventually
+from tests.local_cloud.conftest import eventually
+from tests.local_cloud.mends.conftest import Emulator, Queue, Recorder
 
 Clients = Callable[[str], Any]
 

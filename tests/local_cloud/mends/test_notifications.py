@@ -13,7 +13,8 @@ import pytest
 
 from local_cloud import lifecycle
 from local_cloud.mends.notifications import NotificationLog
-from tests.local_cloud.mends.conftest import ROLE, Queue, eventually
+from tests.local_cloud.conftest import ROLE, eventually
+from tests.local_cloud.mends.conftest import Queue
 
 Clients = Callable[[str], Any]
 

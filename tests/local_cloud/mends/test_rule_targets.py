@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.local_cloud.mends.conftest import ROLE, Emulator, Queue, Recorder, eventually
+from tests.local_cloud.conftest import ROLE, eventually
+from tests.local_cloud.mends.conftest import Emulator, Queue, Recorder
 
 #: No delivery gets further than its start: what is accepted in this life can only be made in the next.
 NOTHING_IS_DELIVERED = """

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from local_cloud.mends.stepfunctions import delay_before_retry
-from tests.local_cloud.mends.conftest import ROLE, Queue, Recorder, eventually
+from tests.local_cloud.conftest import ROLE, eventually
+from tests.local_cloud.mends.conftest import Queue, Recorder
 
 Clients = Callable[[str], Any]
 

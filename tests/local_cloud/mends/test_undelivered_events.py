@@ -6,6 +6,7 @@ import contextlib
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,14 +14,16 @@ from local_cloud.mends.delivery.undelivered_events import Invocation, LogEvent, 
 
 KEY = LogStreamKey("000000000000", "us-east-1", "group", "stream", "filter", "arn:destination")
 LINE = LogEvent("1", 0, "line")
+MISSING: Any = None
+"""A value that the database rejects after the write has begun."""
 
 
 def append(undelivered: UndeliveredEvents) -> None:
-    undelivered.append_log_events(KEY, [LINE, LogEvent("2", 0, None)])  # type: ignore[arg-type] - the second row is rejected
+    undelivered.append_log_events(KEY, [LINE, LogEvent("2", 0, MISSING)])
 
 
 def replace(undelivered: UndeliveredEvents) -> None:
-    undelivered.replace_log_events_by_invocation(KEY, 1, None, "")  # type: ignore[arg-type] - rejected after the delete
+    undelivered.replace_log_events_by_invocation(KEY, 1, MISSING, "")
 
 
 @pytest.mark.parametrize("write", [append, replace])

@@ -99,7 +99,7 @@ def test_what_another_definition_judged_is_sent_again(aws: Platform, states: Ste
 
 def test_a_failed_ingest_is_explained_and_mended_by_pushing_again(aws: Platform, states: StepFunctions, file: Path) -> None:
     pushed, since = push(aws, file)
-    ingested(states, aws, status="accepted", **{"error": "StoreUnavailable", "cause": "503", "output": None})
+    ingested(states, aws, status="accepted", error="StoreUnavailable", cause="503", output=None)
     states.executions[next(iter(states.executions))]["status"] = "FAILED"
     with pytest.raises(Failure, match="StoreUnavailable: 503"):
         data.wait(aws, Output(as_json=True), pushed, since)

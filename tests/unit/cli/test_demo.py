@@ -6,11 +6,11 @@ import argparse
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
-from cli import signing
 from cli.console import Output
 from cli.demo import flights, loop, replay
 from cli.demo.__main__ import main, parse_months
@@ -57,7 +57,7 @@ def test_rows_are_real_flights_of_the_month_drawn_the_same_way_each_time(folder:
 def test_a_replay_sends_every_row_once_and_the_truth_of_those_that_arrived(
     aws: Platform, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[tuple[str, str | None, dict]] = []
+    seen: list[tuple[str, str | None, dict[str, Any]]] = []
 
     def handle(request: httpx.Request) -> httpx.Response:
         body = json.loads(request.content)
@@ -67,7 +67,7 @@ def test_a_replay_sends_every_row_once_and_the_truth_of_those_that_arrived(
         ids = [f"{request.headers['x-request-id']}-{index}" for index in range(len(body["records"]))]
         return httpx.Response(200, json={"predictions": [{"id": identity} for identity in ids]})
 
-    monkeypatch.setattr(signing.httpx, "HTTPTransport", lambda **_: httpx.MockTransport(handle))
+    monkeypatch.setattr(httpx, "HTTPTransport", lambda **_: httpx.MockTransport(handle))
     rows = flights.rows(read_project("flights"), Month(6), 250, folder)
     sent = replay.replay(aws, Output(as_json=True), "flights", Month(6), rows)
     requests = [entry for entry in seen if entry[0].endswith("/predictions")]
@@ -84,7 +84,7 @@ def test_a_replay_sends_every_row_once_and_the_truth_of_those_that_arrived(
 
 def test_an_answer_too_short_stops_the_replay(aws: Platform, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     transport = httpx.MockTransport(lambda _: httpx.Response(200, json={"predictions": []}))
-    monkeypatch.setattr(signing.httpx, "HTTPTransport", lambda **_: transport)
+    monkeypatch.setattr(httpx, "HTTPTransport", lambda **_: transport)
     rows = flights.rows(read_project("flights"), Month(6), 5, folder)
     with pytest.raises(Failure, match="5 rows sent, 0 predictions answered"):
         replay.replay(aws, Output(as_json=True), "flights", Month(6), rows)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from typer.testing import CliRunner
 
 from cli import executions
 from cli.console import Output
@@ -107,7 +108,7 @@ def test_rerun_keeps_the_run_and_its_input(aws: Platform, states: StepFunctions)
     assert states.started == ["july.r2", "july.r3"]
 
 
-def test_a_name_that_is_another_projects_run_is_refused(aws: Platform, states: StepFunctions, runner) -> None:
+def test_a_name_that_is_another_projects_run_is_refused(aws: Platform, states: StepFunctions, runner: CliRunner) -> None:
     states.add("train_and_deploy", "july", "SUCCEEDED", input='{"project": "energy"}', output="{}")
     result = runner.invoke(app, ["train", "flights", "--name", "july", "--stage", "dev"])
     assert (result.exit_code, states.started) == (1, [])
@@ -154,7 +155,7 @@ def test_rerun_of_what_never_ran_is_refused(aws: Platform) -> None:
         executions.rerun(aws, "train_and_deploy", "nothing")
 
 
-def test_show_as_json_and_for_people(aws: Platform, states: StepFunctions, runner) -> None:
+def test_show_as_json_and_for_people(aws: Platform, states: StepFunctions, runner: CliRunner) -> None:
     failing(states)
     shown = json.loads(runner.invoke(app, ["pipelines", "show", "july", "--stage", "dev", "--json"]).stdout)
     assert shown["failed_stage"] == "Tune"
@@ -165,7 +166,7 @@ def test_show_as_json_and_for_people(aws: Platform, states: StepFunctions, runne
     assert "rerun july" in text
 
 
-def test_list_names_every_machine(aws: Platform, states: StepFunctions, runner) -> None:
+def test_list_names_every_machine(aws: Platform, states: StepFunctions, runner: CliRunner) -> None:
     failing(states)
     states.add("ingest", "e-1", "SUCCEEDED")
     found = json.loads(runner.invoke(app, ["pipelines", "list", "--stage", "dev", "--json"]).stdout)["executions"]
@@ -177,7 +178,7 @@ def test_list_names_every_machine(aws: Platform, states: StepFunctions, runner) 
     assert [entry["name"] for entry in only["executions"]] == ["e-1"]
 
 
-def test_rerun_command_reports_the_new_failure(aws: Platform, states: StepFunctions, runner) -> None:
+def test_rerun_command_reports_the_new_failure(aws: Platform, states: StepFunctions, runner: CliRunner) -> None:
     failing(states)
     states.outcomes = [{"status": "FAILED", "error": "BadProject", "cause": "no such column"}]
     result = runner.invoke(app, ["pipelines", "rerun", "july", "--stage", "dev", "--json"])

@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 from typer.testing import CliRunner
 
-from cli import cloud, pipelines, platform
+from cli import cloud, pipelines
 from cli.console import Output
 from cli.failures import Failure, explain
 from cli.main import app
@@ -20,7 +20,7 @@ from local_cloud.deploy import DeployError, Deployment
 
 def test_nothing_running_is_said_without_a_traceback(runner: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     stopped = lifecycle.Status("http://127.0.0.1:4566", ours=True, running=False, healthy=False)
-    monkeypatch.setattr(platform.lifecycle, "status", lambda: stopped)
+    monkeypatch.setattr(lifecycle, "status", lambda: stopped)
     result = runner.invoke(app, ["status", "--json"])
     assert result.exit_code == 1
     assert json.loads(result.stdout)["error"] == {
@@ -70,7 +70,7 @@ def test_a_failed_deploy_names_its_step_and_log(
     def fails(**_: object) -> None:
         raise DeployError("synth", Path(tmp_path) / "deploy.log", "projects/x/project.toml:3: name: wrong. Fix: right")
 
-    monkeypatch.setattr(cloud.lifecycle, "up", lambda enforce_iam: lifecycle.Cloud("http://127.0.0.1:4566", ours=True))
+    monkeypatch.setattr(lifecycle, "up", lambda enforce_iam: lifecycle.Cloud("http://127.0.0.1:4566", ours=True))
     monkeypatch.setattr(cloud, "deploy", fails)
     result = runner.invoke(app, ["up", "--json"])
     error = json.loads(result.stdout)["error"]
@@ -81,7 +81,7 @@ def test_a_failed_deploy_names_its_step_and_log(
 def test_what_is_not_as_the_template_says_is_listed_on_every_start(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cloud.lifecycle, "up", lambda enforce_iam: lifecycle.Cloud("http://127.0.0.1:4566", ours=True))
+    monkeypatch.setattr(lifecycle, "up", lambda enforce_iam: lifecycle.Cloud("http://127.0.0.1:4566", ours=True))
     deployment = Deployment(synthesised=False, log=Path("deploy.log"), synth_seconds=0.0, deploy_seconds=1.0)
     monkeypatch.setattr(cloud, "deploy", lambda **_: deployment)
     monkeypatch.setattr(cloud, "unfaithful", lambda endpoint: ["Queue q [KmsKeyId] was dropped"])
@@ -94,7 +94,7 @@ def test_a_port_in_use_is_explained(runner: CliRunner, monkeypatch: pytest.Monke
     def taken(*, enforce_iam: bool) -> lifecycle.Cloud:
         raise lifecycle.CloudError("port 4566 on 127.0.0.1 is in use by another program")
 
-    monkeypatch.setattr(cloud.lifecycle, "up", taken)
+    monkeypatch.setattr(lifecycle, "up", taken)
     result = runner.invoke(app, ["up"])
     assert result.exit_code == 1
     assert "port 4566" in result.stderr

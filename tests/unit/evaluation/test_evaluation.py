@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import timedelta
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,23 +21,13 @@ from driftless.records import (
     EvaluationRecord,
     EvaluationRequest,
     ModelRecord,
-    Run,
     ScoresRecord,
     ScoringRequest,
 )
 from driftless.testing.memory import MemoryStore
+from driftless.testing.memory_registry import MemoryRegistry
 from tests.unit.modelling.models import manifest
 from tests.unit.training.fit import scene
-
-
-class Notebook:
-    """A registry that only remembers runs."""
-
-    def __init__(self) -> None:
-        self.facts: dict[str, dict[str, Any]] = {}
-
-    def record_run(self, run: Run, facts: dict[str, Any]) -> None:
-        self.facts[run.run_id] = facts
 
 
 class World:
@@ -47,7 +36,7 @@ class World:
     def __init__(
         self, train: scene.Columns, holdout: scene.Columns, champion: scene.Columns | None = None, task: str = "binary"
     ) -> None:
-        self.store, self.registry, self.task = MemoryStore(), Notebook(), task
+        self.store, self.registry, self.task = MemoryStore(), MemoryRegistry(), task
         self.dataset: DatasetRecord = scene.freeze(self.store, train, holdout)
         self.model: ModelRecord = scene.train(self.store, scene.project(task), self.dataset)
         self.champion_end = self.dataset.train_end
@@ -109,8 +98,8 @@ def test_the_first_model_is_promoted_without_a_comparison(first: World) -> None:
     assert record.decision == "promote" and record.champion_version is None and record.champion_metrics is None
     assert [gate.gate for gate in record.gates] == ["parity", "naive"]
     assert "there is no champion yet" in record.reasons
-    assert first.registry.facts["r1"]["metrics"] == record.metrics
-    assert first.registry.facts["r1"]["decision"] == "promote"
+    assert first.registry.run("demo", "r1")["metrics"] == record.metrics
+    assert first.registry.run("demo", "r1")["decision"] == "promote"
 
 
 def test_manual_approval_waits_for_a_person(first: World) -> None:
@@ -285,8 +274,8 @@ def test_a_run_that_is_judged_again_leaves_its_first_report_as_it_was(twin: Worl
     assert twin.report(promoted)["decision"] == "promote"
 
 
-def test_what_is_expected_of_a_model_is_the_median_of_its_unseen_periods() -> None:
-    project_model = SimpleNamespace(tuning_metric="log_loss", tuning_folds=[0.50, 0.48, 0.51])
-    assert expected_metrics("log_loss", project_model, {"log_loss": 0.66}) == {"log_loss": pytest.approx(0.505)}
-    assert expected_metrics("auc", project_model, {"auc": 0.7}) == {"auc": 0.7}
-    assert expected_metrics("auc", project_model, {}) == {}
+def test_what_is_expected_of_a_model_is_the_median_of_its_unseen_periods(first: World) -> None:
+    model = first.model.model_copy(update={"tuning_metric": "log_loss", "tuning_folds": [0.50, 0.48, 0.51]})
+    assert expected_metrics("log_loss", model, {"log_loss": 0.66}) == {"log_loss": pytest.approx(0.505)}
+    assert expected_metrics("auc", model, {"auc": 0.7}) == {"auc": 0.7}
+    assert expected_metrics("auc", model, {}) == {}

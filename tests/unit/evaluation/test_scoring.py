@@ -91,8 +91,9 @@ def test_the_champion_comes_through_the_verified_loader(world: World) -> None:
     record = world.score()
     assert world.asked == [("demo", 4, "digest")]
     assert (record.champion_version, record.champion_train_end) == (4, TRAIN_END)
-    scores = [scene.columns(world.store, key)["p_true"] for key in (record.challenger.key, record.champion.key)]
-    assert np.array_equal(*scores)
+    assert record.champion is not None
+    challenger, champion = (scene.columns(world.store, ref.key)["p_true"] for ref in (record.challenger, record.champion))
+    assert np.array_equal(challenger, champion)
 
 
 def test_a_champion_of_features_the_holdout_lacks_has_a_version_but_no_scores(world: World) -> None:

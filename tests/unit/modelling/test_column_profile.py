@@ -5,7 +5,23 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from driftless.modelling.column_profile import BINS, Baseline, hidden, profile_categories, profile_like, profile_numbers
+from driftless.modelling.column_profile import (
+    BINS,
+    Baseline,
+    CategoryProfile,
+    NumberProfile,
+    hidden,
+    profile_categories,
+    profile_like,
+    profile_numbers,
+)
+
+
+def counts_like(reference: NumberProfile, values: list[float]) -> list[int]:
+    """The counts of other values over the bins of a reference."""
+    profile = profile_like(reference, np.array(values))
+    assert isinstance(profile, NumberProfile)
+    return profile.counts
 
 
 def test_few_distinct_values_have_a_bin_each_with_room_below_and_above() -> None:
@@ -35,7 +51,7 @@ def test_counts_over_the_same_edges_add_up() -> None:
 def test_constants_are_flagged_and_a_move_below_is_seen() -> None:
     constant = profile_numbers(np.full(1000, 7.0))
     assert constant.constant and constant.near_constant and constant.dominant == 7.0
-    assert profile_like(constant, np.array([6.0, 7.0, 8.0])).counts == [1, 1, 1]
+    assert counts_like(constant, [6.0, 7.0, 8.0]) == [1, 1, 1]
     nearly = profile_numbers(np.r_[np.zeros(995), np.arange(1, 6)])
     assert nearly.near_constant and not nearly.constant and nearly.dominant_share == 0.995
     assert not profile_numbers(np.arange(100.0)).near_constant
@@ -44,13 +60,14 @@ def test_constants_are_flagged_and_a_move_below_is_seen() -> None:
 def test_nothing_but_nulls_is_a_profile_too() -> None:
     empty = profile_numbers(np.array([np.nan, np.nan]))
     assert (empty.nulls, empty.counts, empty.mean, empty.dominant, empty.constant) == (2, [0], None, None, False)
-    assert profile_like(empty, np.array([1.0, 2.0])).counts == [2]
+    assert counts_like(empty, [1.0, 2.0]) == [2]
 
 
 def test_categories_count_nulls_apart_and_newcomers_together() -> None:
     reference = profile_categories(np.array(["a", "b", "a", None, ""], dtype=object))
     assert (reference.nulls, reference.counts, reference.other, reference.distinct) == (2, {"a": 2, "b": 1}, 0, 2)
     moved = profile_like(reference, np.array(["a", "new", "newer", None], dtype=object))
+    assert isinstance(moved, CategoryProfile)
     assert (moved.counts, moved.other, moved.nulls) == ({"a": 1, "b": 0}, 2, 1)
     assert profile_categories(np.array([True, False, True])).counts == {"true": 2, "false": 1}
 

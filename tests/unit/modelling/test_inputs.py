@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from driftless.errors import BadRequest
-from driftless.modelling.inputs import LARGEST, dtype_of, float_matrix, require, string_column
+from driftless.modelling.inputs import LARGEST, Values, dtype_of, float_matrix, require, string_column
 
 
 def test_only_categories_are_strings() -> None:
@@ -14,7 +14,7 @@ def test_only_categories_are_strings() -> None:
 
 
 def test_numbers_are_float32_with_nan_for_null_and_finite_ends() -> None:
-    columns = {
+    columns: dict[str, Values] = {
         "a": [1, None, 2**60],
         "b": np.array([1e300, -np.inf, 0.1]),
         "c": [True, False, None],

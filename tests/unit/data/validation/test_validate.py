@@ -16,7 +16,7 @@ from driftless.data.validation import Validate
 from driftless.definition.loading import load
 from driftless.definition.project import Project
 from driftless.errors import BadProject, NotFound
-from driftless.records import ValidationRecord, ValidationRequest
+from driftless.records import Ref, ValidationRecord, ValidationRequest
 
 TOML = """
 name = "shop"
@@ -84,7 +84,8 @@ class House:
     def rows(self, key: str, query: str) -> list[tuple[object, ...]]:
         with duckdb.connect() as connection:
             connection.execute("SET TimeZone = 'UTC'")
-            return connection.execute(query, [str(self.lake.folder / key)]).fetchall()
+            found: list[tuple[object, ...]] = connection.execute(query, [str(self.lake.folder / key)]).fetchall()
+            return found
 
 
 @pytest.fixture
@@ -131,7 +132,7 @@ def as_json() -> str:
 )
 def test_the_same_rows_in_any_form_are_staged_alike(house: House, tmp_path: Path, form: str) -> None:
     text = HEADER + GOOD
-    content: bytes | str = {
+    contents: dict[str, bytes | str] = {
         "csv": text,
         "csv.gz": gzip.compress(text.encode()),
         "bom": b"\xef\xbb\xbf" + text.encode(),
@@ -144,8 +145,8 @@ def test_the_same_rows_in_any_form_are_staged_alike(house: House, tmp_path: Path
         "parquet": as_parquet(tmp_path),
         "json": as_json(),
         "json.gz": gzip.compress(as_json().encode()),
-    }[form]
-    record = house.send(content)
+    }
+    record = house.send(contents[form])
     assert record.status == "accepted", record.reasons
     assert (record.rows, record.accepted_rows, record.quarantined_rows, record.quarantine) == (3, 3, 0, None)
     assert record.staged is not None
@@ -322,7 +323,7 @@ def test_hostile_files_are_rejected_with_a_reason_and_nothing_is_staged(house: H
 )
 def test_a_file_that_belongs_nowhere_is_rejected(tmp_path: Path, key: str, reason: str) -> None:
     class Anything(FolderStore):
-        def download(self, key: str, path: Path, *, version_id: str | None = None) -> object:  # type: ignore[override]
+        def download(self, key: str, path: Path, *, version_id: str | None = None) -> Ref:
             path.write_bytes(b"x")
             return self.put("elsewhere", b"x")
 

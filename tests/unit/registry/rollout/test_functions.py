@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -81,7 +80,7 @@ def uploaded(s3: Any, run_id: str, **changes: Any) -> RegistrationRequest:
 
 
 def event(asked: RegistrationRequest) -> dict[str, Any]:
-    return json.loads(asked.model_dump_json())
+    return asked.model_dump(mode="json")
 
 
 def endpoint(s3: Any) -> Endpoint:
