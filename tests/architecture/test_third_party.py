@@ -31,13 +31,12 @@ def private_uses(module: ast.Module) -> Iterator[str]:
         if isinstance(node, ast.Attribute) and _private(node.attr) and ast.unparse(node.value) not in ("self", "cls"):
             yield ast.unparse(node)
         if isinstance(node, ast.Call) and ast.unparse(node.func) in ("getattr", "setattr", "hasattr", "delattr"):
-            yield from (
-                argument.value for argument in node.args if isinstance(argument, ast.Constant) and _private(argument.value)
-            )
+            texts = [argument.value for argument in node.args if isinstance(argument, ast.Constant)]
+            yield from (text for text in texts if isinstance(text, str) and _private(text))
 
 
-def _private(name: object) -> bool:
-    return isinstance(name, str) and name.startswith("_") and not name.startswith("__")
+def _private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__")
 
 
 def test_product_code_uses_no_mock_library() -> None:

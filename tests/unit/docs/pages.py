@@ -43,7 +43,7 @@ def quoted(text: str) -> list[str]:
 @cache
 def definitions(path: Path) -> frozenset[str]:
     """Names that a module defines or imports at its top, and ``Class.member`` of its classes."""
-    found = set()
+    found: set[str] = set()
     for node in ast.parse(path.read_text()).body:
         found.update(_names(node))
         if isinstance(node, ast.ClassDef):
