@@ -5,15 +5,16 @@ from __future__ import annotations
 import base64
 import json
 from datetime import UTC, datetime
+from functools import partial
 from itertools import count
 from typing import Any
 
 import pytest
 
-from driftless.entrypoint.labels import respond
-from driftless.errors import StoreUnavailable
+from driftless.errors import AccessDenied, StoreUnavailable
 from driftless.records import Label, Ref
-from driftless.serving.labels import MAX_LABELS, AcceptLabels
+from driftless.serving.http import rest_api_handler
+from driftless.serving.labels import MAX_LABELS, AcceptLabels, respond
 from driftless.testing.memory import MemoryStore
 from tests.unit.modelling.projects import definition
 
@@ -32,8 +33,8 @@ def post(store: MemoryStore, body: Any, project: str = "demo", **event: Any) -> 
         "isBase64Encoded": False,
         **event,
     }
-    answer = respond(accept, given)
-    return answer["statusCode"], json.loads(answer["body"]), answer["headers"]
+    response = rest_api_handler(partial(respond, accept), lambda: "request-1")(given, None)
+    return response["statusCode"], json.loads(response["body"]), response["headers"]
 
 
 def labels(*items: dict[str, Any]) -> dict[str, Any]:
@@ -47,7 +48,9 @@ def kept(store: MemoryStore) -> list[Label]:
 def test_a_request_becomes_one_object_of_labels() -> None:
     store = MemoryStore()
     body = labels({"id": "a-0", "label": True}, {"id": "a-1", "label": False, "observed_at": "2013-05-02T10:00:00+02:00"})
-    assert post(store, body)[:2] == (202, {"accepted": 2})
+    status, accepted, headers = post(store, body)
+    assert (status, accepted) == (202, {"accepted": 2})
+    assert headers == {"Content-Type": "application/json", "X-Request-Id": "request-1"}
     assert store.list("") == ["labels/demo/day=2026-03-01/object-0.json"]
     first, second = kept(store)
     assert (first.id, first.label, first.observed_at, first.received_at) == ("a-0", True, NOW, NOW)
@@ -134,6 +137,16 @@ class _Away(MemoryStore):
         raise StoreUnavailable("away")
 
 
-def test_a_store_that_is_away_asks_the_client_to_come_back() -> None:
+def test_a_store_that_is_unavailable_makes_the_client_retry() -> None:
     status, body, headers = post(_Away(), labels({"id": "a", "label": True}))
     assert (status, body["status"], headers["Retry-After"]) == (503, 503, "5")
+
+
+class _Forbidden(MemoryStore):
+    def put(self, key: str, content: bytes, *, content_type: str = "application/octet-stream", if_absent: bool = False) -> Ref:
+        raise AccessDenied("no permission to write")
+
+
+def test_a_failure_of_the_function_is_raised_so_that_lambda_counts_it() -> None:
+    with pytest.raises(AccessDenied):
+        post(_Forbidden(), labels({"id": "a", "label": True}))

@@ -195,6 +195,15 @@ def test_other_paths_and_methods_are_problems_too(served: Served, method: str, p
     assert (found, problem["status"], headers["content-type"]) == (status, status, "application/problem+json")
 
 
+def test_a_wrong_method_names_the_allowed_one(served: Served) -> None:
+    assert served.call("GET", "/demo/predictions")[2]["allow"] == "POST"
+
+
+def test_base64_that_cannot_be_decoded_is_a_problem(served: Served) -> None:
+    status, problem, _ = served.call("POST", "/demo/predictions", "%%", isBase64Encoded=True)
+    assert (status, problem["detail"]) == (400, "the body is not valid JSON")
+
+
 def test_random_records_are_never_a_500(served: Served) -> None:
     """Every value of the record replaced by junk, alone and together, in many draws."""
     generator = random.Random(1)

@@ -13,9 +13,11 @@ from typing import Any
 
 from pydantic_core import ValidationError
 
-from driftless.errors import BadRequest
+from driftless.errors import BadRequest, StoreUnavailable
 
 MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_SECONDS = 5
+"""When a client should send a request again that could not be served now."""
 _SHOWN_ERRORS = 20
 _SHOWN_NAME = 80
 
@@ -62,6 +64,14 @@ class InvalidRequest(BadRequest):
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         super().__init__(problem.detail)
+
+
+class Unavailable(StoreUnavailable):
+    """A request that cannot be served now, although nothing is wrong with it."""
+
+    def __init__(self, detail: str) -> None:
+        self.problem = Problem(503, detail, retry_after=RETRY_AFTER_SECONDS)
+        super().__init__(detail)
 
 
 def problem_of(error: ValidationError) -> Problem:

@@ -1,23 +1,18 @@
-"""Composition of the labels function: an API Gateway (REST) event in, 202 or problem+json out."""
+"""Composition of the labels function: labels from the HTTP API to the lake."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 from datetime import UTC, datetime
+from functools import cache, partial
 from typing import Any
 from uuid import uuid4
 
 from driftless.adapters.aws import client
 from driftless.adapters.s3 import S3Store
-from driftless.core.problem import MEDIA_TYPE, FieldError, InvalidRequest, Problem
 from driftless.definition.loading import load_all
 from driftless.entrypoint.common import Handler, Settings, instrument, read_settings
-from driftless.errors import RetryableError
-from driftless.serving.labels import AcceptLabels
-
-_RETRY_AFTER = 5
+from driftless.serving.http import RestApiHandler, rest_api_handler
+from driftless.serving.labels import AcceptLabels, respond
 
 
 class LabelsSettings(Settings):
@@ -26,54 +21,23 @@ class LabelsSettings(Settings):
     lake_bucket: str
 
 
-def compose() -> AcceptLabels:
-    """The stage over the lake bucket."""
+def compose() -> RestApiHandler:
+    """The handler of REST API events, with the lake bucket as its store."""
     settings = read_settings(LabelsSettings)
-    return AcceptLabels(
+    accept = AcceptLabels(
         lake=S3Store(settings.lake_bucket, client=client("s3")),
         projects=load_all(),
         clock=lambda: datetime.now(UTC),
         new_id=lambda: str(uuid4()),
     )
+    return rest_api_handler(partial(respond, accept), lambda: str(uuid4()))
 
 
 def labels_handler() -> Handler:
-    """The function's handler; the stage is composed at the first event."""
-    accept: list[AcceptLabels] = []
+    """The function's handler; it is composed at the first event and kept while the process lives."""
+    composed = cache(compose)
 
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-        if not accept:
-            accept.append(compose())
-        return respond(accept[0], event)
+        return composed()(event, context)
 
     return instrument(handler)
-
-
-def respond(accept: AcceptLabels, event: dict[str, Any]) -> dict[str, Any]:
-    """Answer one REST API event of ``POST /{project}/labels``."""
-    try:
-        count = accept(_project(event), _body(event))
-    except InvalidRequest as error:
-        return _problem(error.problem)
-    except RetryableError:
-        return _problem(Problem(503, "the labels could not be kept; nothing was", retry_after=_RETRY_AFTER))
-    return {"statusCode": 202, "headers": {"Content-Type": "application/json"}, "body": json.dumps({"accepted": count})}
-
-
-def _project(event: dict[str, Any]) -> str:
-    named = (event.get("pathParameters") or {}).get("project")
-    return str(named) if named else str(event.get("path", "")).strip("/").split("/")[0]
-
-
-def _body(event: dict[str, Any]) -> bytes:
-    body = event.get("body") or ""
-    try:
-        return base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else body.encode()
-    except (binascii.Error, UnicodeEncodeError) as error:
-        reason = FieldError("", f"the body cannot be decoded: {error}")
-        raise InvalidRequest(Problem(400, "the body is not valid JSON", (reason,))) from error
-
-
-def _problem(problem: Problem) -> dict[str, Any]:
-    headers = {"Content-Type": MEDIA_TYPE, **problem.headers()}
-    return {"statusCode": problem.status, "headers": headers, "body": problem.body().decode("ascii")}

@@ -1,11 +1,12 @@
-"""Ground truth comes in: labels for predictions, whenever they are known, late and repeated ones included.
+"""Accept labels: the ground truth of predictions, whenever it is known, late and repeated labels included.
 
-A label is typed by the project's task, written once per request as one object, and joined by prediction id when monitoring reads
-it. Nothing is looked up here: a label for an id nobody has collected yet is as good as any.
+The project's task defines the type of a label. Each request is stored as one object. Monitoring joins labels to predictions by
+id when it reads them, so a label is accepted before its prediction has been collected.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 
@@ -13,10 +14,12 @@ from pydantic_core import CoreSchema, SchemaValidator, ValidationError, core_sch
 
 from driftless.core.iso_time import time_schema
 from driftless.core.layout.lake import labels_file
-from driftless.core.problem import FieldError, InvalidRequest, Problem, problem_of
+from driftless.core.problem import FieldError, InvalidRequest, Problem, Unavailable, problem_of
 from driftless.definition.project import Project
+from driftless.errors import RetryableError
 from driftless.ports import Clock, ObjectWriter
 from driftless.records import Label
+from driftless.serving.http import Request, Response
 
 MAX_LABELS = 1000
 _CLOCK_SKEW = timedelta(minutes=5)
@@ -45,7 +48,7 @@ def _label_schema(project: Project) -> CoreSchema:
 
 
 class AcceptLabels:
-    """Takes label requests.
+    """Validates and stores the labels of a request.
 
     Parameters
     ----------
@@ -63,15 +66,15 @@ class AcceptLabels:
         self._validators = {name: label_validator(project) for name, project in projects.items()}
 
     def __call__(self, project: str, body: bytes) -> int:
-        """Keep the labels of one request; how many they were.
+        """Store the labels of one request and return their number.
 
         Raises
         ------
         InvalidRequest
-            With the problem to answer: no such project, a body that breaks the schema, or a time in the future (the latest
-            observation of an id counts, so one dated ahead would shut out every correction).
+            When there is no such project, the body breaks the schema, or an observation lies in the future (the latest
+            observation of an id counts, so a future one would block every correction).
         StoreUnavailable, Throttled
-            When they could not be kept; nothing was.
+            When they could not be stored; none is stored then.
         """
         if project not in self._validators:
             raise InvalidRequest(Problem(404, f"no such project: {project[:80]}"))
@@ -91,3 +94,21 @@ class AcceptLabels:
         key = labels_file(project, now.date(), self._new_id())
         self._lake.put(key, content, content_type="application/x-ndjson")
         return len(labels)
+
+
+def respond(accept: AcceptLabels, request: Request) -> Response:
+    """The response to ``POST /{project}/labels``: 202 with the number of labels accepted.
+
+    Raises
+    ------
+    InvalidRequest
+        As :class:`AcceptLabels`.
+    Unavailable
+        When the labels could not be stored.
+    """
+    project = request.path.strip("/").split("/")[0]
+    try:
+        count = accept(project, request.body)
+    except RetryableError as error:
+        raise Unavailable("the labels could not be stored, none of them; send the request again") from error
+    return Response(202, json.dumps({"accepted": count}).encode())

@@ -1,97 +1,60 @@
-"""The public HTTP API: one prediction route per project, what serves it, health, and a description of itself.
+"""The public HTTP API: one prediction route per project, which model serves it, health, and the API's own description.
 
-Routes are made from the project definitions when the process starts. Bodies are validated by the project's compiled validator
-rather than by FastAPI, in one pass over the JSON; FastAPI routes, and describes the API from the same schemas. Every refusal is
-problem+json, and every answer carries ``X-Request-Id``. Handlers are coroutines that never wait: an inference function serves
-one request at a time, and a thread pool would only add a hop.
+Routes are made from the project definitions when the process starts. FastAPI routes requests and describes the API; it is used
+in this module only. The project's compiled validator checks each body in one pass over the JSON, so FastAPI does not. Handlers
+are coroutines that never wait: Lambda sends a process one request at a time, so an event loop or a thread pool has no use.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any
-from uuid import UUID
 
-from fastapi import FastAPI, HTTPException, Request
-from fastapi.responses import HTMLResponse, Response
-from mangum import Mangum
-from starlette.datastructures import MutableHeaders
-from starlette.exceptions import HTTPException as StarletteHTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from fastapi import FastAPI
+from fastapi import Request as FastRequest
+from fastapi.responses import HTMLResponse
+from fastapi.responses import Response as FastResponse
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message
 
-from driftless.core.problem import MEDIA_TYPE, InvalidRequest, Problem
+from driftless.core.problem import MEDIA_TYPE, Problem
 from driftless.definition.project import Project
+from driftless.serving.http import JSON, Application, Request, Response, RestApiHandler, problem_response, rest_api_handler
 from driftless.serving.inference.champions import Variant
 from driftless.serving.inference.pages import describe_api
 from driftless.serving.inference.predict import NoModel, Predict
 from driftless.serving.inference.schema import request_schema
 
-Route = Callable[[Request], Awaitable[Response]]
+Route = Callable[[FastRequest], Awaitable[FastResponse]]
 _PROBLEMS = {400: "malformed JSON", 413: "too many records", 422: "a field breaks the schema", 503: "no model yet"}
 
 
 @dataclass(frozen=True)
 class Api:
-    """What the routes work on."""
+    """What the routes need."""
 
     predictors: Mapping[str, Predict]
     new_request_id: Callable[[], str]
     version: str
 
 
-def create_handler(api: Api) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
-    """The Lambda handler of REST API events over the given projects' predictors.
+def create_handler(api: Api) -> RestApiHandler:
+    """The Lambda handler of REST API events for the given projects' predictors."""
+    return rest_api_handler(application(create_app(api)), api.new_request_id)
 
-    A failure of our own is raised, though Mangum would answer it: Lambda counts only what is raised, and alarms and rollouts look
-    at that count. API Gateway then answers the client, as problem+json too.
+
+def create_app(api: Api) -> FastAPI:
+    """The ASGI application for the given projects' predictors.
+
+    Errors that carry a problem pass through it, as all other errors do: :mod:`driftless.serving.http` handles both.
     """
-    app, failure = create_app(api), _Failure()
-
-    async def watched(scope: Scope, receive: Receive, send: Send) -> None:
-        with failure:
-            await app(scope, receive, send)
-
-    # What is not named here would leave as base64, which a REST API without binary media types passes on as it is.
-    answer: Callable[[dict[str, Any], Any], dict[str, Any]]
-    answer = Mangum(watched, lifespan="off", text_mime_types=["text/", "application/json", MEDIA_TYPE])
-
-    def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-        answered = answer(event, context)
-        failure.raise_again()
-        return answered
-
-    return handler
-
-
-class _Failure:
-    """Remembers what leaves its block, and lets it leave."""
-
-    def __init__(self) -> None:
-        self._error: BaseException | None = None
-
-    def __enter__(self) -> None:
-        self._error = None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._error = error
-
-    def raise_again(self) -> None:
-        """Raise what left the last block, if anything did."""
-        error, self._error = self._error, None
-        if error is not None:
-            raise error
-
-
-def create_app(api: Api) -> ASGIApp:
-    """The ASGI application over the given projects' predictors."""
     app = FastAPI(
         title="Driftless predictions",
         version=api.version,
         docs_url=None,
         redoc_url=None,
-        # Relative to the document itself, so that it holds behind any stage prefix or domain.
+        # Relative to the document itself, so it is valid under any stage prefix or domain.
         servers=[{"url": "."}],
     )
     for name, predict in api.predictors.items():
@@ -106,46 +69,65 @@ def create_app(api: Api) -> ASGIApp:
     async def docs() -> HTMLResponse:
         return HTMLResponse(describe_api([predict.project for predict in api.predictors.values()]))
 
-    app.add_exception_handler(StarletteHTTPException, _http_error)
-    app.add_exception_handler(InvalidRequest, _known_problem)
-    app.add_exception_handler(NoModel, _known_problem)
-    return RequestIds(app, api.new_request_id)
+    app.add_exception_handler(HTTPException, _http_error)
+    return app
 
 
-class RequestIds:
-    """ASGI wrapper: gives each request an id, and each answer a header that names it.
+def application(app: ASGIApp) -> Application:
+    """An ASGI application whose handlers never wait, as a plain function of requests.
 
-    A client that sends a UUID as ``X-Request-Id`` chooses the id, so that a request sent again is kept once.
+    What the ASGI application raises is raised.
     """
 
-    def __init__(self, app: ASGIApp, new_request_id: Callable[[], str]) -> None:
-        self._app, self._new_request_id = app, new_request_id
+    def respond(request: Request) -> Response:
+        start: Message = {}
+        body = bytearray()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request_id = _chosen_id(scope) or self._new_request_id()
-        scope.setdefault("state", {})["request_id"] = request_id
+        async def receive() -> Message:
+            return {"type": "http.request", "body": request.body, "more_body": False}
 
-        async def named(message: Message) -> None:
+        async def send(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["X-Request-Id"] = request_id
-            await send(message)
+                start.update(message)
+            else:
+                body.extend(message.get("body", b""))
 
-        await self._app(scope, receive, named)
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": request.method,
+            "scheme": "https",
+            "path": request.path,
+            "query_string": b"",
+            "root_path": "",
+            "headers": [(name.encode(), value.encode()) for name, value in request.headers.items()],
+            "state": {"request_id": request.request_id},
+        }
+
+        async def run() -> None:
+            await app(scope, receive, send)
+
+        _finish(run())
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in start["headers"]}
+        return Response(start["status"], bytes(body), headers.pop("content-type", JSON), headers)
+
+    return respond
 
 
-def _chosen_id(scope: Scope) -> str | None:
-    for name, value in scope.get("headers", ()):
-        if name == b"x-request-id":
-            try:
-                return str(UUID(value.decode("latin-1")))
-            except ValueError:
-                return None
-    return None
+def _finish(coroutine: Coroutine[Any, None, None]) -> None:
+    """Run a coroutine that never waits."""
+    try:
+        coroutine.send(None)
+    except StopIteration:
+        return
+    coroutine.close()
+    raise RuntimeError("a route waited for something; the routes of inference must not wait")
 
 
 def _prediction_route(predict: Predict) -> Route:
-    async def predictions(request: Request) -> Response:
-        return Response(predict(await request.body(), request.state.request_id), media_type="application/json")
+    async def predictions(request: FastRequest) -> FastResponse:
+        return FastResponse(predict(await request.body(), request.state.request_id), media_type=JSON)
 
     return predictions
 
@@ -187,25 +169,16 @@ def _described(project: Project) -> dict[str, Any]:
         "summary": project.title,
         "description": project.description,
         "tags": [project.name],
-        "response_class": Response,
+        "response_class": FastResponse,
         "openapi_extra": {
-            "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
-            "responses": {"200": {"description": "predictions", "content": {"application/json": {}}}, **problems},
+            "requestBody": {"required": True, "content": {JSON: {"schema": schema}}},
+            "responses": {"200": {"description": "predictions", "content": {JSON: {}}}, **problems},
         },
     }
 
 
-def _answer(problem: Problem) -> Response:
-    return Response(problem.body(), problem.status, problem.headers(), MEDIA_TYPE)
-
-
-async def _http_error(_: Request, error: Exception) -> Response:
-    if not isinstance(error, HTTPException | StarletteHTTPException):
+async def _http_error(_: FastRequest, error: Exception) -> FastResponse:
+    if not isinstance(error, HTTPException):
         raise error
-    return _answer(Problem(error.status_code, str(error.detail)))
-
-
-async def _known_problem(_: Request, error: Exception) -> Response:
-    if not isinstance(error, InvalidRequest | NoModel):
-        raise error
-    return _answer(error.problem)
+    response = problem_response(Problem(error.status_code, str(error.detail)), error.headers)
+    return FastResponse(response.body, response.status, dict(response.headers), response.media_type)

@@ -12,26 +12,22 @@ from typing import Any
 
 from pydantic_core import ValidationError, to_json
 
-from driftless.core.problem import InvalidRequest, Problem, problem_of
+from driftless.core.problem import InvalidRequest, Unavailable, problem_of
 from driftless.definition.project import Project
-from driftless.errors import StoreUnavailable
 from driftless.ports import Clock
 from driftless.serving.inference.champions import Champions, Serving, Variant
 from driftless.serving.inference.prediction_log import LoggedPrediction, PredictionLog
 from driftless.serving.inference.routing import goes_to_challenger
 from driftless.serving.inference.schema import ROUTING_KEY, event_time_column, request_validator
 
-_RETRY_AFTER = 5
 _Rows = Sequence[dict[str, Any]]
 
 
-class NoModel(StoreUnavailable):
+class NoModel(Unavailable):
     """The project has no model to predict with."""
 
     def __init__(self, project: str, refusal: str | None = None) -> None:
-        why = f"project {project} has no model to predict with" + (f": {refusal}" if refusal else " yet")
-        self.problem = Problem(503, why, retry_after=_RETRY_AFTER)
-        super().__init__(self.problem.detail)
+        super().__init__(f"project {project} has no model to predict with" + (f": {refusal}" if refusal else " yet"))
 
 
 class Predict:
