@@ -1,6 +1,7 @@
-"""What is raised: from many signals to two levels, and only when consecutive windows agree.
+"""Combines signals into the two published levels, raised only when consecutive windows agree.
 
-Inputs move all the time, with the season and the hour, so drift is an alert only when a good share of the features moved far.
+Inputs change all the time, with the season and the hour, so drift is an alert only when a given
+share of the features drifted far.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ Level = Literal[0, 1, 2]
 
 
 def drift_level(features: Sequence[Signal], outputs: Sequence[Signal], drifted_share: float) -> Level:
-    """2 when at least ``drifted_share`` of the features are alerts, 1 when any feature or output drifted, else 0."""
+    """Level of drift: 2 when at least ``drifted_share`` of the features are alerts.
+
+    1 when any feature or output drifted, else 0.
+    """
     alerts = sum(signal.level == 2 for signal in features)
     if features and alerts and alerts >= drifted_share * len(features):
         return 2
@@ -28,7 +32,7 @@ def harm_level(outcomes: Sequence[Signal]) -> Level:
 
 
 def persistent(level: Level, field: str, history: Sequence[Mapping[str, Any]], windows: int) -> Level:
-    """The level that this window and the ``windows - 1`` before it all reach; 0 while there are too few.
+    """The level that this window and the ``windows - 1`` before it reach; 0 with too few windows.
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ from driftless.monitoring.detectors import DETECTORS, Detector, OutcomeDetector
 from driftless.monitoring.drift import compare_all, judge
 from driftless.monitoring.levels import drift_level, earlier_windows, harm_level, persistent
 from driftless.monitoring.performance import Performance, measure_window
-from driftless.monitoring.window import PredictionFiles, Predictions, Window
+from driftless.monitoring.window import ColumnKind, PredictionFiles, Predictions, Window
 from driftless.ports import Clock, EndpointReader, MetricReader, MetricSink, ObjectReader, ObjectWriter, ReportLog, ReportReader
 from driftless.records import MonitoringRecord, MonitoringRequest, Signal
 
@@ -276,8 +276,9 @@ def _utc(time: datetime) -> datetime:
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
-def _columns(project: Project, champion: _Champion) -> dict[str, str]:
-    names = {"prediction": "text", "score": "number", **dict.fromkeys(probability_columns(champion.classes), "number")}
+def _columns(project: Project, champion: _Champion) -> dict[str, ColumnKind]:
+    names: dict[str, ColumnKind] = {"prediction": "text", "score": "number"}
+    names |= dict.fromkeys(probability_columns(champion.classes), "number")
     for name, feature in project.features.columns.items():
         if not feature.pii:
             names[f"input_{name}"] = "text" if feature.type == "category" else "number"
