@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer.main
+from typer._click.exceptions import UsageError
 
 from cli.main import app
 from driftless.definition.learning import METRICS
 from driftless.definition.loading import keys_of, sections_in
 from driftless.definition.project import Project
+from tests.unit.docs.pages import DOCS, ROOT, blocks
 
-ROOT = Path(__file__).parents[3]
-DOCS = sorted([*ROOT.glob("docs/*.md"), ROOT / "README.md", ROOT / "CHANGELOG.md"])
 READS_ENVIRONMENT = ("cli", "local_cloud", "infra", "layers/shared/python/driftless", "tests/e2e")
 # Set by Lambda or by tools, not by people.
 NOT_OURS = {"_HANDLER", "LAMBDA_TASK_ROOT", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "CDK_CONTEXT_JSON", "COLUMNS", "PATH"}
@@ -37,7 +38,7 @@ def named_in(text: str) -> set[str]:
     known = {name for name, _ in commands()}
     groups = {name.split()[0] for name in known if " " in name}
     found = set()
-    for first, second in re.findall(r"(?:`|bin/|^)driftless ([a-z]+)(?: ([a-z]+))?", text, flags=re.MULTILINE):
+    for first, second in re.findall(r"(?:`|bin/)driftless ([a-z]+)(?: ([a-z]+))?", text):
         found.add(f"{first} {second}" if first in groups else first)
     return found
 
@@ -80,6 +81,52 @@ def test_named_make_targets_exist(path: Path) -> None:
 def test_links_lead_somewhere(path: Path) -> None:
     links = [link for link in re.findall(r"\]\(([^)#]+)\)", path.read_text()) if not link.startswith("http")]
     assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+def anchors(path: Path) -> set[str]:
+    """The names that GitHub gives a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text(), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
+def test_links_to_headings_lead_somewhere(path: Path) -> None:
+    links = re.findall(r"\]\(([\w./-]*)#([\w-]+)\)", path.read_text())
+    assert [(name, heading) for name, heading in links if heading not in anchors(path.parent / name if name else path)] == []
+
+
+def understand(line: str) -> None:
+    """Parse a typed command without running it.
+
+    Raises
+    ------
+    click.UsageError
+        When the command line does not take an argument or option of it.
+    """
+    command: Any = typer.main.get_command(app)
+    name, rest = "driftless", shlex.split(re.sub(r"<(\w+)>", r"\1", line))
+    for word in rest:
+        if re.fullmatch(r"[\w-]+\.(csv|parquet)", word):
+            Path(word).touch()
+    while hasattr(command, "commands"):
+        context = command.make_context(name, list(rest))
+        name, command, rest = command.resolve_command(context, rest)
+    command.make_context(name, rest)
+
+
+@pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
+def test_typed_commands_are_understood(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Arguments and options of each ``driftless`` command in a code block are what the command takes."""
+    monkeypatch.chdir(tmp_path)
+    for code in blocks(path.read_text(), "sh", "console"):
+        for line in re.findall(r"bin/driftless ([^#|\n]+)", code):
+            understand(line)
+
+
+@pytest.mark.parametrize("line", ["train", "train flights --planted", "data push flights", "planted", "models planted flights"])
+def test_a_command_that_is_not_understood_is_found(line: str) -> None:
+    with pytest.raises(UsageError):
+        understand(line)
 
 
 def test_every_environment_variable_is_documented() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.docs.pages import LIBRARY, PAGES, ROOT, file_named, name_of, unknown_names
+from tests.unit.docs.pages import LIBRARY, PAGES, ROOT, file_named, name_of, quoted, unknown_names
 
 
 @pytest.mark.parametrize("path", PAGES, ids=name_of)
@@ -84,3 +84,17 @@ def test_named_test_files_exist(path: Path) -> None:
     text = path.read_text()
     named = re.findall(r"\b(tests/[\w/.-]+)", text)
     assert [name for name in named if not file_named(name.rstrip("."))] == []
+
+
+def moved(text: str) -> list[tuple[list[str], list[str]]]:
+    """Old and new places of modules in the changelog's table; a row that begins with words has no old file."""
+    (table,) = re.findall(r"\| old \| new \|\n\|---\|---\|\n((?:\|.*\n)+)", text)
+    rows = [[quoted(cell) for cell in line.strip("|").split("|")] for line in table.splitlines()]
+    return [(old, new) for old, new in rows]
+
+
+def test_the_changelog_names_where_modules_are_and_were() -> None:
+    rows = moved((ROOT / "CHANGELOG.md").read_text())
+    assert len(rows) > 40
+    assert [name for _, new in rows for name in new if not any(LIBRARY.glob(name))] == []
+    assert [name for old, new in rows for name in old if any(LIBRARY.glob(name)) and name not in new] == []
