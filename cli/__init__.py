@@ -1,5 +1,6 @@
-"""What a person types: the ``driftless`` command, thin over boto3 and the library.
+"""The ``driftless`` command line, a thin layer over boto3 and the library.
 
-``platform`` finds a deployed stage through its SSM parameters, ``executions`` starts and follows state machines, ``signing``
-calls the API with signed requests. Each command module is a few functions over those; ``demo`` tells the whole story in one run.
+``main`` puts the commands together. ``commands`` has one module per subcommand; ``shared`` has what they
+share: ``platform`` reads a deployed stage from its SSM parameters, ``executions`` starts and follows state
+machines, ``signing`` sends signed requests to the API. ``demo`` runs the whole loop and may use both.
 """

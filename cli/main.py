@@ -8,9 +8,9 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from cli import cloud, data, destroy, labels, logs, models, monitor, pipelines, predict, smoke, status, train
-from cli.console import report_failure
-from cli.failures import EXPECTED, explain
+from cli.commands import cloud, data, destroy, labels, logs, models, monitor, pipelines, predict, smoke, status, train
+from cli.shared.console import report_failure
+from cli.shared.failures import EXPECTED, explain
 
 EXIT_FAILURE = 1
 EXIT_INTERRUPTED = 130

@@ -6,11 +6,11 @@ import argparse
 import shutil
 import sys
 
-from cli.console import Output, report_failure
 from cli.demo import summary
 from cli.demo.flights import CACHE, Month
 from cli.demo.story import HISTORY, Story
-from cli.failures import EXPECTED, explain
+from cli.shared.console import Output, report_failure
+from cli.shared.failures import EXPECTED, explain
 from local_cloud import lifecycle
 from local_cloud.state import DEFAULT_FOLDER
 
@@ -30,8 +30,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.fresh:
             forget()
-        platform, journal, outcome = Story(out, options.months).tell()
-        summary.show(out, platform, journal, outcome)
+        platform, predictions, outcome = Story(out, options.months).tell()
+        summary.show(out, platform, predictions, outcome)
     except EXPECTED as error:
         report_failure(explain(error), as_json=False)
         return 1

@@ -19,7 +19,7 @@ from typing import Any
 
 import duckdb
 
-from cli.failures import Failure
+from cli.shared.failures import Failure
 from driftless.data import features
 from driftless.definition.project import Project
 from local_cloud.state import REPOSITORY

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
-from cli import executions
-from cli.console import Output
-from cli.executions import Execution
-from cli.failures import Failure
-from cli.platform import EVERY, Platform
+from cli.shared import executions, history
+from cli.shared.console import Output
+from cli.shared.failures import Failure
+from cli.shared.history import Execution
+from cli.shared.platform import EVERY, Platform
 from driftless.records import RetrainDecision
 
 T = TypeVar("T")
@@ -71,8 +71,8 @@ def settled(
         raise Failure(f"{machine} {name}", "it was said to be started but does not exist", "`driftless pipelines list`")
     if found is None:
         arn, started = executions.start(platform, machine, name, payload or {}), True
-    elif found["status"] in (executions.SUCCEEDED, executions.RUNNING):
-        arn, started = found["executionArn"], found["status"] == executions.RUNNING
+    elif found["status"] in (history.SUCCEEDED, history.RUNNING):
+        arn, started = found["executionArn"], found["status"] == history.RUNNING
     else:
         out.say(f"  {found['name']} {found['status'].lower()} earlier; running it again")
         arn, started = executions.rerun(platform, machine, name)

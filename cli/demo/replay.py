@@ -13,12 +13,12 @@ from uuid import NAMESPACE_URL, uuid5
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from cli.console import Output
 from cli.demo.flights import Month, Row
-from cli.failures import Failure
-from cli.platform import Platform
-from cli.predict import chunks
-from cli.signing import Api
+from cli.shared.console import Output
+from cli.shared.failures import Failure
+from cli.shared.platform import Platform
+from cli.shared.rows import chunks
+from cli.shared.signing import Api
 
 RECORDS_PER_REQUEST = 100
 LABELS_PER_REQUEST = 500

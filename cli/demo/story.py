@@ -9,19 +9,20 @@ from pathlib import Path
 
 from rich.markup import escape
 
-from cli import cloud, data, executions
-from cli.console import Output, coloured, number, seconds
+from cli.commands import cloud
+from cli.commands.monitor import find_record
+from cli.commands.train import section
 from cli.demo import flights, loop
 from cli.demo.flights import DATASETS, Month
-from cli.demo.journal import Journal
 from cli.demo.loop import Judgements
+from cli.demo.predictions import CollectedPredictions
 from cli.demo.replay import replay, request_id
-from cli.executions import Execution
-from cli.failures import Failure
-from cli.monitor import find_record
-from cli.platform import Platform, connect, read_project
-from cli.signing import Api
-from cli.train import section
+from cli.shared import executions, history, landing
+from cli.shared.console import Output, coloured, number, seconds
+from cli.shared.failures import Failure
+from cli.shared.history import Execution
+from cli.shared.platform import Platform, connect, read_project
+from cli.shared.signing import Api
 from driftless.records import MonitoringRecord, RetrainDecision
 
 PROJECT = "flights"
@@ -57,7 +58,7 @@ class Story:
         self.out, self.months = out, tuple(months)
         self.definition = read_project(PROJECT)
 
-    def tell(self) -> tuple[Platform, Journal, Outcome]:
+    def tell(self) -> tuple[Platform, CollectedPredictions, Outcome]:
         """All steps.
 
         Raises
@@ -70,7 +71,7 @@ class Story:
         platform = connect("local")
         synthesis = seconds(deployment.synth_seconds) if deployment.synthesised else "not needed"
         self.out.say(f"  at {endpoint}: synthesis {synthesis}, deployment {seconds(deployment.deploy_seconds)}")
-        journal = Journal(platform, PROJECT, Path(flights.CACHE) / "journal")
+        predictions = CollectedPredictions(platform, PROJECT, Path(flights.CACHE) / "predictions")
         self.chapter(f"Push {HISTORY[0]} to {HISTORY[-1]}")
         self.push(platform, HISTORY)
         self.chapter("Train and deploy the first model")
@@ -78,9 +79,9 @@ class Story:
         self.verdict(first, there)
         self.chapter("Call the API")
         self.greet(platform)
-        return platform, journal, self.serve_months(platform, journal)
+        return platform, predictions, self.serve_months(platform, predictions)
 
-    def serve_months(self, platform: Platform, journal: Journal) -> Outcome:
+    def serve_months(self, platform: Platform, predictions: CollectedPredictions) -> Outcome:
         """Month after month until harm was found and answered by a retraining, and one more.
 
         The governor may decline, when a training of somebody else runs, say: then the next harmful month asks again.
@@ -95,7 +96,7 @@ class Story:
         declined: list[str] = []
         for month in self.months:
             self.chapter(f"Serve {month}")
-            record = self.serve(platform, journal, month, awaits_alarm=retraining is None)
+            record = self.serve(platform, predictions, month, awaits_alarm=retraining is None)
             served.append(month)
             if retraining is not None:
                 break
@@ -123,11 +124,11 @@ class Story:
         pushed, since = [], None
         for dataset in DATASETS:
             files = [flights.file_of(dataset, month) for month in months]
-            sent, began = data.upload(platform, self.out, PROJECT, dataset, files)
+            sent, began = landing.upload(platform, self.out, PROJECT, dataset, files)
             pushed += sent
             since = since or began
         assert since is not None  # DATASETS is not empty
-        for result in data.wait(platform, self.out, pushed, since):
+        for result in landing.wait(platform, self.out, pushed, since):
             if result.status != "accepted":
                 raise Failure(
                     f"ingest of {result.pushed.file}", "; ".join(result.reasons), "`driftless pipelines list --machine ingest`"
@@ -170,7 +171,9 @@ class Story:
                 f"  POST …/{PROJECT}/predictions: {flight} late with probability {answer['probability']:.2f}; it {truth}"
             )
 
-    def serve(self, platform: Platform, journal: Journal, month: Month, *, awaits_alarm: bool) -> MonitoringRecord:
+    def serve(
+        self, platform: Platform, predictions: CollectedPredictions, month: Month, *, awaits_alarm: bool
+    ) -> MonitoringRecord:
         """Predict a month's rows, send their truth and the month's files, and let monitoring judge the month.
 
         An alarm that is to fire must be calm before: CloudWatch tells of changes of state only, and holds ALARM for minutes.
@@ -181,10 +184,10 @@ class Story:
         if judged is None:
             rows = flights.rows(self.definition, month, limit=ROWS_PER_MONTH)
             sent = replay(platform, self.out, PROJECT, month, rows)
-            journal.wait(self.out, month, sent.ids)
+            predictions.wait(self.out, month, sent.ids)
             self.out.say(f"  {len(sent.ids)} predictions answered, every one of them in the lake; {sent.labels} labels accepted")
         self.push(platform, [month])
-        asks = judged is None or judged["status"] not in (executions.RUNNING, executions.SUCCEEDED)
+        asks = judged is None or judged["status"] not in (history.RUNNING, history.SUCCEEDED)
         if awaits_alarm and asks and not self.granted(platform, month):
             loop.calm(platform, self.out, PROJECT)
         execution, there = loop.settled(

@@ -6,28 +6,28 @@ from typing import Any
 
 from rich.table import Table
 
-from cli import executions, health
-from cli.console import Markup, Output, coloured, number, seconds, table
+from cli.commands.monitor import LEVELS, find_record
+from cli.commands.train import section
 from cli.demo import loop
 from cli.demo.flights import DATASETS
-from cli.demo.journal import Journal
+from cli.demo.predictions import CollectedPredictions
 from cli.demo.story import FIRST_RUN, PROJECT, Outcome, monitor_name
-from cli.executions import Execution
-from cli.monitor import LEVELS, find_record
-from cli.platform import EVERY, Platform, read_project
-from cli.train import section
+from cli.shared import executions, health
+from cli.shared.console import Markup, Output, coloured, number, seconds, table
+from cli.shared.history import Execution
+from cli.shared.platform import EVERY, Platform, read_project
 from driftless.core.layout.artifacts import MODELS
 from driftless.core.layout.parameters import bucket_parameter
 
 
-def show(out: Output, platform: Platform, journal: Journal, outcome: Outcome) -> None:
+def show(out: Output, platform: Platform, predictions: CollectedPredictions, outcome: Outcome) -> None:
     """Print the summary."""
     first = executions.read_latest(platform, "train_and_deploy", FIRST_RUN)
     retraining = executions.read(platform, outcome.retraining_arn)
     out.show("")
-    out.show(what_ran(platform, journal, outcome, first, retraining))
+    out.show(what_ran(platform, predictions, outcome, first, retraining))
     out.show("")
-    out.show(months(platform, journal, outcome))
+    out.show(months(platform, predictions, outcome))
     out.show("")
     out.show(verdicts(retraining))
     out.show("")
@@ -36,7 +36,9 @@ def show(out: Output, platform: Platform, journal: Journal, outcome: Outcome) ->
     out.show(next_steps(platform))
 
 
-def what_ran(platform: Platform, journal: Journal, outcome: Outcome, first: Execution, retraining: Execution) -> Table:
+def what_ran(
+    platform: Platform, predictions: CollectedPredictions, outcome: Outcome, first: Execution, retraining: Execution
+) -> Table:
     """Each part of the loop, what came out of it, and how long the service says it took."""
     found = health.stacks(platform)
     count = sum(len(health.resources(platform, stack["StackName"])) for stack in found)
@@ -46,7 +48,7 @@ def what_ran(platform: Platform, journal: Journal, outcome: Outcome, first: Exec
         rows.append((f"ingest {dataset}", ingested(platform, dataset), ""))
     rows.append((f"train {first.name}", _verdict(first), seconds(first.seconds)))
     for month in outcome.months:
-        there = journal.kept(month)
+        there = predictions.kept(month)
         if there is not None:
             served = (there.last - there.first).total_seconds()
             versions = ", ".join(map(str, there.versions))
@@ -80,7 +82,7 @@ def _verdict(run: Execution) -> Markup:
     )
 
 
-def months(platform: Platform, journal: Journal, outcome: Outcome) -> Table:
+def months(platform: Platform, predictions: CollectedPredictions, outcome: Outcome) -> Table:
     """The metrics that gates judge, month by month, and who served."""
     policy = read_project(PROJECT).gates
     names = list(dict.fromkeys([policy.primary, *(gate.metric for gate in policy.absolute)]))
@@ -88,7 +90,7 @@ def months(platform: Platform, journal: Journal, outcome: Outcome) -> Table:
     for month in outcome.months:
         judged = executions.read_latest(platform, "monitor", monitor_name(month))
         record = find_record(judged.output)
-        there = journal.kept(month)
+        there = predictions.kept(month)
         versions = ", ".join(map(str, there.versions)) if there else "–"
         cells = [f"{number(record.metrics.get(name), 3)} ({number(record.reference_metrics.get(name), 3)})" for name in names]
         rows.append((str(month), versions, *cells))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 from rich.console import Console
 
-from cli.platform import connect
+from cli.shared.platform import connect
 from infra.functions import FUNCTIONS
 from infra.layers import artifacts, build
 from infra.settings import for_stage
@@ -28,7 +28,7 @@ def main() -> int:
     parts: list[Callable[[], Iterator[Row]]] = [in_process.predictions, in_process.drift, in_process.imports, sizes]
     if not arguments.local:
         platform = connect("local")
-        parts += [lambda: on_cloud.stages(platform), lambda: on_cloud.invocations(platform), lambda: on_cloud.api(platform)]
+        parts += [lambda: on_cloud.steps(platform), lambda: on_cloud.invocations(platform), lambda: on_cloud.api(platform)]
     rows: list[Row] = []
     progress = Console(stderr=True)
     for part in parts:

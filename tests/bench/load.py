@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 
-from cli.platform import Platform
+from cli.shared.platform import Platform
 
 _HEADER_END = b"\r\n\r\n"
 

@@ -1,4 +1,4 @@
-"""What needs a deployed cloud: invocations, the API, and the stages of a whole run, measured through the services themselves."""
+"""What needs a deployed cloud: invocations, the API, and the steps of a whole run, measured through the services themselves."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from typing import Any
 
 from botocore.config import Config
 
-from cli import executions
-from cli.platform import Platform
+from cli.shared import executions, history
+from cli.shared.platform import Platform
 from driftless.definition.loading import load_all
 from driftless.serving.inference.pages import example_request
 from infra.functions import FUNCTIONS
@@ -27,8 +27,8 @@ API_TARGET_MS = 25.0
 # FastAPI with onnxruntime over plain HTTP, one worker, no gateway in front: requests a second at 1, 8 and 32 clients.
 EARLIER_PLAIN_HTTP = {1: 2774.0, 8: 3554.0, 32: 3235.0}
 _REPORT = re.compile(r"REPORT RequestId: \S+.*?Duration: ([\d.]+) ms.*?Max Memory Used: (\d+) MB", re.DOTALL)
-# A stage of the state machine and the function that does its work.
-STAGES = {
+# A step of the state machine and the function that does its work.
+STEPS = {
     "Validate": "validation",
     "Ingest": "ingestion",
     "Transform": "transform",
@@ -90,26 +90,26 @@ def api(platform: Platform, project: str = "flights", seconds: float = 6.0) -> I
         yield Row("API", f"the client's own CPU at {clients} clients", found.cpu_seconds / len(found.times) * 1e3, "ms/request")
 
 
-def stages(platform: Platform) -> Iterator[Row]:
-    """Each stage of the last runs: wall time by the execution's history, peak memory by the function's own reports."""
+def steps(platform: Platform) -> Iterator[Row]:
+    """Each step of the last runs: wall time by the execution's history, peak memory by the function's own reports."""
     for machine in ("ingest", "train_and_deploy", "monitor"):
         last = next(
-            iter(executions.recent(platform, machine, lambda summary: summary["status"] == executions.SUCCEEDED, limit=200)), None
+            iter(executions.recent(platform, machine, lambda summary: summary["status"] == history.SUCCEEDED, limit=200)), None
         )
         if last is None:
             continue
         run = executions.read(platform, last["executionArn"])
-        for stage in run.stages:
-            function = STAGES.get(stage.name)
-            if function is None or stage.seconds is None:
+        for step in run.steps:
+            function = STEPS.get(step.name)
+            if function is None or step.seconds is None:
                 continue
             limit = float(FUNCTIONS[function].memory)
             peak = max((report.peak for report in reported(platform, function)), default=0.0)
-            yield Row("stage", f"{machine} / {stage.name}: time", stage.seconds, "s")
-            yield Row("stage", f"{machine} / {stage.name}: peak memory", peak, "MB", "configured", limit)
+            yield Row("step", f"{machine} / {step.name}: time", step.seconds, "s")
+            yield Row("step", f"{machine} / {step.name}: peak memory", peak, "MB", "configured", limit)
         if machine == "train_and_deploy":
             began, total = run.started.timestamp(), run.seconds
-            waits = sum(stage.seconds or 0 for stage in run.stages if stage.name == "Bake")
+            waits = sum(step.seconds or 0 for step in run.steps if step.name == "Bake")
             compute = busy([report for name in TRAINING for report in reported(platform, name)], began, began + total)
             yield Row("pipeline", "train_and_deploy, whole run", total, "s")
             yield Row("pipeline", "of which in functions", compute, "s")

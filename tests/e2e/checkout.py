@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cli.platform import Platform
+from cli.shared.platform import Platform
 from local_cloud import clients
 from local_cloud.state import StateFolder
 

@@ -22,7 +22,7 @@ from typing import Any
 import httpx
 import pytest
 
-from cli.signing import Api, SigV4
+from cli.shared.signing import Api, SigV4
 from driftless.adapters.cloudwatch import CloudWatchMetrics
 from driftless.adapters.s3 import S3Store
 from driftless.modelling.receipts import collected
@@ -61,7 +61,7 @@ def test_a_failing_stage_fails_the_execution_notifies_and_a_rerun_resumes(checko
     failed = checkout.run("train", "tickets", "--name", "tickets-first")
     assert failed.code != 0
     shown = checkout.json("pipelines", "show", "tickets-first")
-    assert (shown["status"], shown["error"], shown["failed_stage"]) == ("FAILED", "NotEnoughData", "Transform")
+    assert (shown["status"], shown["error"], shown["failed_step"]) == ("FAILED", "NotEnoughData", "Transform")
     messages: list[str] = []
 
     def notified() -> bool:

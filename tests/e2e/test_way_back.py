@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from cli.signing import Api
+from cli.shared.signing import Api
 from driftless.records import RetrainDecision
 from tests.e2e.checkout import Checkout
 from tests.e2e.generated import write_tickets

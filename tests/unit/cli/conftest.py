@@ -9,7 +9,7 @@ import pytest
 from moto import mock_aws
 from typer.testing import CliRunner
 
-from cli.platform import Platform
+from cli.shared.platform import Platform
 from tests.unit.cli.fakes import ARNS, StepFunctions
 
 

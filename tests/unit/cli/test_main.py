@@ -8,11 +8,11 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 from typer.testing import CliRunner
 
-from cli import cloud, pipelines
-from cli.console import Output
-from cli.failures import Failure, explain
+from cli.commands import cloud, pipelines
 from cli.main import app
-from cli.platform import Platform, connect
+from cli.shared.console import Output
+from cli.shared.failures import Failure, explain
+from cli.shared.platform import Platform, connect
 from driftless.errors import BadProject, Throttled
 from local_cloud import lifecycle
 from local_cloud.deploy import DeployError, Deployment
