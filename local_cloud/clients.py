@@ -1,7 +1,7 @@
-"""boto3 sessions for whoever stands outside the cloud: the command line, the demo, the tests.
+"""boto3 sessions for clients of the cloud: the command line, the demo, the tests.
 
-With ``AWS_ENDPOINT_URL`` set to a local endpoint the session is localstack-client's, which honours the variable and
-brings dummy credentials; otherwise it is boto3's own, with whatever credentials the person has.
+For a local endpoint the session is localstack-client's, which uses ``AWS_ENDPOINT_URL`` and dummy credentials. Otherwise
+it is boto3's own, with the user's credentials.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ LOCAL_REGION = "us-east-1"
 
 
 class Session(Protocol):
-    """What boto3's and localstack-client's sessions have in common."""
+    """The interface that boto3's and localstack-client's sessions share."""
 
     region_name: str | None
 
@@ -25,12 +25,12 @@ class Session(Protocol):
         ...
 
     def get_credentials(self) -> Any:
-        """Return the credentials requests are signed with."""
+        """Return the credentials that sign requests."""
         ...
 
 
 class _WithoutProxies:
-    """A local session whose clients ask no proxy: one on the way out of the house knows nothing of this machine."""
+    """A local session whose clients use no proxy, because a proxy cannot reach an endpoint on this machine."""
 
     def __init__(self, session: Any) -> None:
         self._session = session
@@ -45,12 +45,12 @@ class _WithoutProxies:
         return self._session.client(service_name, config=given.merge(direct) if given else direct, **options)
 
     def get_credentials(self) -> Any:
-        """Return the credentials requests are signed with."""
+        """Return the credentials that sign requests."""
         return self._session.get_credentials()
 
 
 def is_local(endpoint: str | None) -> bool:
-    """Whether an endpoint is on this machine or a private network, so that dummy credentials belong there."""
+    """Whether an endpoint is on this machine or a private network and so gets dummy credentials."""
     host = urlsplit(endpoint).hostname if endpoint else None
     if host is None:
         return False
@@ -66,7 +66,7 @@ def session(endpoint: str | None = None) -> Session:
     Parameters
     ----------
     endpoint : str, optional
-        The cloud to talk to; ``AWS_ENDPOINT_URL``, when set, wins over it. With neither, the session is AWS's.
+        The endpoint; ``AWS_ENDPOINT_URL`` has precedence. With neither, the session is for AWS.
     """
     chosen = os.environ.get("AWS_ENDPOINT_URL") or endpoint
     result: Session

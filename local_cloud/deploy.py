@@ -1,9 +1,9 @@
-"""The real CDK command line, run for the person: synthesise once, bootstrap once, deploy what changed.
+"""Run the real CDK command line: synthesise once, bootstrap once, deploy what changed.
 
-Nothing here knows what the stacks contain. The assembly is kept with a digest of everything that went into it, because
-synthesis takes most of a minute and a second run has mostly nothing new to say. The CLI gets a home of its own (it
-remembers accounts by access key, and every local cloud uses the same one), and dummy credentials only if the endpoint
-is local. Its output goes to a log file and, line by line, to whoever wants to show progress.
+Nothing here depends on what the stacks contain. The cloud assembly is kept with a digest of its sources, because
+synthesis takes most of a minute and most runs change nothing. The CLI has its own home folder, because it caches
+accounts by access key and all local clouds have the same key. It gets dummy credentials only for a local endpoint. Its
+output goes to a log file and, line by line, to a progress callback.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ _LOCAL_ACCOUNT = "000000000000"
 
 
 class DeployError(RuntimeError):
-    """A step of the deployment failed.
+    """A CDK command failed.
 
-    ``step`` is the CDK command, ``log`` the file with all its output, ``tail`` the last lines of it.
+    ``step`` is the command, ``log`` the file with all its output, ``tail`` the last lines of the output.
     """
 
     def __init__(self, step: str, log: Path, tail: str) -> None:
@@ -52,7 +52,7 @@ class DeployError(RuntimeError):
 
 @dataclass(frozen=True)
 class Deployment:
-    """What a run did: whether the assembly was made anew, where the output went, and the seconds each part took."""
+    """Result of a run: whether the assembly was synthesised, the log file, and the seconds of each part."""
 
     synthesised: bool
     log: Path
@@ -68,25 +68,25 @@ def deploy(
     checkout: Path = REPOSITORY,
     state: Path = DEFAULT_FOLDER,
 ) -> Deployment:
-    """Bring every stack of a stage to what the checkout says.
+    """Deploy every stack of a stage from the checkout.
 
     Parameters
     ----------
     stage : str
         The CDK context's ``stage``.
     endpoint : str, optional
-        The cloud to deploy to; ``AWS_ENDPOINT_URL``, when set, wins over it. With neither, AWS itself.
+        The endpoint to deploy to; ``AWS_ENDPOINT_URL`` has precedence. With neither, AWS itself.
     progress : callable, optional
         Called with every line of output.
     checkout : Path
         The folder with ``app.py``, ``cdk.json`` and ``node_modules``.
     state : Path
-        Where the assembly, the CLI's home and the log lie.
+        The folder of the assembly, the CLI's home and the log.
 
     Raises
     ------
     DeployError
-        If the CDK command line is missing or one of its commands fails.
+        If the CDK CLI is not installed or one of its commands fails.
     """
     chosen = os.environ.get("AWS_ENDPOINT_URL") or endpoint
     run = _Run("deploy", stage, chosen, progress or (lambda line: None), checkout.resolve(), state.resolve())
@@ -107,7 +107,7 @@ def destroy(
     checkout: Path = REPOSITORY,
     state: Path = DEFAULT_FOLDER,
 ) -> None:
-    """Delete every stack of a stage; what retention says stays. Parameters and errors as for :func:`deploy`."""
+    """Delete every stack of a stage except retained resources. Parameters and errors as for :func:`deploy`."""
     chosen = os.environ.get("AWS_ENDPOINT_URL") or endpoint
     run = _Run("destroy", stage, chosen, progress or (lambda line: None), checkout.resolve(), state.resolve())
     with run.alone():
@@ -116,7 +116,7 @@ def destroy(
 
 
 def commit(checkout: Path) -> str:
-    """Return the checkout's commit, with ``-dirty`` if tracked files differ from it; ``unknown`` outside or without git."""
+    """Return the checkout's commit, with ``-dirty`` if tracked files differ; ``unknown`` without git or a repository."""
     if shutil.which("git") is None:
         return "unknown"
     head = subprocess.run(["git", "rev-parse", "HEAD"], check=False, cwd=checkout, capture_output=True, text=True)
@@ -127,7 +127,7 @@ def commit(checkout: Path) -> str:
 
 
 def environment(endpoint: str | None, home: Path, inherited: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of the CDK command line."""
+    """Return the environment variables of the CDK CLI."""
     result = {
         **inherited,
         "CDK_HOME": str(home),
@@ -145,7 +145,7 @@ def environment(endpoint: str | None, home: Path, inherited: Mapping[str, str]) 
             result.pop(name, None)
         result |= {name.upper(): value for name, value in clients.LOCAL_CREDENTIALS.items()}
         result |= {"AWS_REGION": clients.LOCAL_REGION, "AWS_DEFAULT_REGION": clients.LOCAL_REGION}
-        # A proxy on the way out knows nothing of this machine.
+        # A proxy cannot reach an endpoint on this machine.
         host = urlsplit(endpoint).hostname
         for name in ("NO_PROXY", "no_proxy"):
             result[name] = ",".join(filter(None, (result.get(name), str(host))))
@@ -153,7 +153,7 @@ def environment(endpoint: str | None, home: Path, inherited: Mapping[str, str]) 
 
 
 def digest(checkout: Path, *context: str) -> str:
-    """Identify everything an assembly is made from: the sources' names and contents, the interpreter, the context."""
+    """Return a digest of everything an assembly is made from: source files, interpreter, context."""
     result = hashlib.sha256("\n".join((sys.version, *context)).encode())
     for name in _SOURCES:
         root = checkout / name
@@ -166,7 +166,7 @@ def digest(checkout: Path, *context: str) -> str:
 
 
 class _Run:
-    """One deployment: its settings, its log, and the steps it is made of."""
+    """One run of the CDK CLI: its settings, its log and its commands."""
 
     def __init__(self, name: str, stage: str, endpoint: str | None, progress: Progress, checkout: Path, state: Path) -> None:
         self.log = state / f"{name}.log"
@@ -181,7 +181,7 @@ class _Run:
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
-        """Keep other deployments from the same folder out, and begin a new log."""
+        """Hold the folder's deploy lock and start a new log."""
         self._state.mkdir(parents=True, exist_ok=True)
         with (self._state / "deploy.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -189,7 +189,7 @@ class _Run:
             yield
 
     def synthesise(self) -> bool:
-        """Make the assembly unless the one at hand was made from the same sources; return whether it was made."""
+        """Synthesise the assembly unless the kept one has the same digest; return whether it was synthesised."""
         revision = commit(self._checkout)
         wanted = digest(self._checkout, self._stage, revision)
         stamp = self._assembly.with_suffix(".digest")
@@ -204,7 +204,7 @@ class _Run:
         return True
 
     def bootstrap(self) -> None:
-        """Create CDK's own stack on a local cloud that has none; on AWS that is the account owner's decision."""
+        """Create CDK's bootstrap stack on a local cloud that has none; on AWS the account owner decides."""
         if not clients.is_local(self._endpoint):
             return
         formation = clients.session(self._endpoint).client("cloudformation")
@@ -216,7 +216,7 @@ class _Run:
             self.cdk("bootstrap", f"aws://{_LOCAL_ACCOUNT}/{clients.LOCAL_REGION}", *self.app)
 
     def cdk(self, step: str, *arguments: str) -> None:
-        """Run one CDK command to its end."""
+        """Run one CDK command and wait for its end."""
         program = self._checkout / "node_modules" / ".bin" / "cdk"
         if not program.exists():
             raise DeployError(step, self.log, f"{program} does not exist; run `npm ci` in {self._checkout}")
@@ -243,7 +243,7 @@ class _Run:
                     tail.append(line.rstrip())
                     self._progress(line.rstrip())
                 code = process.wait()
-            except BaseException:  # Ctrl-C included: leave nothing running. parent_watch handles a killed parent.
+            except BaseException:  # Ctrl-C too: leave no process running. parent_watch handles a killed parent.
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGTERM)
                 raise

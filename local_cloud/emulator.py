@@ -1,9 +1,8 @@
-"""The one door to MiniStack's private names.
+"""The only module that imports MiniStack, and the functions that replace its private names.
 
-Everything in ``local_cloud`` that replaces a piece of MiniStack reaches it through this module, for two reasons. Its
-internals are private, so the exact version is pinned and checked before anything is replaced. And a replacement that
-silently misses its target is worse than none, so every name is looked up when it is replaced, and a missing one stops
-the start with a message that says which name and what to do.
+Private names may change with each release. So the exact version is pinned and checked before anything is replaced, and
+every name is looked up when it is replaced. If a name does not exist, the server does not start, and the error says
+which name is missing and what to do.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ EXPECTED_VERSION = "1.5.33"
 
 
 class EmulatorMismatch(RuntimeError):
-    """The installed MiniStack is not the one the mends were written for."""
+    """The installed MiniStack is not the release that the mends replace names of."""
 
 
 def require_version() -> None:
@@ -46,7 +45,7 @@ def module(name: str) -> ModuleType:
 
 
 def loaded(name: str) -> ModuleType | None:
-    """Return a MiniStack module if anything has imported it; services are imported at their first request."""
+    """Return a MiniStack module if it was imported; services are imported at their first request."""
     return sys.modules.get(f"ministack.{name}")
 
 
@@ -56,7 +55,7 @@ def original(owner: ModuleType | type, name: str) -> Any:
     Raises
     ------
     EmulatorMismatch
-        If it does not exist, which means that MiniStack has changed under us.
+        If it does not exist.
     """
     try:
         return getattr(owner, name)
@@ -68,12 +67,12 @@ def original(owner: ModuleType | type, name: str) -> Any:
 
 
 def replace(owner: ModuleType | type, name: str, replacement: Any) -> Any:
-    """Put ``replacement`` in the place of an existing attribute and return what was there.
+    """Replace an existing attribute and return the original.
 
     Raises
     ------
     EmulatorMismatch
-        If there is nothing of that name to replace.
+        If the attribute does not exist.
     """
     before = original(owner, name)
     setattr(owner, name, replacement)

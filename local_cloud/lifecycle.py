@@ -1,8 +1,8 @@
-"""Start and stop the embedded cloud; every call may be repeated, and any may be interrupted.
+"""Start and stop the embedded cloud. Every call may be repeated, and every call may be interrupted.
 
-Nothing here depends on an earlier call having finished. A lock lets one command work at a time and is released by the
-kernel when its process dies. The server writes its own record before it listens, so a starter that is killed leaves
-either no server or one that the next call finds. A server that died leaves a record that names no live process.
+No call depends on an earlier one. A lock allows one command at a time, and the kernel releases it when the command's
+process dies. The server writes its own record before it listens, so a killed command leaves either no server or one
+that the next command finds. The record of a dead server names no live process.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from local_cloud.state import DEFAULT_FOLDER, REPOSITORY, Record, StateFolder, c
 DEFAULT_PORT = 4566
 
 _START_DEADLINE = 60.0  # seconds
-_STOP_DEADLINE = 15.0  # seconds of grace before SIGKILL
+_STOP_DEADLINE = 15.0  # seconds between SIGTERM and SIGKILL
 _KILL_DEADLINE = 15.0  # seconds that SIGKILL may take
-_ANSWER_DEADLINE = 10.0  # seconds; the machine may be busy
-_PORT_GRACE = 2.0  # seconds
-_POLL = 0.05  # seconds
+_RESPONSE_DEADLINE = 10.0  # seconds; the machine may be busy
+_PORT_DEADLINE = 2.0  # seconds that a killed server may still hold its port
+_POLL = 0.02  # seconds
 
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-"""Asks no proxy: what is asked for lies on this machine or in its own network."""
+"""Uses no proxy: endpoints are on this machine or in its own network."""
 
 
 class CloudError(RuntimeError):
@@ -46,8 +46,7 @@ class CloudError(RuntimeError):
 class Cloud:
     """An endpoint that serves AWS's API.
 
-    ``ours`` is False when the endpoint was given by ``AWS_ENDPOINT_URL``: then nothing was started and nothing will be
-    stopped.
+    ``ours`` is False when ``AWS_ENDPOINT_URL`` names the endpoint: then no server was started and none will be stopped.
     """
 
     endpoint: str
@@ -58,7 +57,7 @@ class Cloud:
 
 @dataclass(frozen=True)
 class Status:
-    """What is running, and whether it answers; ``uptime`` is in seconds."""
+    """Whether a server is running and responds; ``uptime`` is in seconds."""
 
     endpoint: str
     ours: bool
@@ -70,43 +69,45 @@ class Status:
 
 
 def up(state: Path = DEFAULT_FOLDER, port: int | None = None, *, enforce_iam: bool = False) -> Cloud:
-    """Make sure that a cloud is running, and return it.
+    """Start a cloud unless one is running, and return it.
 
     Parameters
     ----------
     state : Path
-        The folder it keeps its state in.
+        The folder of its state.
     port : int, optional
-        The loopback port; otherwise ``DRIFTLESS_PORT``, otherwise 4566. One that runs already keeps its own; if it was started
-        from other code than this checkout's it is started again.
+        The loopback port; otherwise ``DRIFTLESS_PORT``, otherwise 4566. A running server keeps its port. It is restarted
+        if it runs other code than this checkout's.
     enforce_iam : bool
-        Judge every request by the policies of who makes it. The platform always runs like this; what is tried out by hand or by
-        tests of single services need not write policies first.
+        Check every request against the caller's policies, as the platform always does. Without it, experiments and
+        tests of single services need no policies.
 
     Raises
     ------
     CloudError
-        If the port belongs to someone else, if the server does not come up, or if ``AWS_ENDPOINT_URL`` is set and
-        nothing answers there.
+        If another program uses the port, if the server does not start, or if ``AWS_ENDPOINT_URL`` is set and its
+        endpoint does not respond.
     """
     given = os.environ.get("AWS_ENDPOINT_URL")
     if given:
-        if not answers(given):
-            raise CloudError(f"nothing answers at AWS_ENDPOINT_URL={given}: start it, or unset the variable to use ours")
+        if not responds(given):
+            raise CloudError(
+                f"AWS_ENDPOINT_URL={given} does not respond: start it, or unset the variable to use the embedded cloud"
+            )
         return Cloud(given, ours=False)
     folder = StateFolder(state.resolve())
     with _one_command(folder):
         running = folder.server()
         if running is not None and running[0].code not in ("", code_digest(enforce_iam)):
-            # It runs what this checkout was before: it goes in peace, and comes back on the same port.
+            # It runs earlier code of this checkout: restart it on the same port.
             _stop(running[1])
             port, running = running[0].port, None
         if running is not None and _becomes_healthy(*running):
             return Cloud(running[0].endpoint, ours=True, log=folder.log, pid=running[0].pid)
-        folder.forget_record()
+        folder.remove_record()
         stop_strays(folder)
         chosen = port if port is not None else chosen_port()
-        if not _comes_free(chosen):
+        if not _becomes_free(chosen):
             raise CloudError(
                 f"port {chosen} on 127.0.0.1 is in use by another program: stop it, or choose another port with "
                 f"DRIFTLESS_PORT, or set AWS_ENDPOINT_URL=http://127.0.0.1:{chosen} if it is the cloud you want to use"
@@ -115,7 +116,7 @@ def up(state: Path = DEFAULT_FOLDER, port: int | None = None, *, enforce_iam: bo
 
 
 def down(state: Path = DEFAULT_FOLDER) -> bool:
-    """Stop the cloud of a state folder with everything it started; return whether one was running.
+    """Stop the cloud of a state folder and the processes it started; return whether one was running.
 
     Raises
     ------
@@ -129,16 +130,16 @@ def down(state: Path = DEFAULT_FOLDER) -> bool:
         running = folder.server()
         if running is not None:
             _stop(running[1])
-        folder.forget_record()
+        folder.remove_record()
         stop_strays(folder)
         return running is not None
 
 
 def status(state: Path = DEFAULT_FOLDER) -> Status:
-    """Say what is running, without changing anything."""
+    """Return what is running, without changing anything."""
     given = os.environ.get("AWS_ENDPOINT_URL")
     if given:
-        healthy = answers(given)
+        healthy = responds(given)
         return Status(given, ours=False, running=healthy, healthy=healthy)
     folder = StateFolder(state.resolve())
     running = folder.server()
@@ -146,7 +147,7 @@ def status(state: Path = DEFAULT_FOLDER) -> Status:
         return Status(f"http://127.0.0.1:{chosen_port()}", ours=True, running=False, healthy=False, log=folder.log)
     record, process = running
     uptime = time.time() - process.create_time()
-    return Status(record.endpoint, True, True, answers(record.endpoint), record.pid, uptime, folder.log)
+    return Status(record.endpoint, True, True, responds(record.endpoint), record.pid, uptime, folder.log)
 
 
 def chosen_port() -> int:
@@ -163,19 +164,19 @@ def chosen_port() -> int:
     return int(text)
 
 
-def answers(endpoint: str) -> bool:
-    """Whether the endpoint answers the health check that MiniStack and LocalStack share."""
+def responds(endpoint: str) -> bool:
+    """Whether the endpoint responds to the health check that MiniStack and LocalStack share."""
     try:
-        with _direct.open(f"{endpoint}/_localstack/health", timeout=_ANSWER_DEADLINE) as response:
+        with _direct.open(f"{endpoint}/_localstack/health", timeout=_RESPONSE_DEADLINE) as response:
             return bool(response.status == 200)
     except urllib.error.HTTPError as error:
-        return error.code < 500  # another implementation of the API, and alive
+        return error.code < 500  # another implementation of the API is running
     except (OSError, ValueError, http.client.HTTPException):
         return False
 
 
 def stop_strays(folder: StateFolder) -> None:
-    """Kill processes that functions started and that outlived them: those with the environment of a function of this folder."""
+    """Kill processes that functions left running: those whose environment is of a function in this folder."""
     strays = []
     packages = folder.data / "packages"
     for process in psutil.process_iter():
@@ -198,7 +199,7 @@ def _start(folder: StateFolder, port: int, enforce_iam: bool) -> Cloud:
     command = [sys.executable, "-m", "local_cloud.server", str(folder.root), str(port)]
     command += ["--enforce-iam"] if enforce_iam else []
     with folder.log.open("ab") as log, Path(os.devnull).open("rb") as nothing:
-        # Spawned rather than opened as a subprocess: it is meant to outlive this process.
+        # Spawned, not a subprocess: the server must survive this process.
         pid = os.posix_spawn(
             sys.executable,
             command,
@@ -213,7 +214,8 @@ def _start(folder: StateFolder, port: int, enforce_iam: bool) -> Cloud:
     spawned = psutil.Process(pid)
     record, process = Record(pid, time.time(), port), spawned
     healthy = False
-    # A starter that was killed may have left a server too young to be found above: it has the folder's lock, and this one ends.
+    # A killed command may have left a server that had not yet written its record. It has the folder's lock, so the
+    # server spawned here ends, and the other one is used.
     while not healthy:
         healthy = _becomes_healthy(record, process)
         serving = folder.server()
@@ -226,15 +228,15 @@ def _start(folder: StateFolder, port: int, enforce_iam: bool) -> Cloud:
 
 
 def _becomes_healthy(record: Record, process: psutil.Process) -> bool:
-    """Wait until the server answers; False if its process ends first."""
+    """Wait until the server responds; return False if its process ends first."""
     deadline = time.monotonic() + _START_DEADLINE
     while time.monotonic() < deadline:
         if is_dead(process):
             return False
-        if answers(record.endpoint):
+        if responds(record.endpoint):
             return True
         time.sleep(_POLL)
-    raise CloudError(f"the embedded cloud (process {record.pid}) does not answer; stop it with `driftless down`")
+    raise CloudError(f"the embedded cloud (process {record.pid}) does not respond; stop it with `driftless down`")
 
 
 def _stop(process: psutil.Process) -> None:
@@ -249,23 +251,23 @@ def _stop(process: psutil.Process) -> None:
 
 
 def _have_ended(processes: list[psutil.Process], within: float) -> bool:
-    """Wait until all have ended, and say whether they have.
+    """Wait until all processes have ended, and return whether they have.
 
-    Who has ended stays a zombie until its parent looks, and in a container whose first process looks after no orphans it stays
-    one for good; psutil would go on waiting for it.
+    A process stays a zombie until its parent waits for it. In a container whose first process does not reap orphans it
+    stays one for ever, and psutil would wait for it for ever.
     """
     deadline = time.monotonic() + within
     while not all(is_dead(process) for process in processes):
         if time.monotonic() > deadline:
             return False
         time.sleep(_POLL)
-    psutil.wait_procs(processes, timeout=0)  # of those that are ours, nothing stays
+    psutil.wait_procs(processes, timeout=0)  # reap those that are children of this process
     return True
 
 
-def _comes_free(port: int) -> bool:
-    """Whether the port can be had; a server that was killed a moment ago may still be letting go of it."""
-    deadline = time.monotonic() + _PORT_GRACE
+def _becomes_free(port: int) -> bool:
+    """Wait until the port is free and return whether it is; a server that was just killed may still hold it."""
+    deadline = time.monotonic() + _PORT_DEADLINE
     while True:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

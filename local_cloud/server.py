@@ -1,8 +1,8 @@
-"""The embedded cloud's own process: MiniStack's application, hardened, on one loopback port.
+"""The embedded cloud's server process: MiniStack's application with its replacements, on one loopback port.
 
-Run as ``python -m local_cloud.server DIR PORT``. MiniStack reads its settings from the environment while it
-is imported, so they are all decided here, before the first import; nothing of the caller's shell changes them. Then
-come the checks, the replacements, and the server itself, until SIGTERM or SIGINT.
+Run as ``python -m local_cloud.server DIR PORT``. MiniStack reads its settings from the environment when it is imported,
+so this module sets them all before the first import, independent of the caller's environment. It then checks the
+release, installs the replacements and serves until SIGTERM or SIGINT.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ REGION = "us-east-1"
 ACCOUNT = "000000000000"
 HOST = "127.0.0.1"
 
-_LOCK_GRACE = 5.0  # seconds
+_LOCK_DEADLINE = 5.0  # seconds that a killed server may still hold the lock
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "VIRTUAL_ENV")
 
 
 def settings(data: Path, port: int, enforce_iam: bool) -> dict[str, str]:
-    """Return the environment MiniStack is to see."""
+    """Return the environment variables that MiniStack reads."""
     return {
         "BIND_HOST": HOST,
         "GATEWAY_PORT": str(port),
@@ -55,11 +55,11 @@ def settings(data: Path, port: int, enforce_iam: bool) -> dict[str, str]:
 
 
 def main() -> None:
-    """Serve until told to stop."""
+    """Serve until a signal stops the process."""
     parser = argparse.ArgumentParser(prog="python -m local_cloud.server", description="the embedded cloud's process")
-    parser.add_argument("state", type=Path, help="folder that holds everything the cloud keeps")
+    parser.add_argument("state", type=Path, help="folder of the cloud's state")
     parser.add_argument("port", type=int, help="loopback port to listen on")
-    parser.add_argument("--enforce-iam", action="store_true", help="judge requests by policies, as AWS does")
+    parser.add_argument("--enforce-iam", action="store_true", help="check requests against policies, as AWS does")
     arguments = parser.parse_args()
     folder = StateFolder(arguments.state.resolve())
     folder.data.mkdir(parents=True, exist_ok=True)
@@ -70,12 +70,12 @@ def main() -> None:
         os.environ.clear()
         os.environ.update({**inherited, **settings(folder.data, arguments.port, arguments.enforce_iam)})
         emulator.require_version()
-        shutil.rmtree(folder.data / "temporary", ignore_errors=True)  # what a killed server's functions left
+        shutil.rmtree(folder.data / "temporary", ignore_errors=True)  # files of a killed server's functions
         (folder.data / "temporary").mkdir()
         _allow_many_files()
         folder.write_record(arguments.port, arguments.enforce_iam)
         asyncio.run(_serve(folder.data, arguments.port))
-        folder.forget_record()
+        folder.remove_record()
 
 
 async def _serve(data: Path, port: int) -> None:
@@ -87,9 +87,9 @@ async def _serve(data: Path, port: int) -> None:
     from local_cloud.runner import execute
 
     application = emulator.module("app").app
-    snapshots = recovery.install(data)
+    code = recovery.install(data)
     runner = execute.install(data / "packages", f"http://{HOST}:{port}")
-    snapshots.when_archives_change(runner.prune)
+    code.when_saved(runner.prune)
     mends.apply_all()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -107,8 +107,8 @@ async def _serve(data: Path, port: int) -> None:
 
 
 def _obtained(lock: IO[str]) -> bool:
-    """Take the lock; a server that was killed a moment ago may still be letting go of it."""
-    deadline = time.monotonic() + _LOCK_GRACE
+    """Take the lock and return whether it succeeded; a server that was just killed may still hold it."""
+    deadline = time.monotonic() + _LOCK_DEADLINE
     while True:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -121,7 +121,7 @@ def _obtained(lock: IO[str]) -> bool:
 
 
 def _allow_many_files() -> None:
-    """Raise the soft limit on open files, which a burst of connections would reach."""
+    """Raise the soft limit of open files; many concurrent connections would reach it."""
     with contextlib.suppress(ValueError, OSError):
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         if soft < hard:

@@ -1,9 +1,9 @@
-"""Where the embedded cloud keeps what it keeps, and how a process of ours is recognised.
+"""The files of an embedded cloud's state, and how its server process is identified.
 
-Everything lies under one folder, ``.driftless`` in the repository unless told otherwise: ``cloud.json`` says which
-process serves which port, ``cloud.log`` is what it said, ``notifications.log`` is what it would have mailed, ``data/`` is
-what AWS would keep. The record carries the process's start time beside its number, because numbers are reused and a stranger
-must never be stopped.
+All files are in one folder, by default ``.driftless`` in the repository. ``cloud.json`` is the record of the server
+process and its port, ``cloud.log`` its output, ``notifications.log`` the messages that topics published, and ``data/``
+what AWS would store. The record has the process's start time as well as its id, because ids are reused and another
+program's process must never be stopped.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ DEFAULT_FOLDER = REPOSITORY / ".driftless"
 
 @dataclass(frozen=True)
 class Record:
-    """The process that serves a state folder; ``started`` is in seconds since 1970, ``code`` says what it was made from."""
+    """The server process of a state folder; ``started`` is in seconds since 1970, ``code`` is its :func:`code_digest`."""
 
     pid: int
     started: float
@@ -37,7 +37,7 @@ class Record:
 
 
 def code_digest(enforce_iam: bool) -> str:
-    """Identify what the embedded cloud runs: this package's sources, the emulator's version, and whether it enforces IAM."""
+    """Return a digest of what a server runs: this package's sources, MiniStack's version, and whether IAM is enforced."""
     result = hashlib.sha256(f"{version('ministack')} {enforce_iam}".encode())
     for path in sorted(Path(__file__).parent.rglob("*.py")):
         result.update(path.read_bytes())
@@ -45,7 +45,7 @@ def code_digest(enforce_iam: bool) -> str:
 
 
 def is_dead(process: psutil.Process) -> bool:
-    """Whether a process has ended, though its parent may not have noticed."""
+    """Whether a process has ended, even if it is still a zombie."""
     try:
         return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -60,42 +60,42 @@ class StateFolder:
 
     @property
     def data(self) -> Path:
-        """What the services keep."""
+        """The state of the services."""
         return self.root / "data"
 
     @property
     def log(self) -> Path:
-        """What the server process printed, across restarts."""
+        """The output of the server process, across restarts."""
         return self.root / "cloud.log"
 
     @property
     def notifications(self) -> Path:
-        """What topics published and no address on a laptop gets."""
+        """The messages that topics published; a local cloud sends no mail."""
         return self.root / "notifications.log"
 
     @property
     def server_lock(self) -> Path:
-        """Held by the one server that may use this folder."""
+        """Lock of the server process that uses this folder."""
         return self.root / "server.lock"
 
     @property
     def command_lock(self) -> Path:
-        """Held by the command that starts or stops it."""
+        """Lock of the command that starts or stops the server."""
         return self.root / "command.lock"
 
     def write_record(self, port: int, enforce_iam: bool) -> None:
-        """Note that the calling process serves this folder; the file is whole at any moment."""
+        """Record atomically that the calling process serves this folder."""
         record = Record(os.getpid(), psutil.Process().create_time(), port, code_digest(enforce_iam))
         unfinished = self._record_file.with_suffix(".unfinished")
         unfinished.write_text(json.dumps(asdict(record)))
         unfinished.replace(self._record_file)
 
-    def forget_record(self) -> None:
-        """Remove the note."""
+    def remove_record(self) -> None:
+        """Remove the record."""
         self._record_file.unlink(missing_ok=True)
 
     def read_record(self) -> Record | None:
-        """Return the note, or None if there is none that can be read."""
+        """Return the record, or None if there is no readable one."""
         try:
             return Record(**json.loads(self._record_file.read_text()))
         except (FileNotFoundError, ValueError, TypeError):
@@ -104,7 +104,7 @@ class StateFolder:
     def server(self) -> tuple[Record, psutil.Process] | None:
         """Return the live process that serves this folder.
 
-        The record names it; if the record is lost, the server's command line still does.
+        It is found by the record or, if there is none, by its command line.
         """
         record = self.read_record()
         if record is not None:

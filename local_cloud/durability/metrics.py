@@ -1,7 +1,7 @@
-"""CloudWatch: states of alarms and their history soon after they changed, datapoints every few seconds.
+"""CloudWatch: save alarm states and history shortly after a change, and datapoints every few seconds.
 
-Metrics arrive all the time and become many, alarms change rarely and something follows from it; so each has a file of its
-own. After a crash an alarm is in the state it last announced, and judges the datapoints that came before the last seconds.
+Datapoints arrive constantly and become many, while alarms change rarely and trigger actions. So each has its own file.
+After a crash an alarm has its last announced state, and the datapoints of the last seconds are lost.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from local_cloud import emulator
 from local_cloud.durability.snapshots import Snapshots
 
 METRICS = "cloudwatch_metrics"
-_PACE = 5.0  # seconds between two looks at whether there are new datapoints
+_INTERVAL = 5.0  # seconds between two checks for new datapoints
 _ALARMS = ("alarms", "composite_alarms", "composite_triggers", "alarm_history", "dashboards", "resource_tags")
 
 
 class Metrics:
-    """Two states in the place of one.
+    """Save CloudWatch's state as two files: alarms and datapoints.
 
     Parameters
     ----------
@@ -37,25 +37,25 @@ class Metrics:
         self._looked = 0.0
 
     def install(self) -> None:
-        """Take the place of the state that the service saves, and watch for what changed."""
+        """Replace the state that the service saves, and watch it for changes."""
         emulator.replace(self._service, "get_state", self.alarms)
         self._snapshots.add(METRICS, self.metrics)
         self._snapshots.watch(self.changed_alarms)
         self._snapshots.watch(self.changed_metrics)
 
     def alarms(self) -> dict[str, Any]:
-        """Return everything but the datapoints."""
+        """Return the state without the datapoints."""
         return {name: copy.deepcopy(getattr(self._service, f"_{name}")) for name in _ALARMS}
 
     def metrics(self) -> dict[str, Any]:
-        """Return the datapoints; none is ever changed once it is there."""
+        """Return a copy of the datapoints; a stored datapoint never changes."""
         metrics = self._service._metrics
         copied = type(metrics)()
         copied._data = {key: list(points) for key, points in list(metrics._data.items())}
         return {"metrics": copied}
 
     def changed_alarms(self) -> str | None:
-        """Name the service if an alarm changed its state or its history grew."""
+        """Return the service's name if an alarm changed its state or its history grew."""
         alarms, history = self._service._alarms._data, self._service._alarm_history._data
         seen: list[Any] = [(key, alarm["StateValue"]) for key, alarm in list(alarms.items())]
         seen += [(key, len(entries)) for key, entries in list(history.items())]
@@ -65,8 +65,8 @@ class Metrics:
         return "cloudwatch"
 
     def changed_metrics(self) -> str | None:
-        """Name the datapoints' file if there are new ones, every few seconds."""
-        if time.monotonic() - self._looked < _PACE:
+        """Return the name of the datapoints' file if there are new ones, at most every few seconds."""
+        if time.monotonic() - self._looked < _INTERVAL:
             return None
         self._looked = time.monotonic()
         points = sum(map(len, list(self._service._metrics._data.values())))

@@ -1,10 +1,10 @@
-"""S3: an object is on disk, whole, before its PUT is answered.
+"""S3: an object is completely on disk before the response to its PUT is sent.
 
-MiniStack writes each object's bytes and then its description, two files; a process killed between the two would leave
-new bytes under an old ETag. Here both are written beside their places, an intent that names the moves is put down, and
-only then are they moved: the next start finishes what the intent says, or finds none and keeps the old object. What a
-bucket is (versioning, policy, notifications) is saved before a change of it is answered, and before the first object of
-a bucket that the last snapshot does not know.
+MiniStack writes an object's bytes and then its metadata, two files. A process killed between the two would leave new
+bytes with an old ETag. Here both are written to temporary files, then an intent file that lists the renames is written,
+and then the files are renamed. The next start completes the renames of an intent; without an intent the old object
+stays. A bucket's configuration (versioning, policy, notifications) is saved before the response to its change, and
+before the first object of a bucket that the last snapshot does not contain.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _READ_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
 class Objects:
-    """All-or-nothing files for S3 objects, and timely snapshots of buckets.
+    """Atomic writes of S3 objects, and snapshots of buckets.
 
     Parameters
     ----------
     folder : Path
-        Where intents lie, on the same file system as the objects.
+        The folder of intent files, on the same file system as the objects.
     snapshots : Snapshots
         Writes the state files.
     """
@@ -49,7 +49,7 @@ class Objects:
             emulator.original(self._service, name)
 
     def install(self) -> None:
-        """Take the place of the service's request handler and of its writing of objects."""
+        """Replace the service's request handler and the functions that write objects."""
         emulator.replace(self._service, "handle_request", self.handle)
         emulator.replace(self._service, "get_state", self.state)
         emulator.replace(self._service, "_persist_object", self.persist)
@@ -57,7 +57,7 @@ class Objects:
         self._snapshots.when_saved("s3", self._saved)
 
     def finish_intents(self) -> None:
-        """Make the moves that a killed process had decided on."""
+        """Complete the renames of a killed process, and remove temporary files without an intent."""
         for intent in self._folder.glob("*.json"):
             for source, target in json.loads(intent.read_text()):
                 if Path(source).exists():
@@ -69,7 +69,7 @@ class Objects:
     async def handle(
         self, method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any], **how: Any
     ) -> Any:
-        """Serve a request; a change to a bucket is saved before it is answered."""
+        """Serve a request; a change to a bucket is on disk when this returns."""
         response = await self._handle(method, path, headers, body, query, **how)
         if method not in _READ_METHODS and response[0] < 300:
             _, key = self._service._parse_bucket_key(path, headers)
@@ -78,27 +78,27 @@ class Objects:
         return response
 
     def state(self) -> dict[str, Any]:
-        """Return the state of the buckets and remember which they are."""
+        """Return the state of the buckets, and note which buckets it contains."""
         self._copied = self._buckets()
         state: dict[str, Any] = self._get_state()
         return state
 
     def _saved(self) -> None:
-        """What was copied last is on disk."""
+        """Note which buckets the snapshot on disk contains."""
         self._known = self._copied
 
     def persist_displaced(self, bucket: str, key: str, prior: dict[str, Any] | None, versioning: str) -> None:
-        """Keep the bytes of the version that a write is about to displace; if they cannot be kept, it displaces nothing."""
+        """Store the bytes of the version that a write replaces; if that fails, the version stays the current one."""
         self._persist_displaced(bucket, key, prior, versioning)
         identifier = (prior or {}).get("version_id") or "null"
         if prior is None or (versioning == "Suspended" and identifier == "null"):
             return
         if not self._service._version_file_exists(bucket, key, identifier):
             self._service._buckets[bucket]["objects"][key] = prior
-            raise OSError(f"version {identifier} of s3://{bucket}/{key} could not be kept; the write is refused")
+            raise OSError(f"version {identifier} of s3://{bucket}/{key} could not be stored; the write is rejected")
 
     def persist(self, bucket: str, key: str, record: dict[str, Any]) -> None:
-        """Put an object's bytes and description in their places, both or neither."""
+        """Write an object's bytes and metadata, both or neither."""
         place = self._service._object_disk_path(bucket, key)
         description = {
             **self._service._object_meta_from_record(record),
@@ -122,7 +122,7 @@ class Objects:
         for source_path, target in moves:
             Path(source_path).replace(target)
         intent.unlink()
-        record["body"] = None  # it is read from disk from now on
+        record["body"] = None  # read from disk from now on
         root = os.path.join(self._service.DATA_DIR, self._service.get_account_id(), bucket)  # noqa: PTH118
         self._service._remove_key_files(self._service._other_key_disk_path(root, key, place))
 

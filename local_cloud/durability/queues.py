@@ -1,9 +1,9 @@
-"""SQS: a message that was accepted is on disk before anyone is told so.
+"""SQS: a message is on disk before its sender gets the response.
 
-Whoever puts a message on a queue (SendMessage, a topic, a rule, a bucket, a dead-letter queue) wakes the pollers of
-event source mappings once it is there; the queues are saved at that moment. A deletion is saved shortly after it, so a
-crash may deliver a message twice, as SQS may. Saving costs as much as there are messages: fine for queues that are
-drained, slow for one that holds many thousands.
+MiniStack wakes the pollers of event source mappings after each new message, whoever sent it (SendMessage, a topic, a
+rule, a bucket, a dead-letter queue). The queues are saved at that moment. A deletion is saved shortly after it, so a
+crash may deliver a message twice, as SQS may. Each save writes all messages, which is slow for a queue with many
+thousands of them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from local_cloud.durability.snapshots import Snapshots
 
 
 def install(snapshots: Snapshots) -> None:
-    """Save the queues whenever one of them got a message."""
+    """Save the queues after each new message."""
     wake = emulator.module("core.concurrency").esm_wake
     wake_pollers: Callable[[], None] = wake.set
 

@@ -1,9 +1,9 @@
-"""What a killed process left half done, put into the state AWS would show.
+"""Restore the state at the start, and settle the operations that a killed process left unfinished.
 
-An execution that ran is ABORTED, its input and history kept, so that a rerun can start from it. A stack operation that
-was under way has failed: a creation or a deletion is shown as rolled back (CDK deletes the rest of such a stack and, on
-deploy, creates it anew), an update as rolled back to the template that was last complete, so the next deploy finds the
-difference and applies it again. Resources are what they were: a deploy adopts them because the stack still names them.
+A running execution becomes ABORTED and keeps its input and history, so that a rerun can start from it. An unfinished
+stack operation has failed. A creation or a deletion is shown as rolled back: CDK deletes the remains of such a stack and
+creates it again. An update is shown as rolled back to the last complete template, so the next deployment finds the
+difference and applies it again. Resources are not changed: a deployment keeps them, because the stack still names them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 
 from local_cloud import emulator
 from local_cloud.durability import expiry, queues, state_files
+from local_cloud.durability.code_files import CodeFiles
 from local_cloud.durability.executions import Executions
 from local_cloud.durability.metrics import Metrics
 from local_cloud.durability.objects import Objects
@@ -32,13 +33,13 @@ _STACK_STATUS = {
 }
 
 
-def install(data: Path) -> Snapshots:
-    """Make the services' state durable under a folder, restore it when the application starts, and return what saves it.
+def install(data: Path) -> CodeFiles:
+    """Make the services' state durable, restore it when the application starts, and return the code files.
 
     Parameters
     ----------
     data : Path
-        The folder MiniStack was told to keep its state under.
+        The folder of MiniStack's state.
     """
     application = emulator.module("app")
     snapshots = Snapshots(data / "services")
@@ -52,6 +53,8 @@ def install(data: Path) -> Snapshots:
     queues.install(snapshots)
     Metrics(snapshots).install()
     snapshots.install()
+    code = CodeFiles(data / "services" / "layers")
+    code.install(snapshots)
 
     def restore() -> None:
         state_files.load(data / "services")
@@ -66,7 +69,7 @@ def install(data: Path) -> Snapshots:
         snapshots.start()
 
     def restore_or_end() -> None:
-        """The server would go on without what could not be restored, so the process ends instead."""
+        """End the process if the state cannot be restored; otherwise the server would continue without it."""
         try:
             restore()
         except state_files.UnusableState as error:
@@ -76,11 +79,11 @@ def install(data: Path) -> Snapshots:
             raise SystemExit(1) from error
 
     emulator.replace(application, "_load_persisted_state", restore_or_end)
-    return snapshots
+    return code
 
 
 def abort_executions(service: Any) -> None:
-    """Show executions that cannot go on as ABORTED (MiniStack's loader has marked them)."""
+    """Mark interrupted executions as ABORTED; MiniStack's loader has marked them as failed."""
     for execution in service._executions.all_values():
         if execution.get("error") == "States.ServiceRestart":
             execution.update(status="ABORTED", error="Cloud.Stopped", cause=_CAUSE)
@@ -89,7 +92,7 @@ def abort_executions(service: Any) -> None:
 
 
 def settle_stacks(service: Any) -> None:
-    """Give every stack whose operation was cut short the status of one that failed."""
+    """Give each stack with an interrupted operation the status of a failed operation."""
     for stack in service._stacks._data.values():
         status = stack["StackStatus"]
         if not status.endswith("_IN_PROGRESS") or status == "REVIEW_IN_PROGRESS":
@@ -105,7 +108,7 @@ def settle_stacks(service: Any) -> None:
 
 
 def settle_functions(service: Any) -> None:
-    """Finish the transitions of functions that were becoming active."""
+    """Complete the state transitions of functions."""
     for function in service._functions._data.values():
         for record in (function, *function.get("versions", {}).values()):
             config = record["config"]

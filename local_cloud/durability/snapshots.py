@@ -1,22 +1,22 @@
-"""The control plane on disk: each service's state in one file, written soon after it changed.
+"""The control plane on disk: each service's state in one file, saved shortly after a change.
 
-Requests that change something mark their service, and a thread saves what is marked. A CloudFormation operation marks
-everything until it has ended, because it creates resources of every kind inside the process. All of it is copied in one
-step on the server's loop, where that operation runs too, so that a stack on disk names what exists and nothing exists
-twice after a repetition; the stack is written last. Step Functions is saved while anything runs. Whatever could not be
-saved stays marked, and a state that has grown large is saved less often: saving takes one part in twenty of the time.
+A request that changes something marks its service, and a thread saves the marked services. A CloudFormation operation
+marks all services until it has ended, because it creates resources of every kind inside the process. All states are then
+copied in one step on the server's loop, where that operation runs too, and the stack is written last. So a stack on disk
+names only resources that are on disk, and a repeated operation does not create a resource twice. Step Functions is saved
+while executions run. A service that could not be saved stays marked. A large state is saved less often, so that saving
+takes at most about a twentieth of the time.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -25,11 +25,11 @@ from local_cloud import emulator
 
 _log = logging.getLogger("local_cloud.durability")
 
-_TICK = 0.5  # seconds between two looks at what has changed
+_TICK = 0.5  # seconds between two checks for changes
 _STACK_TICK = 2.0  # seconds between two snapshots of everything while a stack operation runs
-_SHARE = 20  # a service is left alone for so many times as long as saving it kept the processor busy
+_SHARE = 20  # after a save, a service is not saved for this multiple of the save's processor time
 _RETRY = 5.0  # seconds after a save that failed
-_ATTEMPTS = 5  # a state may change while it is copied
+_ATTEMPTS = 5  # copies; a state may change while it is copied
 _READS = ("Describe", "Get", "List", "Head", "Filter", "Lookup", "Search", "Simulate", "Test", "Validate", "Poll")
 _FREQUENT = frozenset(
     {
@@ -39,11 +39,11 @@ _FREQUENT = frozenset(
     }
 )
 _FAILURES = (OSError, TypeError, ValueError, RuntimeError, LookupError, AttributeError)
-# Copied before the others, not on the loop: too large to hold it up, and what a stack makes there can be made again.
+# Copied before the others and not on the loop, which they would block. A stack can create its log groups again.
 _LARGE = ("cloudwatch_logs", "cloudwatch_metrics")
-# Saved by whoever is about to depend on a change, too.
+# Also saved at once, by a request that depends on a change.
 _PROMPT = frozenset({"s3", "dynamodb", "stepfunctions", "sqs"})
-# Saved with the copies: a table or a bucket that its stack does not know yet is in the way when the stack is made again.
+# Saved with the copies: a table or bucket on disk that its stack does not name would block the stack's next creation.
 _ON_THE_LOOP = ("dynamodb", "s3")
 _STATE_KEYS = {
     "states": ("stepfunctions",),
@@ -59,18 +59,16 @@ _STATE_KEYS = {
 
 
 class Snapshots:
-    """Save services' states, at once or soon.
+    """Save services' states, at once or shortly after a change.
 
     Parameters
     ----------
     folder : Path
-        Where MiniStack keeps its state files.
+        The folder of MiniStack's state files.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._layers = folder / "layers"
-        self._layers.mkdir(parents=True, exist_ok=True)
         self._application = emulator.module("app")
         persistence = emulator.module("core.persistence")
         self._encode: Callable[[Any], Any] = emulator.original(persistence, "_json_default")
@@ -87,13 +85,10 @@ class Snapshots:
         self._watched: list[Callable[[], str | None]] = []
         self._seen_executions: list[tuple[str, str, int]] = []
         self._saved_all = 0.0
-        self._digests: dict[int, tuple[bytes, str]] = {}
-        self._when_saved: dict[str, Callable[[], None]] = {"lambda": self._forget_archives}
-        self._archives: set[str] = set()
-        self._prune: Callable[[Collection[str]], None] = lambda archives: None
+        self._when_saved: dict[str, Callable[[], None]] = {}
 
     def install(self) -> None:
-        """Watch requests, and make layers part of the state as references rather than bytes."""
+        """Watch requests, and save the additional states when the application stops."""
         dispatch = emulator.original(self._application, "_dispatch_service_request")
 
         async def dispatch_and_mark(method: str, path: str, headers: dict[str, str], body: bytes, *rest: Any) -> Any:
@@ -104,28 +99,16 @@ class Snapshots:
 
         emulator.replace(self._application, "_dispatch_service_request", dispatch_and_mark)
         emulator.replace(self._application, "_build_persistence_save_dict", self._states)
-        service = emulator.module("services.lambda_svc")
-        self._blobs = emulator.original(service, "CODE_BLOB_DIR")
-        state_of_functions = emulator.original(service, "get_state")
-        load = emulator.original(service, "load_persisted_state")
-        # Blobs are content-addressed; removing one before the file that no longer names it is in place would lose it.
-        emulator.replace(service, "_prune_orphan_code_blobs", self._remember_archives)
-        emulator.replace(service, "get_state", lambda: self._with_layer_references(state_of_functions()))
-        emulator.replace(service, "load_persisted_state", lambda data: load(self._with_layer_bytes(data)))
-
-    def when_archives_change(self, prune: Callable[[Collection[str]], None]) -> None:
-        """Have something called with the digests of all code and layers after each time that functions were saved."""
-        self._prune = prune
 
     def add(self, name: str, get_state: Callable[[], Any]) -> None:
-        """Have a state saved that is not one service's whole; its file is restored into that service when it starts."""
+        """Register an additional state file; the service that it belongs to loads it at the start."""
         self._more_states[name] = get_state
 
     def _states(self) -> dict[str, Callable[[], Any]]:
         return {**self._of_services(), **self._more_states}
 
     def start(self) -> None:
-        """Begin to save what is marked; called on the server's loop."""
+        """Start to save marked services; called on the server's loop."""
         loop = asyncio.get_running_loop()
         threading.Thread(target=self._run, args=(loop,), daemon=True, name="snapshots").start()
 
@@ -140,7 +123,7 @@ class Snapshots:
     def _write(self, name: str, state: Any) -> None:
         path = self._folder / f"{name}.json"
         if state is None or not (path.exists() or _holds_anything(state)):
-            return  # the next start imports a service for each file, so an unused one gets none
+            return  # the next start imports a service for each file, so an unused service gets no file
         wrapped = {"__ministack_format__": self._format_version(name), "payload": state}
         unfinished = self._folder / f"{name}.unfinished"
         unfinished.write_text(json.dumps(wrapped, default=self._encode))
@@ -149,27 +132,27 @@ class Snapshots:
             self._when_saved[name]()
 
     def when_saved(self, name: str, call: Callable[[], None]) -> None:
-        """Have something called after each time that a service's state is in its place."""
+        """Register a call after each save of a service."""
         self._when_saved[name] = call
 
     def save_everything(self) -> None:
-        """Write the state of every service, stacks last; called on the server's loop while nothing is served."""
+        """Save every service, stacks last; called on the server's loop while no request is served."""
         for name in sorted(self._states(), key=lambda name: name == "cloudformation"):
             self.save(name)
 
     def _save_all_parts_of_stacks(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Write the state of every service as it is at one moment, while stacks change."""
+        """Save the state of every service at one moment, while stacks change."""
         for name in _LARGE:
             self.save(name)
         copies = asyncio.run_coroutine_threadsafe(self._copies(), loop).result()
-        # Those that are saved as soon as they change as well may be newer than the rest, and never older than they were.
+        # Services that are also saved at once may be newer than the copies, but never older than their last save.
         for name in _PROMPT.difference(_ON_THE_LOOP):
             self.save(name)
         for name in sorted(copies, key=lambda name: name == "cloudformation"):
             self._write(name, copies[name])
 
     async def _copies(self) -> dict[str, Any]:
-        """Copy what a stack operation changes, between two of its steps, and save the tables and buckets that belong to it."""
+        """Copy the states between two steps of a stack operation, and save the tables and buckets."""
         for name in _ON_THE_LOOP:
             self.save(name)
         states = self._states()
@@ -188,12 +171,12 @@ class Snapshots:
             self.mark(_STATE_KEYS.get(signing_name, (signing_name,)))
 
     def mark(self, names: Iterable[str]) -> None:
-        """Have services saved soon."""
+        """Mark services for the next save."""
         with self._marks:
             self._marked.update(names)
 
     def watch(self, changed: Callable[[], str | None]) -> None:
-        """Have something called at every look at what has changed, which returns the service to save."""
+        """Register a function that is called at each check for changes and returns a service to save, or None."""
         self._watched.append(changed)
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -208,7 +191,7 @@ class Snapshots:
                 time.sleep(_RETRY)
 
     def _save_what_changed(self, loop: asyncio.AbstractEventLoop) -> bool:
-        """Save what is marked and due; return whether all of it could be saved. What could not stays marked."""
+        """Save the marked services that are due; return whether all were saved. The others stay marked."""
         executions = self._executions()
         if executions != self._seen_executions:
             self._seen_executions = executions
@@ -232,10 +215,10 @@ class Snapshots:
         return all(saved)
 
     def _saved(self, name: str) -> bool:
-        """Save one marked service; if that fails, it stays marked, and the others are saved all the same."""
+        """Save one marked service; if that fails, it stays marked, and the others are still saved."""
         with self._marks:
             self._marked.discard(name)
-        # The work itself: a save that waited for a lock or for the processor says nothing about how large the state is.
+        # Processor time, not elapsed time: a save that waited for a lock does not mean that the state is large.
         began = time.thread_time()
         try:
             self.save(name)
@@ -262,65 +245,24 @@ class Snapshots:
             stack["StackStatus"].endswith("_IN_PROGRESS") and stack["StackStatus"] != "REVIEW_IN_PROGRESS" for stack in stacks
         )
 
-    def _with_layer_references(self, state: dict[str, Any]) -> dict[str, Any]:
-        for layer in state["layers"]._data.values():
-            for version in layer["versions"]:
-                content = version.get("_zip_data")
-                if isinstance(content, bytes):
-                    version["_zip_data"] = {"layer": self._stored(content)}
-        return state
-
-    def _with_layer_bytes(self, state: dict[str, Any]) -> dict[str, Any]:
-        for layer in state["layers"]._data.values():
-            for version in layer["versions"]:
-                reference = version.get("_zip_data")
-                if isinstance(reference, dict):
-                    version["_zip_data"] = (self._layers / reference["layer"]).read_bytes()
-        return state
-
-    def _remember_archives(self, referenced: set[str]) -> None:
-        """Called where MiniStack would remove the blobs of code that no function has; layers are added after it."""
-        self._archives = set(referenced)
-
-    def _forget_archives(self) -> None:
-        """Remove code and layers that the state on disk no longer names."""
-        for path in (*Path(self._blobs).glob("*.zip"), *self._layers.iterdir()):
-            if path.stem not in self._archives:
-                path.unlink()
-        self._digests = {key: known for key, known in self._digests.items() if known[1] in self._archives}
-        self._prune(self._archives)
-
-    def _stored(self, content: bytes) -> str:
-        known = self._digests.get(id(content))
-        if known is None or known[0] is not content:
-            digest = hashlib.sha256(content).hexdigest()
-            path = self._layers / digest
-            if not path.exists():
-                unfinished = path.with_suffix(".unfinished")
-                unfinished.write_bytes(content)
-                unfinished.replace(path)
-            known = self._digests[id(content)] = (content, digest)
-        self._archives.add(known[1])
-        return known[1]
-
 
 def _copied(get_state: Callable[[], Any]) -> Any:
-    """Copy a state that other threads may be changing."""
+    """Copy a state that other threads may change meanwhile."""
     for _ in range(_ATTEMPTS):
         try:
             return get_state()
-        except RuntimeError:  # a dictionary changed its size under the copy
+        except RuntimeError:  # a dictionary changed its size during the copy
             time.sleep(0.01)
     return get_state()
 
 
 def _holds_anything(state: Any) -> bool:
-    """Whether any of a service's stores has an entry; scoped stores look empty outside a request."""
+    """Whether any of a service's stores has an entry; scoped stores appear empty outside a request."""
     return any(getattr(store, "_data", store) for store in state.values())
 
 
 def _signing_name(headers: dict[str, str]) -> str:
-    """Return the service a request was signed for: ``…/us-east-1/ssm/aws4_request``."""
+    """Return the service in a request's credential scope: ``…/us-east-1/ssm/aws4_request``."""
     scope = headers.get("authorization", "").partition("Credential=")[2].split(",")[0].split("/")
     return scope[3] if len(scope) > 3 else ""
 

@@ -1,7 +1,7 @@
-"""Reading the state files when the cloud starts: all of them, or the cloud does not start.
+"""Read the state files when the cloud starts; if one cannot be used, the cloud does not start.
 
-MiniStack starts a service whose file it cannot read with nothing, and the next save would put that nothing in the file's
-place: stacks that say "complete" over functions that are gone, and no deploy that would notice.
+MiniStack starts a service without state when it cannot read the service's file, and the next save would overwrite the
+file. Stacks would then be "complete" although their functions do not exist, and no deployment would repair them.
 """
 
 from __future__ import annotations
@@ -14,32 +14,32 @@ from local_cloud.durability.metrics import METRICS
 
 
 class UnusableState(Exception):
-    """What is on disk cannot be taken up again.
+    """State on disk cannot be restored.
 
     Parameters
     ----------
     path : Path
-        The file in the way, or the folder of a journal; in a folder of the one that holds everything.
+        The file, or the folder of a write-ahead log; two levels or one below the folder of all state.
     reason : str
-        What is wrong with it.
+        Why it cannot be used.
     """
 
     def __init__(self, path: Path, reason: str) -> None:
         everything = path.parent.parent if path.suffix else path.parent
         super().__init__(
             f"the cloud does not start, because {path} cannot be used: {reason}. No file was changed. Start it with the "
-            f"release that wrote the file, or put back a copy of the whole folder {everything}; to give up what the cloud "
-            "keeps, move that folder away and deploy again"
+            f"release that wrote the file, or restore a copy of the whole folder {everything}; to start with an empty cloud, "
+            "move that folder away and deploy again"
         )
 
 
 def load(folder: Path) -> None:
-    """Read the file of every service that has one, then hand each its state.
+    """Read the files of all services, then load each service's state.
 
     Raises
     ------
     UnusableState
-        For the first file that is not readable, or that its service does not take.
+        For the first file that cannot be read or that its service rejects.
     """
     application = emulator.module("app")
     read = emulator.original(application, "load_state")

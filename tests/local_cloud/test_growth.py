@@ -170,7 +170,7 @@ def test_log_events_end_with_their_groups_retention() -> None:
 
     week: dict[str, Any] = {"retentionInDays": 7, "streams": streams()}
     for_ever: dict[str, Any] = {"retentionInDays": None, "streams": streams()}
-    expiry.forget_log_events([week, for_ever], NOW)
+    expiry.remove_log_events([week, for_ever], NOW)
     assert week["streams"] == {"both": {"events": [{"timestamp": milliseconds(6)}]}, "new": {"events": []}}
     assert for_ever["streams"] == streams()
 
@@ -186,7 +186,7 @@ def test_executions_end_ninety_days_after_they_did() -> None:
         "new": {"stopDate": ended(89)},
         "running": {"stopDate": None},
     }
-    expiry.forget_executions(executions, NOW)
+    expiry.remove_executions(executions, NOW)
     assert set(executions) == {"new", "running"}
 
 
