@@ -1,7 +1,8 @@
-"""Functions as real processes under AWS's own runtime client.
+"""Run Lambda functions as real processes under AWS's own runtime client.
 
-MiniStack runs Python functions through a script of its own over stdin, which loses error types, log lines and limits.
-Here every execution environment is a process under ``awslambdaric`` that talks to a Runtime API, exactly as in Lambda:
-``packages`` lays out code and layers on disk, ``sandbox`` is one execution environment, ``pool`` reuses warm ones,
-``watchdog`` enforces memory, ``report`` writes the log lines, and ``execute`` puts it all in MiniStack's place.
+MiniStack runs Python functions through its own script over stdin, which loses error types, log lines and limits. Here
+every execution environment is a process of ``awslambdaric`` that polls a Runtime API, as in Lambda. ``packages`` unpacks
+code and layers, ``environment`` composes the environment variables, ``sandbox`` is one execution environment with its
+``runtime_api`` and ``output``, ``pool`` reuses warm ones, ``watchdog`` enforces the memory limit, ``report`` writes the
+log lines, and ``execute`` replaces MiniStack's invocation.
 """

@@ -1,9 +1,9 @@
-"""The first lines that run in a function's process, before any of its code.
+"""The entry point of a function's process, which runs before the function's code.
 
-The interpreter starts without ``site``, so nothing of the virtual environment is importable. This script ties the
-process's life to the server's, imports AWS's own runtime client, and then sets the import path as Lambda orders it:
-function code, layers, the standard library, and last the runtime's own packages (boto3 and what it needs). It is run by
-path and imports nothing of this project.
+The interpreter starts without ``site``, so no package of the virtual environment can be imported. This script makes the
+process end with the server, imports AWS's runtime client, and then sets the import path in Lambda's order: function code,
+layers, the standard library, and last the runtime's own packages (boto3 and its requirements). It is run by path and
+imports nothing of this project.
 """
 
 import ctypes
@@ -15,10 +15,10 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
-    """Become the runtime client: ``bootstrap.py SERVER_PID RUNTIME_DIR OPT_DIR``."""
+    """Run the runtime client: ``bootstrap.py SERVER_PID RUNTIME_DIR OPT_DIR``."""
     server_pid, runtime_dir, opt_dir = int(sys.argv[1]), sys.argv[2], sys.argv[3]
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != server_pid:  # the server died before the kernel knew that we care
+    if os.getppid() != server_pid:  # the server died before the prctl call
         os._exit(1)
     library = list(sys.path)
     sys.path.append(runtime_dir)

@@ -1,8 +1,8 @@
-"""What a function's process finds in its environment: Lambda's reserved variables, its own, and nothing of ours.
+"""The environment variables of a function's process: Lambda's reserved ones and the function's own.
 
-The server's environment never reaches a handler, so a function that works here by accident of the developer's shell
-does not exist. The one addition to AWS's list is the endpoint, which is how SDKs find the embedded cloud, and a
-private temporary folder, which stands for the ``/tmp`` that each execution environment has to itself.
+A function does not inherit the server's environment, so it cannot depend on the developer's shell. Two variables are not
+in Lambda: the endpoint, with which SDKs find the embedded cloud, and a temporary folder in place of the private ``/tmp``
+of each execution environment.
 """
 
 from __future__ import annotations
@@ -61,10 +61,10 @@ def build(
     runtime_dir: Path,
     temporary: Path,
 ) -> dict[str, str]:
-    """Compose the whole environment of one execution environment.
+    """Return all environment variables of one execution environment.
 
-    A function may set any variable but the reserved ones, as in AWS; the values of AWS's optional variables (time
-    zone, locale, path) are Lambda's own unless the function says otherwise.
+    As in AWS, a function may set any variable except the reserved ones. AWS's optional variables (time zone, locale,
+    path) have Lambda's values unless the function sets them.
     """
     memory = int(config.get("MemorySize", 128))
     logging_config = config.get("LoggingConfig") or {}

@@ -1,8 +1,8 @@
-"""The runner in MiniStack's place: every invocation of a Python function, from whichever service it comes.
+"""Replace MiniStack's execution of Python functions, for invocations from every service.
 
-Lambda's API, Step Functions, EventBridge, API Gateway and event source mappings all end in one private function of
-MiniStack's Lambda service; that one is replaced. The record it is given says which code, layers and configuration to
-use; the record it returns carries the answer, the error flag and the log text for ``LogType=Tail``.
+Lambda's API, Step Functions, EventBridge, API Gateway and event source mappings all call one private function of
+MiniStack's Lambda service, which is replaced here. Its argument is the function's record with code, layers and
+configuration; its result has the response, the error flag and the log text for ``LogType=Tail``.
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ _LOG_SOURCE = "driftless"
 
 
 class Runner:
-    """Run invocations on pooled execution environments.
+    """Run invocations in pooled execution environments.
 
     Parameters
     ----------
     packages : Path
-        Where code and layers are unpacked.
+        The folder where code and layers are unpacked.
     endpoint : str
-        The embedded cloud's own URL, given to every function.
+        The embedded cloud's URL, which every function gets.
     """
 
     def __init__(self, packages: Path, endpoint: str) -> None:
         self._store = PackageStore(packages)
-        self._packages_of_runtime = self._store.runtime()  # once: finding them costs more than a cold start
+        self._packages_of_runtime = self._store.runtime()  # once, because it takes longer than a cold start
         self._endpoint = endpoint
         self._pool = Pool(_IDLE_LIMIT)
         self._lambda = emulator.module("services.lambda_svc")
         self._runtime = emulator.module("core.lambda_runtime")
 
     def run(self, record: Mapping[str, Any], event: Any, request_id: str) -> dict[str, Any]:
-        """Serve one invocation and return MiniStack's result record."""
+        """Run one invocation and return the result in MiniStack's form."""
         config: Mapping[str, Any] = record["config"]
         payload = json.dumps(event, ensure_ascii=False).encode()
         account, region = self._runtime._account_region_from_function_config(config)
@@ -71,18 +71,18 @@ class Runner:
         events = report.compose(config, sandbox, outcome, request_id, began_ms)
         report.write(config, sandbox.log_stream, events)
         result: dict[str, Any] = {
-            "body": json.loads(outcome.answer),
+            "body": json.loads(outcome.response),
             "log": "".join(event.message + "\n" for event in events),
             "log_source": _LOG_SOURCE,
         }
         return {**result, "error": True, "function_error": "Unhandled"} if outcome.failed else result
 
     def retire(self, name: str, qualifier: str | None) -> None:
-        """Let the environments of a function, or of one of its versions, end with their current event."""
+        """Close the environments of a function, or of one of its versions, after their current event."""
         self._pool.retire(lambda key: key[0].endswith(f":{name}") and qualifier in (None, key[1]))
 
     def prune(self, archives: Collection[str]) -> None:
-        """End the environments of deleted versions; remove unpacked code but for these digests and what a process uses."""
+        """Close environments of deleted versions; remove unpacked code except these digests and what a process uses."""
         self._pool.retire(lambda key: not self._exists(*key))
         self._store.prune(archives, psutil.Process().children())
 
@@ -122,7 +122,7 @@ class Runner:
 
 
 def install(packages: Path, endpoint: str) -> Runner:
-    """Put a runner in the place of MiniStack's own and return it."""
+    """Replace MiniStack's runner and return the new one."""
     runner = Runner(packages, endpoint)
     service = emulator.module("services.lambda_svc")
     for name in ("_resolve_layer_zip", "_xray_trace_id_for_invocation"):
@@ -144,7 +144,7 @@ def install(packages: Path, endpoint: str) -> Runner:
         return result
 
     def emit_logs(*arguments: Any, log_source: str | None = None) -> None:
-        if log_source != _LOG_SOURCE:  # the runner has written its own
+        if log_source != _LOG_SOURCE:  # the runner has written its own lines
             write_logs(*arguments, log_source=log_source)
 
     def invalidate_workers(name: str, qualifier: str | None = None, **scope: Any) -> None:
@@ -167,6 +167,6 @@ def install(packages: Path, endpoint: str) -> Runner:
 
 
 def _fingerprint(config: Mapping[str, Any]) -> str:
-    """Identify everything that an execution environment is made from."""
+    """Return a digest of everything that an execution environment is made from."""
     described = json.dumps({name: config.get(name) for name in _CONFIGURATION}, sort_keys=True, default=str)
     return hashlib.sha256(described.encode()).hexdigest()

@@ -1,9 +1,9 @@
-"""What a function's process writes, as log events in the order it wrote them.
+"""Read the output of a function's process as log events, in the order of writing.
 
-Standard output, standard error and the runtime client's ``logging`` records share one pipe. The records arrive in the
-frames of Lambda's telemetry contract (a magic number, a length, a time, the message), which is how a multi-line record
-stays one event; everything else is text, one event a line. Nobody ever waits for a line that may not come: by the time
-the result has been posted its output is already in the pipe, so reading what is there is reading everything.
+Standard output, standard error and the runtime client's ``logging`` records share one pipe. A log record arrives in a
+frame of Lambda's telemetry format (magic number, length, time, message), so a record of several lines is one event. Other
+output is text, one event per line. The reader never waits for more output: when the runtime posts a result, the output
+of the invocation is already in the pipe.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class OutputReader:
     Parameters
     ----------
     descriptor : int
-        The pipe's read end; this object closes it.
+        The pipe's read end, which this object closes.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -54,7 +54,7 @@ class OutputReader:
             return events
 
     def _follow(self) -> None:
-        """Keep the pipe from filling while the function runs, and close it when every writer is gone."""
+        """Read while the function runs, so that the pipe does not fill; close it when all writers have closed it."""
         poller = select.poll()
         poller.register(self._descriptor, select.POLLIN | select.POLLHUP)
         while not self._ended:
@@ -79,7 +79,7 @@ class OutputReader:
             if self._pending.startswith(_FRAME_MAGIC):
                 end = _FRAME_HEADER + int.from_bytes(self._pending[4:8], "big")
                 if len(self._pending) < _FRAME_HEADER or len(self._pending) < end:
-                    return  # the rest of the frame is still on its way
+                    return  # the rest of the frame was not yet written
                 moment = int.from_bytes(self._pending[8:_FRAME_HEADER], "big") // 1000
                 self._add(moment, self._pending[_FRAME_HEADER:end])
                 self._pending = self._pending[end:]

@@ -1,10 +1,10 @@
-"""Code, layers and the runtime's own packages, laid out on disk once and shared by every process.
+"""Unpack code, layers and the runtime's packages on disk once, for all processes.
 
-A zip is unpacked into a folder named by its content, so a layer of two hundred megabytes costs its unpacking once
-however many functions, versions and processes use it. The layers of a function are merged into one tree as Lambda
-merges them into ``/opt`` (a later layer wins over an earlier one), made of links rather than copies. The runtime's own
-packages are links too: exactly boto3, the runtime client and what those two require, nothing else of the environment.
-What no function version and no layer refers to any more is removed, unless a process still runs on it.
+An archive is unpacked into a folder named by its digest, so a large layer is unpacked once for all functions, versions
+and processes. The layers of a function are merged into one tree of links, in the order of Lambda's ``/opt`` (a later
+layer overrides an earlier one). The runtime's packages are links too: boto3, the runtime client and their requirements,
+and nothing else of the virtual environment. A folder that no function version and no layer refers to is removed, unless
+a process still uses it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import psutil
 
 _RUNTIME_DISTRIBUTIONS = ("boto3", "awslambdaric")
 _REMOVED = ".removed"
-_START_GRACE = 60.0  # seconds between a folder's being asked for and a process that can be seen to use it
+_START_DEADLINE = 60.0  # seconds from the request for a folder until a process uses it
 _REQUIREMENT_NAME = re.compile(r"^[A-Za-z0-9._-]+")
 
 
@@ -35,7 +35,7 @@ class PackageStore:
     Parameters
     ----------
     root : Path
-        Where the folders live, as processes will see it. It may be deleted whenever no function runs.
+        The folder of all others. It may be deleted while no function runs.
     """
 
     def __init__(self, root: Path) -> None:
@@ -43,11 +43,11 @@ class PackageStore:
         self._building = threading.Lock()
         self._lock = threading.Lock()
         self._digests: dict[str, tuple[bytes, str]] = {}
-        self._layers: dict[str, list[str]] = {}  # digests by the name of the tree that was merged from them
-        self._asked_for: dict[Path, float] = {}
+        self._layers: dict[str, list[str]] = {}  # a merged tree's name -> the digests of its layers
+        self._requested: dict[Path, float] = {}
 
     def digest(self, name: str, archive: bytes) -> str:
-        """Return the sha256 of an archive, computed once as long as ``name`` keeps the same bytes object."""
+        """Return the sha256 of an archive; computed once while ``name`` has the same bytes object."""
         known = self._digests.get(name)
         if known is not None and known[0] is archive:
             return known[1]
@@ -56,16 +56,16 @@ class PackageStore:
         return value
 
     def unpacked(self, digest: str, archive: bytes) -> Path:
-        """Return the folder that holds the archive's files, unpacking it at the first call."""
+        """Return the folder of the archive's files; the first call unpacks it."""
         return self._build(self._root / "archives" / digest, lambda target: _unpack(archive, target))
 
     def merged(self, layers: Sequence[tuple[str, bytes]]) -> Path:
-        """Return one tree with the layers on top of each other, the last on top.
+        """Return one tree of all layers, in which a later layer overrides an earlier one.
 
         Parameters
         ----------
         layers : sequence of (digest, archive)
-            In the function's own order.
+            In the order of the function's configuration.
         """
         folders = [self.unpacked(digest, archive) for digest, archive in layers]
         name = hashlib.sha256("\n".join(digest for digest, _ in layers).encode()).hexdigest()
@@ -73,7 +73,7 @@ class PackageStore:
         return self._build(self._root / "opt" / name, lambda target: _merge(list(reversed(folders)), target))
 
     def runtime(self) -> Path:
-        """Return the folder of links to the packages that Lambda's runtime brings along."""
+        """Return the folder of links to the packages of Lambda's runtime."""
         links = _runtime_links()
         name = hashlib.sha256("\n".join(f"{link}={target}" for link, target in links.items()).encode()).hexdigest()
 
@@ -85,25 +85,25 @@ class PackageStore:
         return self._build(self._root / "runtime" / name, build)
 
     def prune(self, referenced: Collection[str], processes: Collection[psutil.Process]) -> None:
-        """Remove the archives that nothing refers to, and the trees of layers that rest on them.
+        """Remove the archives that nothing refers to, and the trees that link to them.
 
         Parameters
         ----------
         referenced : collection of str
             Digests of the code of every function version and of every layer.
         processes : collection of Process
-            Those of functions; what they use stays.
+            The processes of functions; the folders they use stay.
         """
         archives, trees = self._root / "archives", self._root / "opt"
         with self._building, self._lock:
             folders, names = _used_by(processes)
-            recent = time.monotonic() - _START_GRACE
-            self._asked_for = {folder: at for folder, at in self._asked_for.items() if at > recent}
-            used = {*folders, *self._asked_for, *(trees / name for name in names)}
+            recent = time.monotonic() - _START_DEADLINE
+            self._requested = {folder: at for folder, at in self._requested.items() if at > recent}
+            used = {*folders, *self._requested, *(trees / name for name in names)}
             layers = {digest for tree in used if tree.parent == trees for digest in self._layers.get(tree.name, ())}
             kept = {*referenced, *layers, *(folder.name for folder in used if folder.parent == archives)}
             gone = [folder for folder in _entries(archives) if folder.name not in kept]
-            # A tree is cheap to make again; one that an earlier life made does not say what it rests on.
+            # A tree is cheap to build again, and the layers of a tree built by an earlier process are not known.
             gone += [
                 tree for tree in _entries(trees) if tree not in used and not kept.issuperset(self._layers.get(tree.name, [""]))
             ]
@@ -117,9 +117,9 @@ class PackageStore:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def _build(self, folder: Path, build: Callable[[Path], None]) -> Path:
-        """Make ``folder`` whole or not at all: built beside its place, then moved into it."""
+        """Build a folder atomically: under another name, then renamed."""
         with self._lock:
-            self._asked_for[folder] = time.monotonic()
+            self._requested[folder] = time.monotonic()
             if folder.is_dir():
                 return folder
         with self._building:
@@ -137,7 +137,7 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _used_by(processes: Collection[psutil.Process]) -> tuple[set[Path], set[str]]:
-    """Return the folders that processes work in and the names of the trees they were started with."""
+    """Return the working folders of processes and the names of the trees in their arguments."""
     folders, names = set[Path](), set[str]()
     for process in processes:
         with contextlib.suppress(psutil.Error):
@@ -157,7 +157,7 @@ def _unpack(archive: bytes, target: Path) -> None:
 
 
 def _merge(folders: Sequence[Path], target: Path) -> None:
-    """Link what only one folder has; where several have a directory of the same name, merge it one level down."""
+    """Link what only one folder has; merge directories that several have, one level down."""
     target.mkdir(parents=True)
     names = sorted({entry.name for folder in folders for entry in folder.iterdir()})
     for name in names:
@@ -170,7 +170,7 @@ def _merge(folders: Sequence[Path], target: Path) -> None:
 
 
 def _runtime_links() -> dict[str, Path]:
-    """Map each top-level file or folder of the runtime's distributions to where it is installed."""
+    """Return the installed path of each top-level file or folder of the runtime's distributions."""
     links: dict[str, Path] = {}
     waiting, seen = list(_RUNTIME_DISTRIBUTIONS), set[str]()
     while waiting:

@@ -1,15 +1,14 @@
-"""Warm execution environments, kept for reuse.
+"""A pool of warm execution environments.
 
-An event takes an idle environment. When there is none, it waits in line for whichever comes first: one that another
-event gives back, or a new one, which is what Lambda does. Events are served in the order they came. A function starts
-at most as many environments at once as the machine has processors, because more would only make each of them slower;
-and it starts one only when waiting for those there are would take longer than starting, or has. So a burst of short
-events does not pay for dozens of processes that nobody needs a moment later, a function whose events are long gets its
-environments at once, and an event whose environment is held by its own caller gets a new one in the end.
+An event takes an idle environment. If there is none, it waits in a queue for the first that becomes free or is started,
+as in Lambda. Events are served in order. A function starts at most as many environments at once as the machine has
+processors, because more would slow each other down. It starts one only if waiting is expected to take longer than a
+start, or has taken longer. So a burst of short events does not start dozens of processes, a function with long events
+gets new environments at once, and an event whose caller holds the only environment gets a new one.
 
-When the burst is over the extra environments are idle, and an idle one is closed after a while. An environment belongs
-to one exact code and configuration: after an update the next event starts a new one, events already running or waiting
-finish on the old one, and the old one is closed.
+An environment that is idle for some time is closed. An environment belongs to one version of code and configuration:
+after an update the next event starts a new one, events that already run or wait finish on the old one, and then it is
+closed.
 """
 
 from __future__ import annotations
@@ -31,13 +30,13 @@ logger = logging.getLogger("local_cloud.runner")
 Key = tuple[str, str]
 STARTS_AT_ONCE = os.cpu_count() or 1
 
-_FIRST_GUESS = 1.0  # seconds a start is thought to take before one has been measured
-_NEWEST = 0.2  # weight of the newest event in the running mean of their durations
+_ASSUMED_START = 1.0  # seconds that a start takes, until one was measured
+_WEIGHT = 0.2  # weight of the latest event in the moving average of durations
 
 
 @dataclass(eq=False)
 class _Waiter:
-    """An event in line; ``urgent`` once an environment shall be started for it."""
+    """A queued event; ``urgent`` if an environment must be started for it."""
 
     create: Callable[[], Sandbox]
     urgent: bool
@@ -46,11 +45,11 @@ class _Waiter:
 
 
 @dataclass(eq=False)
-class _Line:
-    """The environments made from one fingerprint, and the events that wait for one.
+class _Group:
+    """The environments of one fingerprint, and the events that wait for one.
 
-    ``busy`` maps to the moment an environment was taken. ``served`` is the mean time that an event holds one, and
-    ``start`` what the last start took, both in seconds.
+    ``busy`` maps to the time when an environment was taken. ``served`` is the average time that an event holds one, and
+    ``start`` the duration of the last start, both in seconds.
     """
 
     idle: list[Sandbox] = field(default_factory=list)
@@ -58,20 +57,20 @@ class _Line:
     starting: set[Sandbox] = field(default_factory=set)
     waiting: deque[_Waiter] = field(default_factory=deque)
     served: float | None = None
-    start: float = _FIRST_GUESS
+    start: float = _ASSUMED_START
 
     @property
     def empty(self) -> bool:
         return not (self.idle or self.busy or self.starting or self.waiting)
 
     def wait(self) -> float:
-        """Seconds that one more event would wait if nothing new were started."""
+        """Return the seconds that another event would wait if no environment were started."""
         if self.served is None or not self.busy:
             return float("inf")
         return self.served * (len(self.waiting) + 1) / len(self.busy)
 
     def missing(self) -> int:
-        """How many environments shall be starting and are not."""
+        """Return how many more environments must be started."""
         wanted = sum(waiter.urgent for waiter in self.waiting)
         if self.waiting and not self.busy:
             wanted = max(1, wanted)
@@ -79,46 +78,46 @@ class _Line:
 
 
 class Pool:
-    """Environments by function version and by fingerprint of what they were made from.
+    """Environments by function version and by fingerprint of their code and configuration.
 
     Parameters
     ----------
     idle_limit : float
-        Seconds an environment may wait for its next event.
+        Seconds after which an idle environment is closed.
     """
 
     def __init__(self, idle_limit: float) -> None:
         self._idle_limit = idle_limit
-        self._lines: dict[Key, dict[str, _Line]] = {}
+        self._groups: dict[Key, dict[str, _Group]] = {}
         self._closing = threading.Event()
         self._lock = threading.Lock()
         threading.Thread(target=self._sweep, daemon=True, name="idle-environments").start()
 
     def acquire(self, key: Key, fingerprint: str, create: Callable[[], Sandbox]) -> Sandbox:
-        """Take an environment of exactly this fingerprint, in turn; idle ones of the key's other fingerprints are closed.
+        """Wait for an environment of this fingerprint and take it; close idle ones of the key's other fingerprints.
 
-        ``create`` makes an environment that has not been started. One that could not be started is handed out too: it
-        answers its event with the reason.
+        ``create`` returns an environment that is not started. An environment whose start failed is returned too: its
+        response to the event is the error.
 
         Raises
         ------
         Exception
-            Whatever prevented an environment from being made.
+            The error that prevented the creation of an environment.
         """
         with self._lock:
-            lines = self._lines.setdefault(key, {})
-            useless = _take_idle(line for made_from, line in lines.items() if made_from != fingerprint)
-            line = lines.setdefault(fingerprint, _Line())
+            groups = self._groups.setdefault(key, {})
+            outdated = _take_idle(group for made_from, group in groups.items() if made_from != fingerprint)
+            group = groups.setdefault(fingerprint, _Group())
             waiter = None
-            sandbox = _warm(line, useless)
+            sandbox = _warm(group, outdated)
             if sandbox is not None:
-                line.busy[sandbox] = time.monotonic()
+                group.busy[sandbox] = time.monotonic()
             else:
-                waiter = _Waiter(create, urgent=line.wait() >= line.start)
-                line.waiting.append(waiter)
-                self._start_missing(line)
-            patience = line.start
-        _close(useless)
+                waiter = _Waiter(create, urgent=group.wait() >= group.start)
+                group.waiting.append(waiter)
+                self._start_missing(group)
+            patience = group.start
+        _close(outdated)
         if waiter is None:
             assert sandbox is not None
             return sandbox
@@ -127,88 +126,89 @@ class Pool:
         except TimeoutError:
             with self._lock:
                 waiter.urgent = True
-                self._start_missing(line)
+                self._start_missing(group)
         return waiter.given.result()
 
     def release(self, key: Key, fingerprint: str, sandbox: Sandbox) -> None:
-        """Give an environment back to the next in line; one that died or was retired meanwhile is closed."""
+        """Give an environment to the next event; close it if it died or was retired meanwhile."""
         with self._lock:
-            line = self._lines[key][fingerprint]
-            held = time.monotonic() - line.busy.pop(sandbox)
-            line.served = held if line.served is None else line.served + _NEWEST * (held - line.served)
-            kept = self._offer(line, sandbox)
-            self._start_missing(line)
+            group = self._groups[key][fingerprint]
+            held = time.monotonic() - group.busy.pop(sandbox)
+            group.served = held if group.served is None else group.served + _WEIGHT * (held - group.served)
+            kept = self._offer(group, sandbox)
+            self._start_missing(group)
         if not kept:
             sandbox.close()
 
     def retire(self, matches: Callable[[Key], bool]) -> None:
-        """Close the idle environments of these keys, and the others when their event is done."""
+        """Close the idle environments of these keys, and the busy ones after their event."""
         with self._lock:
-            lines = [line for key, lines in self._lines.items() if matches(key) for line in lines.values()]
-            outdated = _take_idle(lines)
-            for line in lines:
-                for sandbox in (*line.busy, *line.starting):
+            groups = [group for key, groups in self._groups.items() if matches(key) for group in groups.values()]
+            outdated = _take_idle(groups)
+            for group in groups:
+                for sandbox in (*group.busy, *group.starting):
                     sandbox.retired = True
         _close(outdated)
 
     def close(self) -> None:
-        """Close every environment, busy or not; events that wait for one fail."""
+        """Close every environment; events that wait for one fail."""
         with self._lock:
             self._closing.set()
-            lines = [line for lines in self._lines.values() for line in lines.values()]
-            sandboxes = [sandbox for line in lines for sandbox in (*line.idle, *line.busy, *line.starting)]
-            for line in lines:
-                line.idle.clear()
-                while line.waiting:
-                    line.waiting.popleft().given.set_exception(RuntimeError("the embedded cloud is stopping"))
+            groups = [group for groups in self._groups.values() for group in groups.values()]
+            sandboxes = [sandbox for group in groups for sandbox in (*group.idle, *group.busy, *group.starting)]
+            for group in groups:
+                group.idle.clear()
+                while group.waiting:
+                    group.waiting.popleft().given.set_exception(RuntimeError("the embedded cloud is stopping"))
         _close(sandboxes)
 
-    def _start_missing(self, line: _Line) -> None:
-        """Start what the line lacks, each on a thread of its own. The lock is held."""
-        while line.missing() > 0 and not self._closing.is_set():
-            waiter = next((waiter for waiter in line.waiting if waiter.urgent), line.waiting[0])
+    def _start_missing(self, group: _Group) -> None:
+        """Start the missing environments, each on its own thread. The caller holds the lock."""
+        while group.missing() > 0 and not self._closing.is_set():
+            waiter = next((waiter for waiter in group.waiting if waiter.urgent), group.waiting[0])
             try:
                 sandbox = waiter.create()
                 scope = waiter.context.copy()
-                threading.Thread(target=scope.run, args=(self._start, line, sandbox), daemon=True, name="function-start").start()
-                line.starting.add(sandbox)
-            except Exception as error:  # noqa: BLE001 - it is this event's answer, and the others go on
-                line.waiting.remove(waiter)
+                threading.Thread(target=scope.run, args=(self._start, group, sandbox), daemon=True, name="function-start").start()
+                group.starting.add(sandbox)
+            except Exception as error:  # noqa: BLE001 - it fails this event only
+                group.waiting.remove(waiter)
                 waiter.given.set_exception(error)
 
-    def _start(self, line: _Line, sandbox: Sandbox) -> None:
+    def _start(self, group: _Group, sandbox: Sandbox) -> None:
         began, failure = time.monotonic(), None
         try:
             works = sandbox.start()
-        except Exception as error:  # noqa: BLE001 - whoever waits is told
+        except Exception as error:  # noqa: BLE001 - it fails the event that waits
             failure, works = error, False
         with self._lock:
-            line.starting.discard(sandbox)
+            group.starting.discard(sandbox)
             if works:
-                line.start = time.monotonic() - began
+                group.start = time.monotonic() - began
             kept = False
             if failure is None:
-                kept = self._offer(line, sandbox, fresh=True)
-            elif line.waiting:
-                line.waiting.popleft().given.set_exception(failure)
+                kept = self._offer(group, sandbox, fresh=True)
+            elif group.waiting:
+                group.waiting.popleft().given.set_exception(failure)
             else:
-                logger.warning("an environment that nobody waits for any more could not be started: %s", failure)
-            self._start_missing(line)
+                logger.warning("an environment that no event waits for could not be started: %s", failure)
+            self._start_missing(group)
         if not kept:
             sandbox.close()
 
-    def _offer(self, line: _Line, sandbox: Sandbox, *, fresh: bool = False) -> bool:
-        """Hand an environment to the first in line, or keep it; False if it is of no more use. The lock is held.
+    def _offer(self, group: _Group, sandbox: Sandbox, *, fresh: bool = False) -> bool:
+        """Give an environment to the first waiting event, or keep it; return False if it must be closed.
 
-        A fresh one serves one event even if it is retired or could not start: then it says why.
+        A fresh one serves one event even if it is retired or its start failed; then the response is the error. The
+        caller holds the lock.
         """
         usable = sandbox.alive and not sandbox.retired and not self._closing.is_set()
-        if line.waiting and (usable or fresh):
-            line.busy[sandbox] = time.monotonic()
-            line.waiting.popleft().given.set_result(sandbox)
+        if group.waiting and (usable or fresh):
+            group.busy[sandbox] = time.monotonic()
+            group.waiting.popleft().given.set_result(sandbox)
             return True
         if usable:
-            line.idle.append(sandbox)
+            group.idle.append(sandbox)
         return usable
 
     def _sweep(self) -> None:
@@ -216,32 +216,32 @@ class Pool:
             oldest = time.monotonic() - self._idle_limit
             with self._lock:
                 expired = []
-                for key, lines in list(self._lines.items()):
-                    for fingerprint, line in list(lines.items()):
-                        expired += [sandbox for sandbox in line.idle if sandbox.last_used < oldest]
-                        line.idle = [sandbox for sandbox in line.idle if sandbox.last_used >= oldest]
-                        if line.empty:
-                            del lines[fingerprint]
-                    if not lines:
-                        del self._lines[key]
+                for key, groups in list(self._groups.items()):
+                    for fingerprint, group in list(groups.items()):
+                        expired += [sandbox for sandbox in group.idle if sandbox.last_used < oldest]
+                        group.idle = [sandbox for sandbox in group.idle if sandbox.last_used >= oldest]
+                        if group.empty:
+                            del groups[fingerprint]
+                    if not groups:
+                        del self._groups[key]
             _close(expired)
 
 
-def _warm(line: _Line, dead: list[Sandbox]) -> Sandbox | None:
-    """Take the idle environment that was used last; those that died while idle are added to ``dead``."""
-    while line.idle:
-        sandbox = line.idle.pop()
+def _warm(group: _Group, dead: list[Sandbox]) -> Sandbox | None:
+    """Take the idle environment that was used last; add those that died while idle to ``dead``."""
+    while group.idle:
+        sandbox = group.idle.pop()
         if sandbox.alive:
             return sandbox
         dead.append(sandbox)
     return None
 
 
-def _take_idle(lines: Iterator[_Line] | list[_Line]) -> list[Sandbox]:
+def _take_idle(groups: Iterator[_Group] | list[_Group]) -> list[Sandbox]:
     taken = []
-    for line in lines:
-        taken += line.idle
-        line.idle = []
+    for group in groups:
+        taken += group.idle
+        group.idle = []
     return taken
 
 

@@ -1,7 +1,7 @@
-"""The platform's own log lines around an invocation, and the way of all lines into CloudWatch Logs.
+"""Write the platform's log lines of an invocation, and all other lines, to CloudWatch Logs.
 
-``START``, the function's lines, ``END`` and ``REPORT`` go to the function's log group, in one stream per execution
-environment, before the caller has its answer: whoever reads the logs after an invocation finds them.
+``START``, the function's lines, ``END`` and ``REPORT`` are written to the function's log group before the caller gets
+the response, in one log stream per execution environment.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def compose(config: Mapping[str, Any], sandbox: Sandbox, outcome: Outcome, reque
 
 
 def _platform_error(outcome: Outcome) -> str:
-    """Say, as the platform does, why the process is gone: the message, then the error's name."""
-    record = json.loads(outcome.answer)
+    """Return the platform's line for a process that ended: the message, then the error's name."""
+    record = json.loads(outcome.response)
     return f"{record['errorMessage']}\n{record['errorType']}"
 
 
@@ -57,7 +57,7 @@ def _report_line(sandbox: Sandbox, outcome: Outcome, request_id: str) -> str:
 
 
 def write(config: Mapping[str, Any], stream_name: str, events: list[LogEvent]) -> None:
-    """Append the lines to the function's log group, which is made if need be."""
+    """Append the lines to the function's log group, which is created if needed."""
     logs = emulator.module("services.cloudwatch_logs")
     group_name = log_group(config)
     if group_name not in logs._log_groups:
@@ -73,7 +73,7 @@ def write(config: Mapping[str, Any], stream_name: str, events: list[LogEvent]) -
 
 
 def append(group_name: str, stream_name: str, events: list[LogEvent]) -> None:
-    """Append lines to a stream of an existing log group and hand them to the group's subscription filters.
+    """Append lines to a stream of an existing log group and pass them to the group's subscription filters.
 
     Raises
     ------

@@ -1,9 +1,9 @@
 """The Lambda Runtime API of one execution environment.
 
-The runtime client long-polls ``/next``, works, and posts ``/response`` or ``/error``; a failing import posts
-``/init/error``. One small server per process, as in Lambda. Payloads pass through as bytes, never parsed. Two details
-decide its speed: Nagle's algorithm is off, and each answer leaves in a single write (with two, the client's delayed
-acknowledgement adds forty milliseconds to every invocation).
+The runtime client long-polls ``/next``, runs the handler, and posts ``/response`` or ``/error``; after a failed import
+it posts ``/init/error``. Each process has its own small server, as in Lambda. Payloads are bytes and never parsed. For
+speed, Nagle's algorithm is off and each response is a single write: with two writes, the client's delayed
+acknowledgement adds 40 ms to every invocation.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ _RESULT = re.compile(r"^/2018-06-01/runtime/invocation/([^/]+)/(response|error)$
 
 @dataclass
 class Invocation:
-    """One event on its way through an execution environment, and what came back."""
+    """One event for an execution environment, and its response."""
 
     request_id: str
     payload: bytes
     deadline_ms: int
     function_arn: str
     trace_id: str | None = None
-    answer: bytes | None = None
+    response: bytes | None = None
     failed: bool = False
     fatal: bool = False
     done: threading.Event = field(default_factory=threading.Event)
 
-    def settle(self, answer: bytes, *, failed: bool) -> None:
-        """Record what the runtime posted and wake the invoker."""
-        self.answer, self.failed = answer, failed
+    def finish(self, response: bytes, *, failed: bool) -> None:
+        """Record the runtime's response and wake the invoker."""
+        self.response, self.failed = response, failed
         self.done.set()
 
 
@@ -62,13 +62,13 @@ class RuntimeApi:
         threading.Thread(target=self._accept, daemon=True, name="runtime-api").start()
 
     def offer(self, invocation: Invocation) -> None:
-        """Hand an event to the runtime's next poll."""
+        """Give an event to the runtime's next poll."""
         with self._lock:
             self._current = invocation
         self._waiting.put(invocation)
 
     def close(self) -> None:
-        """Stop accepting, and let a poll that is still waiting end."""
+        """Stop accepting connections, and end a waiting poll."""
         with contextlib.suppress(OSError):  # already closed
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -85,7 +85,7 @@ class RuntimeApi:
         self.initialised.set()
 
     def post(self, request_id: str, body: bytes, *, failed: bool) -> int:
-        """Take the runtime's answer and return the HTTP status to give it."""
+        """Accept the runtime's response and return the HTTP status to reply with."""
         with self._lock:
             current = self._current
             if current is None or current.request_id != request_id:
@@ -93,10 +93,10 @@ class RuntimeApi:
             self._current = None
         if not failed and len(body) > RESPONSE_LIMIT:
             message = f"Response payload size exceeded maximum allowed payload size ({RESPONSE_LIMIT} bytes)."
-            current.fatal = True  # the runtime client ends its process on this answer
-            current.settle(error_payload("Function.ResponseSizeTooLarge", message), failed=True)
+            current.fatal = True  # the runtime client ends its process on this status
+            current.finish(error_payload("Function.ResponseSizeTooLarge", message), failed=True)
             return 413
-        current.settle(body, failed=failed)
+        current.finish(body, failed=failed)
         return 202
 
     def _accept(self) -> None:
@@ -121,7 +121,7 @@ class _Handler(BaseHTTPRequestHandler):
     wbufsize = -1  # buffered, so that headers and body leave together
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing: the cloud's log is for the cloud."""
+        """Write no access log."""
 
     @property
     def _api(self) -> RuntimeApi:
@@ -137,7 +137,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def do_GET(self) -> None:
-        """Answer ``/next`` with the next event."""
+        """Reply to ``/next`` with the next event."""
         if self.path != "/2018-06-01/runtime/invocation/next":
             self._reply(404)
             return
@@ -155,7 +155,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._reply(200, invocation.payload, headers)
 
     def do_POST(self) -> None:
-        """Take a result, an error, or a failed initialisation."""
+        """Accept a response, an error, or a failed initialisation."""
         body = self._body()
         if self.path == "/2018-06-01/runtime/init/error":
             self._api.fail_init(body)
@@ -166,7 +166,14 @@ class _Handler(BaseHTTPRequestHandler):
             self._reply(404)
             return
         status = self._api.post(match.group(1), body, failed=match.group(2) == "error")
-        self._reply(status, b'{"status":"OK"}' if status == 202 else error_payload("InvalidRequest", "refused"))
+        self._reply(
+            status,
+            b'{"status":"OK"}'
+            if status == 202
+            else error_payload(
+                "InvalidRequest", "the request id is not that of the current invocation, or the response is too large"
+            ),
+        )
 
     def _body(self) -> bytes:
         if "chunked" not in self.headers.get("Transfer-Encoding", "").lower():

@@ -1,9 +1,9 @@
 """One execution environment: a function's process, its Runtime API and its output.
 
-It lives from its first invocation until its pool lets it go, serves one event at a time, and survives an exception of
-the handler, as in Lambda. It does not survive a timeout, a memory limit or its own exit. Every process is started from
-one thread that never ends, because the kernel ties a process's parent-death signal to the thread that started it: so
-when the server dies, in whatever way, its functions die with it.
+It exists from its first invocation until its pool closes it, serves one event at a time, and continues after an
+exception of the handler, as in Lambda. A timeout, the memory limit or the process's exit ends it. All processes are
+started from one thread that never ends, because the kernel sends the parent-death signal when the starting thread ends.
+So when the server dies, its functions die too.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from local_cloud.runner.runtime_api import Invocation, RuntimeApi, error_payload
 
 _BOOTSTRAP = Path(__file__).with_name("bootstrap.py")
 _PYTHON = str(getattr(sys, "_base_executable", sys.executable))  # the interpreter without the virtual environment
-_INIT_LIMIT = 10.0  # seconds; past it Lambda starts over under the function's own timeout
-_EXIT_CHECK = 0.05  # seconds between looks at whether the process still lives
-_ANSWER_GRACE = 0.2  # seconds a posted answer may lag behind its process's exit
+_INIT_LIMIT = 10.0  # seconds; after it Lambda starts again with the function's own timeout
+_EXIT_CHECK = 0.05  # seconds between checks whether the process has ended
+_RESPONSE_DEADLINE = 0.2  # seconds after the process's exit that its posted response may take
 
 _starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="function-starter")
 
 
 @dataclass(frozen=True)
 class Code:
-    """Where a function's files are, and what its process is told."""
+    """The folders of a function's files, and what composes its environment variables."""
 
     task_root: Path
     opt: Path
@@ -49,9 +49,9 @@ class Code:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one invocation gave: the answer, its log lines, and the figures of its REPORT line."""
+    """Result of one invocation: the response, the log lines, and the values of the REPORT line."""
 
-    answer: bytes
+    response: bytes
     failed: bool
     events: list[LogEvent]
     duration_ms: float
@@ -66,9 +66,9 @@ class Sandbox:
     Parameters
     ----------
     config : mapping
-        The function's configuration as Lambda describes it.
+        The function's configuration, as GetFunctionConfiguration returns it.
     code : callable
-        Lays out its files when the process is first started, and says where they are.
+        Unpacks its files when the process is first started, and returns their folders.
     """
 
     def __init__(self, config: Mapping[str, Any], code: Callable[[], Code]) -> None:
@@ -83,7 +83,7 @@ class Sandbox:
         self._output: OutputReader | None = None
         self._memory: watchdog.Memory | None = None
         self._temporary: Path | None = None
-        self._init_ms: float | None = None  # until the first event's REPORT line has told it
+        self._init_ms: float | None = None  # until the first event's REPORT line contains it
         self._failure: bytes | None = None
 
     @property
@@ -92,16 +92,16 @@ class Sandbox:
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> bool:
-        """Start the process and wait until it asks for its first event; False if it never does.
+        """Start the process and wait until it polls for its first event; return False if it does not.
 
-        Then :meth:`invoke` answers its event with the reason.
+        Then the response of :meth:`invoke` is the error.
 
         Raises
         ------
         OSError
-            If the function's files cannot be laid out or the process cannot be started.
+            If the function's files cannot be unpacked or the process cannot be started.
         """
-        code = self._code()  # unpacking is not part of the initialisation that is measured
+        code = self._code()  # not part of the measured initialisation
         began = time.monotonic()
         self._failure = self._initialise(code)
         self._init_ms = (time.monotonic() - began) * 1000
@@ -119,12 +119,12 @@ class Sandbox:
         began = time.monotonic()
         with watchdog.guard(self._memory):
             api.offer(invocation)
-            answered = self._await(invocation, process, began + self.timeout)
+            responded = self._await(invocation, process, began + self.timeout)
         elapsed = (time.monotonic() - began) * 1000
         self.last_used = time.monotonic()
-        if answered:
+        if responded:
             status = "error" if invocation.fatal else None
-            return self._finish(invocation.answer or b"null", invocation.failed, elapsed, init_ms, status)
+            return self._finish(invocation.response or b"null", invocation.failed, elapsed, init_ms, status)
         if process.poll() is None:
             message = f"RequestId: {invocation.request_id} Error: Task timed out after {self.timeout:.2f} seconds"
             return self._finish(error_payload("Sandbox.Timedout", message), True, elapsed, init_ms, "timeout")
@@ -132,10 +132,10 @@ class Sandbox:
         return self._finish(error_payload("Runtime.ExitError", message), True, elapsed, init_ms, "error")
 
     def close(self) -> None:
-        """Kill the process and everything it started, and remove its temporary folder. Safe to repeat."""
+        """Kill the process and its children, and remove its temporary folder. May be called again."""
         process, self._process = self._process, None
         if process is not None:
-            with contextlib.suppress(ProcessLookupError):  # it is gone already, and so is its group
+            with contextlib.suppress(ProcessLookupError):  # the process and its group have ended already
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         if self._api is not None:
@@ -146,7 +146,7 @@ class Sandbox:
             self._temporary = None
 
     def _initialise(self, code: Code) -> bytes | None:
-        """Start the process and wait for its first poll; return the error record if it never gets there."""
+        """Start the process and wait for its first poll; return the error record if there is none."""
         for limit in (_INIT_LIMIT, self.timeout):
             self._start(code)
             api, process = self._api, self._process
@@ -189,25 +189,25 @@ class Sandbox:
         self._memory = watchdog.Memory(self._process.pid, self.memory_mb)
 
     def _await(self, invocation: Invocation, process: subprocess.Popen[bytes], deadline: float) -> bool:
-        """Wait for the answer; False if the time is up or the process is gone without one."""
+        """Wait for the response; return False after the deadline or if the process ends without one."""
         while True:
             if invocation.done.wait(max(0.0, min(_EXIT_CHECK, deadline - time.monotonic()))):
                 return True
             if process.poll() is not None:
-                return invocation.done.wait(_ANSWER_GRACE)
+                return invocation.done.wait(_RESPONSE_DEADLINE)
             if time.monotonic() >= deadline:
                 return False
 
-    def _finish(self, answer: bytes, failed: bool, duration_ms: float, init_ms: float | None, status: str | None) -> Outcome:
+    def _finish(self, response: bytes, failed: bool, duration_ms: float, init_ms: float | None, status: str | None) -> Outcome:
         peak = self._memory.peak_mb() if self._memory is not None else 0
         if status is not None:
             self.close()
         events = self._output.drain() if self._output is not None else []
-        return Outcome(answer, failed, events, duration_ms, init_ms, peak, status)
+        return Outcome(response, failed, events, duration_ms, init_ms, peak, status)
 
 
 def _how(code: int) -> str:
-    """Say how a process ended, in Lambda's words."""
+    """Describe how a process ended, in Lambda's words."""
     if code >= 0:
         return f"with error: exit status {code}" if code else "without providing a reason"
     name = "killed" if -code == signal.SIGKILL else signal.strsignal(-code) or str(-code)

@@ -1,8 +1,8 @@
-"""The memory limit: what Lambda's cgroup does, by looking.
+"""Enforce the memory limit of functions, as Lambda's cgroup does.
 
-A resource limit on address space is unsound (numeric libraries reserve far more than they touch), so one thread looks
-at the resident memory of every process tree that is working, several times a second, and kills the group that is over
-its limit. A function that sleeps between invocations costs nothing.
+A limit on address space would be wrong, because numeric libraries reserve far more memory than they use. So one thread
+measures the resident memory of every process tree that serves an event, several times a second, and kills a group that
+exceeds its limit. Idle functions are not measured.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 
 import psutil
 
-_INTERVAL = 0.05  # seconds between two looks
+_INTERVAL = 0.05  # seconds between two measurements
 _MEGABYTE = 1 << 20
 _PEAK = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
 
@@ -41,7 +41,7 @@ class Memory:
         self._peak = 0
 
     def look(self) -> None:
-        """Measure the tree now, and kill it if it is over its limit."""
+        """Measure the tree, and kill it if it exceeds its limit."""
         total = 0
         for pid in _tree(self._pid):
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -95,7 +95,7 @@ def _watch() -> None:
 
 
 def _tree(pid: int) -> Iterator[int]:
-    """Yield a process and its descendants, from the kernel's own lists of children."""
+    """Yield a process and its descendants, from the kernel's lists of children."""
     yield pid
     with contextlib.suppress(OSError):
         for task in Path(f"/proc/{pid}/task").iterdir():

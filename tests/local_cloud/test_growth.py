@@ -25,8 +25,8 @@ NOW = datetime(2026, 1, 31, tzinfo=UTC)
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> packages.PackageStore:
-    """A store in which a folder that was asked for is not presumed to be in use."""
-    monkeypatch.setattr(packages, "_START_GRACE", 0.0)
+    """A store in which a requested folder does not count as used."""
+    monkeypatch.setattr(packages, "_START_DEADLINE", 0.0)
     return packages.PackageStore(tmp_path / "packages")
 
 
@@ -36,7 +36,7 @@ def unpack(store: packages.PackageStore, text: str) -> tuple[str, bytes, Path]:
     return digest, content, store.unpacked(digest, content)
 
 
-def test_code_that_nothing_refers_to_is_removed_and_comes_back_when_asked_for(store: packages.PackageStore) -> None:
+def test_unreferenced_code_is_removed_and_unpacked_again_on_request(store: packages.PackageStore) -> None:
     kept, _, kept_folder = unpack(store, "kept")
     digest, content, folder = unpack(store, "gone")
     store.prune({kept}, [])
@@ -76,8 +76,8 @@ def test_a_tree_of_layers_goes_with_the_first_of_its_layers(store: packages.Pack
     assert (tree / "file.py").read_text() == "upper"
 
 
-def test_what_has_just_been_asked_for_stays(tmp_path: Path) -> None:
-    """A process that starts is not seen yet."""
+def test_a_folder_that_was_just_requested_stays(tmp_path: Path) -> None:
+    """The process that will use it may not have started yet."""
     store = packages.PackageStore(tmp_path)
     _, _, folder = unpack(store, "starting")
     store.prune((), [])

@@ -62,7 +62,7 @@ class Bench:
         return cast(Sandbox, self.made[-1])
 
     def arrive(self, fingerprint: str = "a") -> Future[Any]:
-        """Let an event come, and return when it is in line or served."""
+        """Let an event come, and return when it is in group or served."""
         before = self.waiting()
         event = self._threads.submit(self.pool.acquire, KEY, fingerprint, self.create)
         eventually(lambda: event.done() or self.waiting() > before)
@@ -70,7 +70,7 @@ class Bench:
 
     def waiting(self) -> int:
         with self.pool._lock:
-            return sum(len(line.waiting) for lines in self.pool._lines.values() for line in lines.values())
+            return sum(len(group.waiting) for groups in self.pool._groups.values() for group in groups.values())
 
     def served(self, event: Future[Any]) -> Environment:
         return cast(Environment, event.result(20))
@@ -120,13 +120,13 @@ def test_an_event_is_served_by_what_is_free_first_in_the_order_of_arrival(bench:
     assert bench.served(events[2]) is second
     first.ready.set_result(True)
     bench.done(second)
-    eventually(lambda: len(bench.pool._lines[KEY]["a"].idle) == 2)
+    eventually(lambda: len(bench.pool._groups[KEY]["a"].idle) == 2)
 
 
 def test_short_events_wait_for_the_environment_that_is_there(bench: Bench) -> None:
     environment = bench.warm()
-    line = bench.pool._lines[KEY]["a"]
-    line.served, line.start = 0.001, 60.0
+    group = bench.pool._groups[KEY]["a"]
+    group.served, group.start = 0.001, 60.0
     held = bench.arrive()
     events = [bench.arrive() for _ in range(20)]
     for event in (held, *events):
@@ -137,8 +137,8 @@ def test_short_events_wait_for_the_environment_that_is_there(bench: Bench) -> No
 
 def test_long_events_get_environments_of_their_own_at_once(bench: Bench) -> None:
     environment = bench.warm()
-    line = bench.pool._lines[KEY]["a"]
-    line.served, line.start = 60.0, 30.0
+    group = bench.pool._groups[KEY]["a"]
+    group.served, group.start = 60.0, 30.0
     assert bench.served(bench.arrive()) is environment
     bench.arrive()
     assert len(bench.made) == 2
@@ -147,8 +147,8 @@ def test_long_events_get_environments_of_their_own_at_once(bench: Bench) -> None
 def test_an_event_that_has_waited_as_long_as_a_start_takes_causes_one(bench: Bench) -> None:
     """Nothing else happens: the environment's event may be the caller of the one that waits."""
     environment = bench.warm()
-    line = bench.pool._lines[KEY]["a"]
-    line.served, line.start = 0.001, 0.05
+    group = bench.pool._groups[KEY]["a"]
+    group.served, group.start = 0.001, 0.05
     assert bench.served(bench.arrive()) is environment
     waiting = bench.arrive()
     eventually(lambda: len(bench.made) == 2)
@@ -185,8 +185,8 @@ def test_a_start_that_fails_answers_one_event_and_the_others_are_served(bench: B
 
 def test_an_environment_that_dies_with_its_event_leaves_nobody_waiting(bench: Bench) -> None:
     environment = bench.warm()
-    line = bench.pool._lines[KEY]["a"]
-    line.served, line.start = 0.001, 60.0
+    group = bench.pool._groups[KEY]["a"]
+    group.served, group.start = 0.001, 60.0
     held, waiting = bench.arrive(), bench.arrive()
     assert bench.served(held) is environment
     environment.alive = False
