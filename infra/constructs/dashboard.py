@@ -12,9 +12,9 @@ from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
+from driftless.core.emf import NAMESPACE
 from infra.constructs.api import api_dimensions
 from infra.constructs.drift import ALERT_LEVEL, SIGNALS, DriftAlarms
-from infra.constructs.naming import METRICS_NAMESPACE
 from infra.settings import Settings
 
 
@@ -60,11 +60,11 @@ class Dashboard(Construct):
         )
 
     def _rows(self, project: DriftAlarms, settings: Settings) -> cloudwatch.GraphWidget:
-        """What became of landed files, as validation counts it; Powertools adds the function's name to the dimensions."""
+        """What became of landed files, as validation counts it."""
         dimensions = {"Stage": settings.stage, "Project": project.project, "service": "validation"}
         found = [
             cloudwatch.Metric(
-                namespace=METRICS_NAMESPACE,
+                namespace=NAMESPACE,
                 metric_name=name,
                 dimensions_map=dimensions,
                 statistic="Sum",

@@ -14,7 +14,7 @@ from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from infra.constructs.naming import METRICS_NAMESPACE
+from driftless.core.emf import NAMESPACE
 from infra.settings import Settings
 
 ALERT_LEVEL = 2
@@ -53,7 +53,7 @@ class DriftAlarms(Construct):
     def metric(self, name: str, *, period: Duration | None = None) -> cloudwatch.Metric:
         """A metric of this project in the platform's namespace."""
         return cloudwatch.Metric(
-            namespace=METRICS_NAMESPACE,
+            namespace=NAMESPACE,
             metric_name=name,
             dimensions_map={"Stage": self._stage, "Project": self.project},
             statistic="Maximum",

@@ -8,16 +8,14 @@ from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from infra.constructs.naming import METRICS_NAMESPACE
+from driftless.core.emf import NAMESPACE
 
 MINUTE = Duration.minutes(1)
 
 
 def counted(name: str, dimensions: dict[str, str]) -> cloudwatch.Metric:
     """How often, minute by minute, a function reported something in the platform's namespace."""
-    return cloudwatch.Metric(
-        namespace=METRICS_NAMESPACE, metric_name=name, dimensions_map=dimensions, statistic="Sum", period=MINUTE
-    )
+    return cloudwatch.Metric(namespace=NAMESPACE, metric_name=name, dimensions_map=dimensions, statistic="Sum", period=MINUTE)
 
 
 def alarm_on_any(

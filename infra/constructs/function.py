@@ -21,7 +21,7 @@ from driftless.core.layout.parameters import function_parameter
 from infra import sizes
 from infra.constructs.failure import MINUTE, alarm_on_any
 from infra.constructs.layer import DependencyLayers
-from infra.constructs.naming import METRICS_NAMESPACE, log_group, publish_parameter
+from infra.constructs.naming import log_group, publish_parameter
 from infra.constructs.permissions import Statements, send
 from infra.constructs.queue import DeadLetterQueue, RetryQueue
 from infra.constructs.rollout import CodeRollout
@@ -82,7 +82,6 @@ class StageFunction(Construct):
             environment={
                 "STAGE": settings.stage,
                 "POWERTOOLS_SERVICE_NAME": spec.folder,
-                "POWERTOOLS_METRICS_NAMESPACE": METRICS_NAMESPACE,
                 "POWERTOOLS_LOG_LEVEL": "INFO",
                 "OMP_NUM_THREADS": str(spec.threads),
                 **environment,

@@ -13,8 +13,6 @@ from constructs import Construct
 from driftless.core.layout.parameters import parameter_name
 from infra.settings import Settings
 
-METRICS_NAMESPACE = "Driftless"
-
 _RETENTION = {
     1: logs.RetentionDays.ONE_DAY,
     7: logs.RetentionDays.ONE_WEEK,

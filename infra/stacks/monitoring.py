@@ -11,6 +11,7 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
+from driftless.core.emf import NAMESPACE
 from driftless.core.layout.artifacts import MODELS, RUNS, SERVING, TRUST
 from driftless.core.layout.lake import LABELS, MONITORING, PREDICTIONS
 from driftless.core.layout.parameters import queue_parameter
@@ -21,7 +22,7 @@ from infra.constructs.drift import DriftAlarms
 from infra.constructs.failure import alarm_from, counted
 from infra.constructs.function import Functions, StageFunction
 from infra.constructs.layer import DependencyLayers
-from infra.constructs.naming import METRICS_NAMESPACE, publish_parameter
+from infra.constructs.naming import publish_parameter
 from infra.constructs.permissions import put_metrics, read_metrics, read_objects, use_idempotency, use_table, write_objects
 from infra.constructs.queue import DeadLetterQueue
 from infra.constructs.workflow import Workflow, invoke, notify
@@ -101,7 +102,7 @@ class MonitoringStack(Stack):
             + read_objects(buckets.artifacts, RUNS, MODELS, SERVING, TRUST)
             + use_table(registry)
             + read_metrics()
-            + put_metrics(METRICS_NAMESPACE),
+            + put_metrics(NAMESPACE),
         )
 
     def _governor(self, factory: Functions, data: DataStack, pipeline: PipelineStack) -> StageFunction:

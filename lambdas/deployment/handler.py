@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from driftless.entrypoint.common import stage_handler
+from driftless.entrypoint.common import step_handler
 from driftless.entrypoint.deployment import compose
 from driftless.records import DeploymentRequest
 
-handler = stage_handler(DeploymentRequest, compose)
+handler = step_handler(DeploymentRequest, compose)

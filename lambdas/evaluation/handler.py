@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from driftless.entrypoint.common import stage_handler
+from driftless.entrypoint.common import step_handler
 from driftless.entrypoint.evaluation import compose
 from driftless.records import EvaluationRequest
 
-handler = stage_handler(EvaluationRequest, compose)
+handler = step_handler(EvaluationRequest, compose)

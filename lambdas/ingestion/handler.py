@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from driftless.entrypoint.common import stage_handler
+from driftless.entrypoint.common import step_handler
 from driftless.entrypoint.ingestion import compose
 from driftless.records import IngestionRequest
 
-handler = stage_handler(IngestionRequest, compose)
+handler = step_handler(IngestionRequest, compose)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from driftless.entrypoint.common import stage_handler
+from driftless.entrypoint.common import step_handler
 from driftless.entrypoint.monitoring import compose
 from driftless.records import MonitoringRequest
 
-handler = stage_handler(MonitoringRequest, compose)
+handler = step_handler(MonitoringRequest, compose)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from driftless.entrypoint.common import stage_handler
+from driftless.entrypoint.common import step_handler
 from driftless.entrypoint.registration import compose
 from driftless.records import RegistrationRequest
 
-handler = stage_handler(RegistrationRequest, compose)
+handler = step_handler(RegistrationRequest, compose)

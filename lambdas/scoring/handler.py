@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from driftless.entrypoint.common import stage_handler
+from driftless.entrypoint.common import step_handler
 from driftless.entrypoint.scoring import compose
 from driftless.records import ScoringRequest
 
-handler = stage_handler(ScoringRequest, compose)
+handler = step_handler(ScoringRequest, compose)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from driftless.entrypoint.common import stage_handler
+from driftless.entrypoint.common import step_handler
 from driftless.entrypoint.training import compose
 from driftless.records import TrainingRequest
 
-handler = stage_handler(TrainingRequest, compose)
+handler = step_handler(TrainingRequest, compose)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from driftless.entrypoint.common import stage_handler
+from driftless.entrypoint.common import step_handler
 from driftless.entrypoint.transform import compose
 from driftless.records import TransformRequest
 
-handler = stage_handler(TransformRequest, compose)
+handler = step_handler(TransformRequest, compose)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from driftless.entrypoint.common import stage_handler
+from driftless.entrypoint.common import step_handler
 from driftless.entrypoint.tuning import compose
 from driftless.records import TuningRequest
 
-handler = stage_handler(TuningRequest, compose)
+handler = step_handler(TuningRequest, compose)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from driftless.entrypoint.common import stage_handler
+from driftless.entrypoint.common import step_handler
 from driftless.entrypoint.validation import compose
 from driftless.records import ValidationRequest
 
-handler = stage_handler(ValidationRequest, compose)
+handler = step_handler(ValidationRequest, compose)

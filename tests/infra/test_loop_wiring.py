@@ -326,7 +326,6 @@ def test_functions_are_as_the_catalogue_says(local: Synth, folder: str) -> None:
     assert {layer["Ref"].split("Layer")[0].lower() for layer in function["Layers"]} == set(spec.layers)
     variables = function["Environment"]["Variables"]
     assert (variables["STAGE"], variables["POWERTOOLS_SERVICE_NAME"]) == ("local", folder)
-    assert variables["POWERTOOLS_METRICS_NAMESPACE"] == "Driftless"
 
 
 def test_no_function_asks_for_more_memory_than_a_new_account_has(prod: Synth) -> None:

@@ -1,15 +1,15 @@
-"""What every stage's handler does around its one library call."""
+"""What every step's handler does around its one library call."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from driftless.entrypoint.common import own_scratch, stage_handler
+from driftless.entrypoint.common import once, own_scratch, step_handler
 from driftless.errors import BadRequest
 from driftless.records import Record
 
@@ -45,7 +45,7 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_new_process_finds_no_file_of_the_last_and_keeps_its_own(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001")
-    handler = stage_handler(Asked, compose)
+    handler = step_handler(Asked, compose)
     assert handler({"name": "a"}, CONTEXT) == {"found": []}
     (scratch / "driftless-f/kept").touch()
     assert handler({"name": "a"}, CONTEXT) == {"found": ["kept"]}
@@ -61,7 +61,7 @@ def test_a_composition_that_failed_is_tried_again_in_the_same_folder(scratch: Pa
 
 def test_outside_lambda_nothing_is_deleted(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_LAMBDA_RUNTIME_API", raising=False)
-    assert stage_handler(Asked, compose)({"name": "a"}, CONTEXT) == {"found": ["driftless-f", "others.json"]}
+    assert step_handler(Asked, compose)({"name": "a"}, CONTEXT) == {"found": ["driftless-f", "others.json"]}
 
 
 @pytest.mark.usefixtures("scratch")
@@ -70,4 +70,19 @@ def test_what_is_no_request_is_refused_before_anything_is_composed() -> None:
         raise AssertionError("composed")
 
     with pytest.raises(BadRequest, match="Asked: 2 validation errors"):
-        stage_handler(Asked, never)({"nome": "a"}, CONTEXT)
+        step_handler(Asked, never)({"nome": "a"}, CONTEXT)
+
+
+def test_a_composition_is_made_once_and_repeated_after_a_failure() -> None:
+    outcomes: Iterator[BadRequest | str] = iter([BadRequest("no environment yet"), "composed", "composed again"])
+
+    def compose() -> str:
+        outcome = next(outcomes)
+        if isinstance(outcome, BadRequest):
+            raise outcome
+        return outcome
+
+    composed = once(compose)
+    with pytest.raises(BadRequest, match="no environment yet"):
+        composed()
+    assert [composed(), composed()] == ["composed", "composed"]

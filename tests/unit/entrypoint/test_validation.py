@@ -39,10 +39,8 @@ def record(status: Any, accepted: int, quarantined: int) -> ValidationRecord:
     ],
 )
 def test_rows_taken_and_set_aside_are_metrics_of_the_project(
-    found: ValidationRecord, wanted: dict[str, int], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    found: ValidationRecord, wanted: dict[str, int], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "Driftless")
-    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "validation")
     measure(found, "local")
     measure(found, "local")
     first, second = capsys.readouterr().out.splitlines()

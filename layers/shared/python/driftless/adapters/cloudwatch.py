@@ -14,6 +14,9 @@ _PERIOD = 60
 class CloudWatchMetrics:
     """Publishes to one namespace and adds up, minute by minute, what was published there.
 
+    Functions count their own work with embedded metrics (:mod:`driftless.core.emf`), which no network call confirms. The levels
+    that monitoring publishes raise alarms, so they are put by a call that fails, and is retried, when CloudWatch is unavailable.
+
     Parameters
     ----------
     namespace : str

@@ -10,9 +10,11 @@ import http.client
 import json
 import os
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+from driftless.core.clock import utc_now
 
 if TYPE_CHECKING:
     from obstore.store import S3Credential
@@ -20,11 +22,6 @@ if TYPE_CHECKING:
 _URI, _TOKEN = "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN"
 _TIMEOUT_SECONDS = 2
 _EARLY = timedelta(minutes=5)
-
-
-def utc_now() -> datetime:
-    """Timezone-aware now."""
-    return datetime.now(UTC)
 
 
 class ContainerCredentials:

@@ -28,6 +28,7 @@ from deltalake.schema import PrimitiveType
 from deltalake.transaction import AddAction
 
 from driftless.adapters.local import FolderStore
+from driftless.core.clock import utc_now
 from driftless.errors import AccessDenied, Conflict, DataRejected, IntegrityError, NotFound, StoreUnavailable
 from driftless.ports import ObjectStore
 
@@ -150,7 +151,7 @@ class DeltaTables:
         with duckdb.connect() as connection:
             counted = connection.execute("SELECT num_rows FROM parquet_file_metadata(?)", [str(parquet)]).fetchone()
         stats = json.dumps({"numRecords": counted[0] if counted else 0})
-        now = int(datetime.now(UTC).timestamp() * 1000)
+        now = int(utc_now().timestamp() * 1000)
         return AddAction(name, ref.size, {}, now, True, stats)
 
     def _commit(self, table: str, action: AddAction, schema: Schema, transaction: str, note: str) -> tuple[int, bool]:
@@ -180,7 +181,7 @@ class DeltaTables:
             "schemaString": schema.to_json(),
             "partitionColumns": [],
             "configuration": _CONFIGURATION,
-            "createdTime": int(datetime.now(UTC).timestamp() * 1000),
+            "createdTime": int(utc_now().timestamp() * 1000),
         }
         info = {"timestamp": metadata["createdTime"], "operation": "CREATE TABLE", "operationParameters": {}}
         protocol = {"minReaderVersion": 1, "minWriterVersion": 2}

@@ -16,7 +16,8 @@ from botocore.exceptions import ClientError
 
 from driftless.adapters.aws import error_code, translate, translated
 from driftless.adapters.items import Absent, Attributes, Unchanged, Write, check_size
-from driftless.adapters.registry import TableRegistry, utc_now
+from driftless.adapters.registry import TableRegistry
+from driftless.core.clock import utc_now
 from driftless.core.layout.tables import REGISTRY_PARTITION, REGISTRY_SORT
 from driftless.errors import BadRequest, Conflict, DriftlessError, Throttled
 

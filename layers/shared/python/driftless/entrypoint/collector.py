@@ -7,9 +7,7 @@ of the invocation, and comes back from there message by message: one that fails 
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
@@ -17,9 +15,9 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from driftless.adapters.aws import client
 from driftless.adapters.s3 import S3Store
-from driftless.core.emf import emf_line
+from driftless.core.emf import emit
 from driftless.definition.loading import load_all
-from driftless.entrypoint.common import Handler, Settings, read_settings, stage_handler
+from driftless.entrypoint.common import Handler, Settings, read_settings, step_handler
 from driftless.errors import BadRequest
 from driftless.serving.collector import Collect, Collected, CollectRequest
 
@@ -38,8 +36,7 @@ def compose() -> Callable[[CollectRequest], Collected]:
 
     def collected(request: CollectRequest) -> Collected:
         answer = collect(request)
-        counts = {"UnreadableLines": (answer.unreadable, "Count")}
-        sys.stdout.write(emf_line(counts, {"Stage": settings.stage}, datetime.now(UTC)) + "\n")
+        emit({"UnreadableLines": (answer.unreadable, "Count")}, {"Stage": settings.stage})
         return answer
 
     return collected
@@ -47,7 +44,7 @@ def compose() -> Callable[[CollectRequest], Collected]:
 
 def collector_handler() -> Handler:
     """The handler of both: a log subscription's event, and messages of the queue of failed ones."""
-    collect = stage_handler(CollectRequest, compose)
+    collect = step_handler(CollectRequest, compose)
 
     def handler(event: dict[str, Any], context: Any) -> Any:
         if "Records" not in event:

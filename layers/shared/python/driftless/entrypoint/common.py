@@ -10,6 +10,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -35,6 +36,7 @@ class Context(Protocol):
 S = TypeVar("S", bound=Settings)
 Q = TypeVar("Q", bound=Record)
 A = TypeVar("A", bound=Record)
+T = TypeVar("T")
 Handler = Callable[[dict[str, Any], Any], Any]
 
 
@@ -79,26 +81,42 @@ def own_scratch() -> None:
     tempfile.tempdir = str(scratch)
 
 
-def stage_handler(request: type[Q], compose: Callable[[], Callable[[Q], A]]) -> Handler:
-    """The handler of one stage: parse the request record, call the stage, answer its record.
+def once(compose: Callable[[], T]) -> Callable[[], T]:
+    """A function that composes at its first call and returns the same afterwards; a composition that failed is repeated."""
+    return cache(compose)
+
+
+def composing(compose: Callable[[], Handler]) -> Handler:
+    """A handler that is composed at its first event and kept while the process lives."""
+    composed = once(compose)
+
+    def handler(event: dict[str, Any], context: Any) -> Any:
+        return composed()(event, context)
+
+    return handler
+
+
+def step_handler(request: type[Q], compose: Callable[[], Callable[[Q], A]]) -> Handler:
+    """The handler of one step: parse the request record, call the step, return its record.
 
     Parameters
     ----------
     request : type
         Record class of the event.
     compose : callable
-        Builds the stage with its adapters; called once per process, at the first event.
+        Builds the step with its adapters; called once per process, at the first event.
     """
-    stage: list[Callable[[Q], A]] = []
+
+    @once
+    def step() -> Callable[[Q], A]:
+        own_scratch()
+        return compose()
 
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         try:
             parsed = request.model_validate(event)
         except ValidationError as error:
             raise BadRequest(f"{request.__name__}: {error}") from error
-        if not stage:
-            own_scratch()
-            stage.append(compose())
-        return stage[0](parsed).model_dump(mode="json")
+        return step()(parsed).model_dump(mode="json")
 
     return instrument(handler)

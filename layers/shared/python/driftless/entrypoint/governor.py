@@ -16,10 +16,10 @@ from pydantic import ValidationError
 
 from driftless.adapters.aws import client
 from driftless.adapters.dynamodb import DynamoRegistry
-from driftless.adapters.registry import utc_now
 from driftless.adapters.stepfunctions import StepFunctionsWorkflow
+from driftless.core.clock import utc_now
 from driftless.definition.loading import load_all
-from driftless.entrypoint.common import Handler, Settings, instrument, read_settings
+from driftless.entrypoint.common import Handler, Settings, instrument, once, read_settings
 from driftless.errors import BadRequest
 from driftless.monitoring.governor import Govern
 from driftless.records import RetrainDecision, RetrainRequest
@@ -67,13 +67,11 @@ def compose() -> Callable[[RetrainRequest, Any], RetrainDecision]:
 
 def governor_handler() -> Handler:
     """The handler: read the event, decide once, answer the decision."""
-    composed: list[Callable[[RetrainRequest, Any], RetrainDecision]] = []
+    decide = once(compose)
 
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         request = read_request(event, delivery=context.aws_request_id)
-        if not composed:
-            composed.append(compose())
-        return composed[0](request, context).model_dump(mode="json")
+        return decide()(request, context).model_dump(mode="json")
 
     return instrument(handler)
 

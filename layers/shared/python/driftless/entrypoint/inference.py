@@ -6,10 +6,8 @@ A client waits for a cold start, so this function leaves out the tracer (it impo
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -18,9 +16,10 @@ from aws_lambda_powertools import Logger
 from driftless import __version__
 from driftless.adapters.ecdsa import EcdsaVerifier
 from driftless.adapters.obstore import ObstoreReader
-from driftless.core.emf import emf_line
+from driftless.core.clock import utc_now
+from driftless.core.emf import emit, write
 from driftless.definition.loading import load_all
-from driftless.entrypoint.common import Settings, read_settings
+from driftless.entrypoint.common import Handler, Settings, composing, read_settings
 from driftless.serving.inference.app import Api, create_handler
 from driftless.serving.inference.champions import Champions, Report
 from driftless.serving.inference.predict import Predict
@@ -44,20 +43,9 @@ def compose() -> Callable[[dict[str, Any], Any], dict[str, Any]]:
     for name, definition in load_all().items():
         champions = Champions(definition, store=store, verifier=verifier, monotonic=time.monotonic, report=report)
         prediction_log = PredictionLog(definition, stage=settings.stage, write=write)
-        predictors[name] = Predict(definition, champions=champions, prediction_log=prediction_log, clock=now)
+        predictors[name] = Predict(definition, champions=champions, prediction_log=prediction_log, clock=utc_now)
     api = Api(predictors=predictors, new_request_id=lambda: str(uuid4()), version=__version__)
     return create_handler(api)
-
-
-def now() -> datetime:
-    """Timezone-aware now."""
-    return datetime.now(UTC)
-
-
-def write(text: str) -> None:
-    """Write lines to the log group and flush: Lambda freezes the process once the response is returned."""
-    sys.stdout.write(text)
-    sys.stdout.flush()
 
 
 def reporter(stage: str, code_version: str) -> Report:
@@ -67,6 +55,11 @@ def reporter(stage: str, code_version: str) -> Report:
     def report(event: str, facts: dict[str, Any]) -> None:
         logger.error(event, extra=facts)
         for named in ({"Project": str(facts["project"])}, {"CodeVersion": code_version}):
-            write(emf_line({event: (1, "Count")}, {"Stage": stage, **named}, now()) + "\n")
+            emit({event: (1, "Count")}, {"Stage": stage, **named})
 
     return report
+
+
+def inference_handler() -> Handler:
+    """The function's handler; the application is composed at the first event."""
+    return composing(compose)

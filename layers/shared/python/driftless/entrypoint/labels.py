@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from functools import cache, partial
-from typing import Any
+from functools import partial
 from uuid import uuid4
 
 from driftless.adapters.aws import client
 from driftless.adapters.s3 import S3Store
+from driftless.core.clock import utc_now
 from driftless.definition.loading import load_all
-from driftless.entrypoint.common import Handler, Settings, instrument, read_settings
+from driftless.entrypoint.common import Handler, Settings, composing, instrument, read_settings
 from driftless.serving.http import RestApiHandler, rest_api_handler
 from driftless.serving.labels import AcceptLabels, respond
 
@@ -27,7 +26,7 @@ def compose() -> RestApiHandler:
     accept = AcceptLabels(
         lake=S3Store(settings.lake_bucket, client=client("s3")),
         projects=load_all(),
-        clock=lambda: datetime.now(UTC),
+        clock=utc_now,
         new_id=lambda: str(uuid4()),
     )
     return rest_api_handler(partial(respond, accept), lambda: str(uuid4()))
@@ -35,9 +34,4 @@ def compose() -> RestApiHandler:
 
 def labels_handler() -> Handler:
     """The function's handler; it is composed at the first event and kept while the process lives."""
-    composed = cache(compose)
-
-    def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-        return composed()(event, context)
-
-    return instrument(handler)
+    return instrument(composing(compose))

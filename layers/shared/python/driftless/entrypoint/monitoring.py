@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from driftless.adapters.aws import client
 from driftless.adapters.cloudwatch import CloudWatchMetrics
 from driftless.adapters.dynamodb import DynamoRegistry
 from driftless.adapters.s3 import S3Store
+from driftless.core.clock import utc_now
 from driftless.core.emf import NAMESPACE
 from driftless.definition.loading import load_all
 from driftless.entrypoint.common import Settings, read_settings
@@ -32,6 +31,6 @@ def compose() -> Monitor:
         registry=DynamoRegistry(settings.registry_table, client=client("dynamodb")),
         metrics=CloudWatchMetrics(NAMESPACE, client=client("cloudwatch")),
         projects=load_all(),
-        clock=lambda: datetime.now(UTC),
+        clock=utc_now,
         stage=settings.stage,
     )

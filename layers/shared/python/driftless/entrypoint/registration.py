@@ -5,8 +5,8 @@ from __future__ import annotations
 from driftless.adapters.aws import client
 from driftless.adapters.dynamodb import DynamoRegistry
 from driftless.adapters.kms import KmsSigner
-from driftless.adapters.registry import utc_now
 from driftless.adapters.s3 import S3Store
+from driftless.core.clock import utc_now
 from driftless.definition.loading import load_all
 from driftless.entrypoint.common import Settings, read_settings
 from driftless.registry.registration import Register

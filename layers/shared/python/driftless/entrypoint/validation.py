@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
-
-from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from driftless.adapters.aws import client
 from driftless.adapters.s3 import S3Store
+from driftless.core.clock import utc_now
+from driftless.core.emf import emit
 from driftless.data.validation import Validate
 from driftless.definition.loading import load_all
 from driftless.entrypoint.common import Settings, read_settings
@@ -31,7 +30,7 @@ def compose() -> Callable[[ValidationRequest], ValidationRecord]:
         landing=S3Store(settings.landing_bucket, client=s3),
         lake=S3Store(settings.lake_bucket, client=s3),
         projects=load_all(),
-        clock=lambda: datetime.now(UTC),
+        clock=utc_now,
     )
 
     def validated(request: ValidationRequest) -> ValidationRecord:
@@ -43,15 +42,15 @@ def compose() -> Callable[[ValidationRequest], ValidationRecord]:
 
 
 def measure(record: ValidationRecord, stage: str) -> None:
-    """Publish, as embedded metrics, how many rows of a file were taken and set aside, and whether it was refused as a whole.
+    """Publish how many rows of a file were accepted and quarantined, and whether the file was rejected.
 
-    A file counts as often as it is validated: a second delivery of its event counts again, though its rows are committed once.
+    A file counts each time it is validated: a second delivery of its event counts again, though its rows are committed once.
     """
-    metrics = EphemeralMetrics()
-    metrics.add_dimension("Stage", stage)
-    metrics.add_dimension("Project", record.project)
     accepted = record.status == "accepted"
-    metrics.add_metric("AcceptedRows", MetricUnit.Count, record.accepted_rows)
-    metrics.add_metric("QuarantinedRows", MetricUnit.Count, record.quarantined_rows if accepted else 0)
-    metrics.add_metric("RejectedFiles", MetricUnit.Count, 0 if accepted else 1)
-    metrics.flush_metrics()
+    counts = {
+        "AcceptedRows": record.accepted_rows,
+        "QuarantinedRows": record.quarantined_rows if accepted else 0,
+        "RejectedFiles": 0 if accepted else 1,
+    }
+    dimensions = {"Stage": stage, "Project": record.project, "service": "validation"}
+    emit({name: (count, "Count") for name, count in counts.items()}, dimensions)

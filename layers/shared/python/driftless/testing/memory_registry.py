@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from driftless.adapters.items import Absent, Attributes, Unchanged, Write, check_size
-from driftless.adapters.registry import TableRegistry, utc_now
+from driftless.adapters.registry import TableRegistry
+from driftless.core.clock import utc_now
 from driftless.errors import Conflict
 
 

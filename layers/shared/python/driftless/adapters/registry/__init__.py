@@ -11,9 +11,8 @@ from driftless.adapters.registry.ingests import Ingests
 from driftless.adapters.registry.reports import Reports
 from driftless.adapters.registry.retrains import Retrains
 from driftless.adapters.registry.runs import Runs
-from driftless.adapters.registry.table import utc_now
 
-__all__ = ["TableRegistry", "utc_now"]
+__all__ = ["TableRegistry"]
 
 
 class TableRegistry(Runs, Endpoints, Reports, Retrains, Ingests):

@@ -11,6 +11,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from driftless.adapters.items import Attributes, Items
+from driftless.core.clock import utc_now
 from driftless.errors import Conflict, IntegrityError
 
 T = TypeVar("T")
@@ -20,11 +21,6 @@ _LONGEST_PAUSE = 0.25
 
 class Taken(Conflict):
     """The wanted item belongs to another run; trying again cannot change that."""
-
-
-def utc_now() -> datetime:
-    """The current time, timezone-aware, in UTC."""
-    return datetime.now(UTC)
 
 
 class RegistryTable:

@@ -11,6 +11,7 @@ from typing import Any
 
 import duckdb
 
+from driftless.core.clock import utc_now
 from driftless.core.duckdb import exhausted, first_line, literal, literals, quoted, scalar
 from driftless.data.features.tables import outcome_columns, rows_table
 from driftless.definition.features import FeatureColumn
@@ -226,7 +227,7 @@ def label(connection: Any, project: Project, as_of: datetime | None = None, now:
     name, target = project.features.base, project.target
     dataset = project.datasets[name]
     time = quoted(dataset.event_time)
-    cap = f"TIMESTAMP {literal(_naive(now or datetime.now(UTC)))}"
+    cap = f"TIMESTAMP {literal(_naive(now or utc_now()))}"
     latest = f"least((SELECT max({time}) FROM {rows_table(name)}), {cap})"
     moment = f"TIMESTAMP {literal(_naive(as_of))}" if as_of is not None else latest
     delay = round(target.label_delay.total_seconds() * 1e6)

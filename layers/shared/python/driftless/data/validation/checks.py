@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import duckdb
 
+from driftless.core.clock import utc_now
 from driftless.core.duckdb import exhausted, first_line, literal, literals, quoted, told
 from driftless.definition.datasets import Column, Dataset
 from driftless.definition.project import Project
@@ -101,7 +102,7 @@ def check_definition(connection: Any, project: Project, name: str) -> None:
     columns = ", ".join(f"{quoted(column)} VARCHAR" for column in project.datasets[name].columns)
     connection.execute(f"CREATE TABLE raw (_source_row BIGINT, {columns})")
     create_typed(connection, project.datasets[name])
-    checks(connection, project, name, datetime.now(UTC))
+    checks(connection, project, name, utc_now())
 
 
 def _column_checks(name: str, column: Column, *, timed: bool) -> list[Check]:
