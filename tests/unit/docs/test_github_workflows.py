@@ -1,4 +1,4 @@
-"""The GitHub workflows, as far as they can be tested without GitHub: their grammar, their promises, and the scripts in them."""
+"""The GitHub workflows, as far as they can be tested without GitHub: syntax, order of jobs, permissions, and their scripts."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def test_actionlint_finds_nothing() -> None:
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 def test_actions_are_pinned_by_commit(path: Path) -> None:
-    """A tag can be moved to other code; a commit cannot. The comment says which release it is."""
+    """A tag can be moved to other code, a commit cannot; the comment names the release."""
     used = re.findall(r"uses: (?!\./)(.+)", path.read_text())
     assert [line for line in used if not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line)] == []
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 def test_scripts_are_bash_and_take_values_from_the_environment_only(path: Path) -> None:
-    """An expression inside a script is code of whoever may set its value."""
+    """An expression inside a script lets whoever sets its value run code."""
     for step in steps(path):
         script = step.get("run", "")
         assert "${{" not in script, script
@@ -68,17 +68,17 @@ def test_no_job_may_write_or_keeps_a_key(path: Path) -> None:
         assert job.get("permissions", {}).items() <= {"contents": "read", "id-token": "write"}.items()
 
 
-def test_what_was_not_tested_is_not_deployed() -> None:
+def test_a_deploy_needs_passed_tests() -> None:
     deploy = jobs(ROOT / ".github/workflows/deploy.yml")
     assert deploy["test"]["uses"] == "./.github/workflows/test.yml"
     assert (deploy["dev"]["needs"], deploy["prod"]["needs"]) == ("test", "dev")
 
 
-def test_what_is_approved_is_what_was_shown() -> None:
-    """The difference is made where nobody has to approve; the job that waits for approval deploys that very assembly."""
+def test_the_assembly_that_was_shown_is_deployed() -> None:
+    """The difference is made without approval; the job that waits for approval deploys the same assembly."""
     assert jobs()["diff"]["environment"] == "${{ inputs.stage }}-diff"
     assert jobs()["deploy"]["environment"] == "${{ inputs.stage }}"
-    assert jobs()["deploy"]["needs"] == ["diff", "way-back"]
+    assert jobs()["deploy"]["needs"] == ["diff", "rollback-build"]
     shown = named("diff", "Difference to what runs")["run"]
     assert "cdk.out" in named("diff", "Assembly")["run"] and "diff --app cdk.out --all" in shown
     assert "GITHUB_STEP_SUMMARY" in shown
@@ -86,18 +86,18 @@ def test_what_is_approved_is_what_was_shown() -> None:
     assert not [step for step in jobs()["deploy"]["steps"] if "synth" in step.get("run", "")]
 
 
-def test_a_deploy_ends_with_the_smoke_test_and_goes_back_when_either_fails() -> None:
+def test_a_deploy_ends_with_the_smoke_test_and_is_rolled_back_when_either_fails() -> None:
     assert "driftless smoke --stage" in named("deploy", "Smoke test against the API")["run"]
     assert position("deploy", "Deploy") < position("deploy", "Smoke test against the API") < position("deploy", "Roll back")
     when = named("deploy", "Roll back")["if"]
     assert "failure()" in when
     assert "steps.deploy.outcome == 'failure' || steps.smoke.outcome == 'failure'" in when
-    assert jobs()["way-back"]["needs"] == "diff"
-    assert jobs()["way-back"]["steps"][0]["with"]["ref"] == "${{ needs.diff.outputs.before }}"
+    assert jobs()["rollback-build"]["needs"] == "diff"
+    assert jobs()["rollback-build"]["steps"][0]["with"]["ref"] == "${{ needs.diff.outputs.before }}"
 
 
 class Shell:
-    """Runs a step's script with commands that write down what they were asked, and answer or fail as told."""
+    """Runs a step's script with stand-ins for commands that record their calls and succeed or fail as set."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.summary, self.output = folder, folder / "summary.md", folder / "output"
@@ -108,19 +108,19 @@ class Shell:
 
     def command(self, name: str, body: str) -> None:
         path = self.folder / name
-        path.write_text(f'#!/bin/bash\necho "$(basename "$0") $*" >> {self.folder}/asked\n{body}\n')
+        path.write_text(f'#!/bin/bash\necho "$(basename "$0") $*" >> {self.folder}/calls\n{body}\n')
         path.chmod(0o755)
 
     def run(self, job: str, name: str, **environment: str) -> int:
         outside = {"PATH": f"{self.folder}/bin:{os.environ['PATH']}", "CDK": "cdk", "STAGE": "dev"}
         ours = {"GITHUB_STEP_SUMMARY": str(self.summary), "GITHUB_OUTPUT": str(self.output)}
-        # GitHub's own way to run a script that names no shell.
+        # How GitHub runs a script that names no shell.
         command = ["bash", "-e", "-c", named(job, name)["run"]]
         given = outside | ours | environment
         return subprocess.run(command, check=False, cwd=self.folder, env=given, capture_output=True).returncode
 
-    def asked(self) -> list[str]:
-        path = self.folder / "asked"
+    def calls(self) -> list[str]:
+        path = self.folder / "calls"
         return path.read_text().splitlines() if path.exists() else []
 
 
@@ -134,11 +134,11 @@ LISTED = "a warning of driftless-dev-data\\ndriftless-dev-data\\ndriftless-dev-p
 LIST = f'[ "$1" = list ] && printf "{LISTED}"'
 
 
-def test_stacks_go_back_in_the_opposite_order_and_the_api_is_asked_again(shell: Shell) -> None:
+def test_stacks_are_rolled_back_in_reverse_order_and_the_smoke_test_runs_again(shell: Shell) -> None:
     shell.command("bin/cdk", f"{LIST}; exit 0")
     shell.command(".venv/bin/driftless", "echo version 3 answered")
     assert shell.run("deploy", "Roll back") == 0
-    assert shell.asked() == [
+    assert shell.calls() == [
         "cdk list --app before/cdk.out",
         *(f"cdk {ROLLED_BACK} driftless-dev-{stack}" for stack in ("serving", "pipeline", "data")),
         "driftless smoke --stage dev",
@@ -147,18 +147,18 @@ def test_stacks_go_back_in_the_opposite_order_and_the_api_is_asked_again(shell: 
 
 
 @pytest.mark.parametrize("failing", ["list", "deploy", "smoke"])
-def test_a_way_back_that_fails_is_a_failure(shell: Shell, failing: str) -> None:
+def test_a_rollback_that_fails_is_a_failure(shell: Shell, failing: str) -> None:
     shell.command("bin/cdk", f'[ "$1" = {failing} ] && exit 1; {LIST}; exit 0')
     shell.command(".venv/bin/driftless", f'[ "$1" = {failing} ] && exit 1; exit 0')
     assert shell.run("deploy", "Roll back") != 0
 
 
-def test_a_smoke_test_that_fails_is_not_hidden_by_what_shows_it(shell: Shell) -> None:
+def test_a_smoke_test_that_fails_is_not_hidden_by_the_pipe_to_the_summary(shell: Shell) -> None:
     shell.command(".venv/bin/driftless", "exit 1")
     assert shell.run("deploy", "Smoke test against the API") != 0
 
 
-def test_a_difference_that_cannot_be_made_fails_and_one_that_can_is_shown(shell: Shell) -> None:
+def test_a_difference_is_shown_and_a_failed_one_is_a_failure(shell: Shell) -> None:
     shell.command("bin/cdk", "exit 1")
     assert shell.run("diff", "Difference to what runs", BEFORE="abc") != 0
     shell.command("bin/cdk", "echo '[~] AWS::Lambda::Function'")
@@ -168,23 +168,23 @@ def test_a_difference_that_cannot_be_made_fails_and_one_that_can_is_shown(shell:
 
 
 @pytest.mark.parametrize(
-    ("published", "known", "output", "told"),
+    ("published", "known", "output", "reported"),
     [
         ("None", True, "", "Nothing is deployed yet"),
         ("abc", True, "commit=abc", ""),
-        ("unknown", False, "", "there is no way back"),
+        ("unknown", False, "", "will not be rolled back"),
     ],
 )
-def test_what_runs_is_told_from_nothing_and_from_what_git_does_not_know(
-    shell: Shell, published: str, known: bool, output: str, told: str
+def test_the_commit_that_runs_is_found_or_reported_as_missing_or_unknown(
+    shell: Shell, published: str, known: bool, output: str, reported: str
 ) -> None:
     shell.command("bin/aws", f"echo {published}")
     shell.command("bin/git", f"exit {0 if known else 1}")
     assert shell.run("diff", "Which commit runs now") == 0
     assert shell.output.read_text().strip() == output
-    assert told in shell.summary.read_text()
+    assert reported in shell.summary.read_text()
 
 
-def test_a_stage_that_cannot_be_asked_what_runs_is_not_taken_for_an_empty_one(shell: Shell) -> None:
+def test_a_failed_read_of_the_commit_that_runs_is_a_failure(shell: Shell) -> None:
     shell.command("bin/aws", "exit 255")
     assert shell.run("diff", "Which commit runs now") != 0
