@@ -103,7 +103,7 @@ def project_facts(platform: Platform, name: str) -> dict[str, Any]:
     registry = platform.registry
     endpoint = registry.endpoint(name)
     latest = executions.recent(platform, "train_and_deploy", lambda summary: True, limit=200)
-    runs = {run["run_id"] for run in registry.runs(name, limit=50)}
+    runs = {run.run_id for run in registry.runs(name, limit=50)}
     last = next((summary for summary in latest if executions.run_id(summary["name"]) in runs), None)
     window = next(iter(registry.monitoring(name, limit=1)), None)
     return {
@@ -113,7 +113,7 @@ def project_facts(platform: Platform, name: str) -> dict[str, Any]:
         "challenger_weight": endpoint.challenger_weight,
         "champion_metrics": registry.version(name, endpoint.champion).metrics if endpoint.champion else {},
         "last_run": {"name": last["name"], "status": last["status"], "started": last["startDate"]} if last else None,
-        "last_window": window,
+        "last_window": window.model_dump(mode="json", exclude_unset=True) if window is not None else None,
     }
 
 

@@ -70,7 +70,7 @@ def what_ran(
 def ingested(platform: Platform, dataset: str) -> str:
     """What the registry knows of a data set: every ingest there was."""
     ingests = platform.registry.ingests(PROJECT, dataset, limit=EVERY)
-    kept, aside = sum(i["rows"] for i in ingests), sum(i["quarantined_rows"] for i in ingests)
+    kept, aside = sum(i.rows for i in ingests), sum(i.quarantined_rows for i in ingests)
     return f"{len(ingests)} files, {kept} rows, {aside} quarantined"
 
 

@@ -26,6 +26,7 @@ from cli.shared.rows import sha256_of
 from driftless.core.layout.lake import reported_under
 from driftless.core.layout.landing import landing_key
 from driftless.core.layout.parameters import bucket_parameter
+from driftless.records import RecordedIngest
 
 INGEST_DEADLINE_SECONDS = 900.0
 POLL_SECONDS = 0.5
@@ -104,8 +105,8 @@ def upload(platform: Platform, out: Output, project: str, dataset: str, files: S
             key, digest, size = landing_key(project, dataset, path.name), sha256_of(path), path.stat().st_size
             task = progress.add_task(escape(path.name), total=size)
             version = present(platform, bucket, key, digest)
-            facts = known.get((key, digest))
-            if version is None or facts is None or not reported_under(facts["report"], definition):
+            ingest = known.get((key, digest))
+            if version is None or ingest is None or not reported_under(ingest.report, definition):
                 metadata = {"Metadata": {"sha256": digest}}
                 client.upload_file(
                     str(path), bucket, key, ExtraArgs=metadata, Callback=lambda sent, task=task: progress.advance(task, sent)
@@ -128,10 +129,10 @@ def present(platform: Platform, bucket: str, key: str, digest: str) -> tuple[str
     return (head.get("VersionId"),) if head["Metadata"].get("sha256") == digest else None
 
 
-def ingested(platform: Platform, project: str, dataset: str) -> dict[tuple[str, str], dict[str, Any]]:
+def ingested(platform: Platform, project: str, dataset: str) -> dict[tuple[str, str], RecordedIngest]:
     """What the registry knows to be in the lake, by object key and sha256 of the content: the latest of each."""
     ingests = platform.registry.ingests(project, dataset, limit=EVERY)
-    return {(facts["key"], facts["sha256"]): facts for facts in reversed(ingests)}
+    return {(ingest.key, ingest.sha256): ingest for ingest in reversed(ingests)}
 
 
 def wait(
@@ -212,9 +213,9 @@ def _described(platform: Platform, summary: dict[str, Any]) -> dict[str, Any]:
     return known[arn]
 
 
-def _registered(file: Pushed, facts: dict[str, Any]) -> Ingested:
-    kept, aside = facts["rows"], facts["quarantined_rows"]
-    return Ingested(file, None, "accepted", kept + aside, kept, aside, facts["version"], duplicate=False, reasons=())
+def _registered(file: Pushed, ingest: RecordedIngest) -> Ingested:
+    kept, aside = ingest.rows, ingest.quarantined_rows
+    return Ingested(file, None, "accepted", kept + aside, kept, aside, ingest.version, duplicate=False, reasons=())
 
 
 def _read(file: Pushed, facts: dict[str, Any]) -> Ingested:

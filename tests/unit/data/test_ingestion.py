@@ -18,7 +18,7 @@ from driftless.data.ingestion import Ingest
 from driftless.data.validation import Validate
 from driftless.definition.project import Project
 from driftless.errors import DataRejected, IntegrityError, NotFound, StoreUnavailable
-from driftless.records import IngestionRequest, ValidationRecord, ValidationRequest
+from driftless.records import IngestFacts, IngestionRequest, ValidationRecord, ValidationRequest
 from driftless.testing.memory_registry import MemoryRegistry
 from tests.unit.small_shop import parquet, prices, shop
 
@@ -85,7 +85,7 @@ def test_an_accepted_file_becomes_a_version_with_its_origin(house: House) -> Non
     assert newest["sha256"] == verdict.source.sha256
     assert (newest["key"], newest["rows"], newest["quarantined_rows"]) == ("shop/orders/a.csv", "2", "1")
     assert (newest["git_commit"], newest["execution_arn"]) == ("abc123", "arn:one")
-    assert house.registry.ingests("shop", "orders")[0]["version"] == 1
+    assert house.registry.ingests("shop", "orders")[0].version == 1
 
 
 def test_another_execution_of_another_commit_is_still_the_same_delivery(house: House) -> None:
@@ -128,7 +128,7 @@ def test_a_file_sent_again_after_the_definition_was_corrected_brings_the_rows_it
 
 def test_a_crash_after_the_commit_is_made_good_by_the_next_delivery(house: House) -> None:
     class Dies:
-        def record_ingest(self, project: str, dataset: str, facts: dict[str, Any]) -> None:
+        def record_ingest(self, project: str, dataset: str, facts: IngestFacts) -> None:
             raise StoreUnavailable("the process died here")
 
     request = IngestionRequest(validation=house.validated())
@@ -139,7 +139,7 @@ def test_a_crash_after_the_commit_is_made_good_by_the_next_delivery(house: House
     assert (record.version, record.duplicate) == (1, True)
     assert house.ids() == [1, 2]
     house.ingest()(request)
-    assert [entry["version"] for entry in house.registry.ingests("shop", "orders")] == [1]
+    assert [entry.version for entry in house.registry.ingests("shop", "orders")] == [1]
 
 
 def test_a_rejected_file_and_a_changed_staged_file_are_refused(house: House) -> None:

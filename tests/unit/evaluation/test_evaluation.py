@@ -98,8 +98,8 @@ def test_the_first_model_is_promoted_without_a_comparison(first: World) -> None:
     assert record.decision == "promote" and record.champion_version is None and record.champion_metrics is None
     assert [gate.gate for gate in record.gates] == ["parity", "naive"]
     assert "there is no champion yet" in record.reasons
-    assert first.registry.run("demo", "r1")["metrics"] == record.metrics
-    assert first.registry.run("demo", "r1")["decision"] == "promote"
+    assert first.registry.run("demo", "r1").metrics == record.metrics
+    assert first.registry.run("demo", "r1").decision == "promote"
 
 
 def test_manual_approval_waits_for_a_person(first: World) -> None:

@@ -42,7 +42,7 @@ def test_it_is_counted_where_no_prediction_came_through_and_kept_in_the_report(m
     record = case.judge()
     assert record.report is not None
     assert json.loads(case.lake.get(record.report.key))["uncollected"] == 7
-    assert case.registry.monitoring("demo")[0]["uncollected"] == 7
+    assert case.registry.monitoring("demo")[0].uncollected == 7
 
 
 def test_neither_what_is_still_on_its_way_nor_what_is_long_past_counts(monitored: Callable[..., Monitored]) -> None:

@@ -10,7 +10,7 @@ import pytest
 from driftless.modelling.intervals import Interval
 from driftless.monitoring.detectors.harm import harm_signal
 from driftless.monitoring.levels import drift_level, earlier_windows, persistent
-from driftless.records import Signal
+from driftless.records import Signal, WindowReport
 
 
 def signals(*levels: int) -> list[Signal]:
@@ -51,19 +51,19 @@ def test_drift_is_an_alert_only_when_a_share_of_the_features_moved_far(
         (2, [2], 3, 0),
     ],
 )
-def test_a_level_is_raised_when_consecutive_windows_reach_it(level: Any, history: list[int], windows: int, expected: int) -> None:
-    assert persistent(level, "own", [{"own": value} for value in history], windows) == expected
+def test_a_level_is_raised_when_consecutive_windows_reach_it(level: Any, history: list[Any], windows: int, expected: int) -> None:
+    assert persistent(level, history, windows) == expected
 
 
 def test_history_is_what_came_before_for_the_same_version() -> None:
+    windows = ((7, 2), (6, 2), (5, 1), (4, 2))
+    ends = {month: datetime(2013, month, 1, tzinfo=UTC) for month, _ in windows}
     reports = [
-        {"window_end": "2013-07-01T00:00:00+00:00", "version": 2},
-        {"window_end": "2013-06-01T00:00:00+00:00", "version": 2},
-        {"window_end": "2013-05-01T00:00:00+00:00", "version": 1},
-        {"window_end": "2013-04-01T00:00:00+00:00", "version": 2},
+        WindowReport(project="demo", window_end=ends[month], recorded_at=ends[month], version=version)
+        for month, version in windows
     ]
     found = earlier_windows(reports, 2, datetime(2013, 7, 1, tzinfo=UTC))
-    assert [report["window_end"][:7] for report in found] == ["2013-06", "2013-04"]
+    assert [report.window_end.month for report in found] == [6, 4]
 
 
 @pytest.mark.parametrize(

@@ -222,9 +222,9 @@ def test_the_report_is_kept_in_the_lake_and_in_the_registry(monitored: Build) ->
     assert (report["drift_level"], report["window_drift_level"], report["interval"]["days"]) == (2, 2, 20)
     assert {item["name"] for item in report["signals"]} == {item.name for item in record.signals}
     (kept,) = case.registry.monitoring("demo")
-    assert (kept["drift_level"], kept["window_drift_level"], kept["report"]["sha256"]) == (2, 2, record.report.sha256)
-    assert kept["raised"][0]["name"] == "temp"
-    assert datetime.fromisoformat(kept["window_end"]) == datetime(2013, 5, 21, tzinfo=UTC)
+    assert (kept.drift_level, kept.window_drift_level, kept.report) == (2, 2, record.report)
+    assert kept.raised[0].name == "temp"
+    assert kept.window_end == datetime(2013, 5, 21, tzinfo=UTC)
 
 
 def test_without_a_champion_or_predictions_there_is_nothing_to_judge(monitored: Build) -> None:
@@ -253,7 +253,7 @@ def test_an_unknown_project_is_not_found(monitored: Build) -> None:
 
 def counted(case: Monitored) -> dict[str, int]:
     """Labels by day as the newest report has them, May of 2013 by day of the month."""
-    days: dict[str, int] = case.registry.monitoring("demo")[0]["labels_by_day"]
+    days: dict[str, int] = case.registry.monitoring("demo")[0].labels_by_day
     assert list(days) == sorted(days)
     return {day.removeprefix("2013-05-"): count for day, count in days.items()}
 

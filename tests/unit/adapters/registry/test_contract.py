@@ -11,7 +11,16 @@ from driftless.adapters.dynamodb import DynamoItems
 from driftless.adapters.items import Items, Write
 from driftless.adapters.registry import TableRegistry
 from driftless.errors import BadRequest, Conflict, IllegalMove, IntegrityError, NotFound
-from driftless.records import Endpoint, ModelVersion, RetrainDecision, Run, TableVersion
+from driftless.records import (
+    Endpoint,
+    IngestFacts,
+    ModelVersion,
+    RetrainDecision,
+    Run,
+    RunFacts,
+    TableVersion,
+    WindowFacts,
+)
 from driftless.testing.memory_registry import MemoryItems
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -44,38 +53,30 @@ def champion(number: int) -> Any:
 
 
 def test_a_run_gathers_facts_and_keeps_its_first_time(registry: TableRegistry) -> None:
-    registry.record_run(run(), {"status": "RUNNING", "rows": 10})
+    registry.record_run(run(), RunFacts(decision="refuse", version=10))
     first = registry.run("flights", "run-1")
-    registry.record_run(run(), {"status": "SUCCEEDED"})
-    assert registry.run("flights", "run-1") == {**first, "status": "SUCCEEDED"}
-    assert first["run_id"] == "run-1"
-    assert first["execution_arn"] == "arn:run-1"
-    assert first["rows"] == 10
-    assert first["recorded_at"] == "2026-01-01T00:00:01.000000Z"
+    registry.record_run(run(), RunFacts(decision="promote"))
+    assert registry.run("flights", "run-1") == first.model_copy(update={"decision": "promote"})
+    assert (first.run_id, first.execution_arn, first.version) == ("run-1", "arn:run-1", 10)
+    assert first.recorded_at == START + timedelta(seconds=1)
 
 
 def test_the_same_facts_again_write_nothing(registry: TableRegistry, items: Items) -> None:
-    registry.record_run(run(), {"rows": 10})
+    registry.record_run(run(), RunFacts(version=10))
     (before,) = items.query("flights#runs")
-    registry.record_run(run(), {"rows": 10})
+    registry.record_run(run(), RunFacts(version=10))
     (after,) = items.query("flights#runs")
     assert after == before
 
 
-def test_facts_cannot_overwrite_who_a_run_is(registry: TableRegistry) -> None:
-    registry.record_run(run(), {"project": "other", "run_id": "x"})
-    assert registry.run("flights", "run-1")["project"] == "flights"
-    assert registry.run("flights", "run-1")["run_id"] == "run-1"
-
-
 def test_runs_are_listed_newest_first_by_project(registry: TableRegistry) -> None:
     for name in ("b", "a", "c"):
-        registry.record_run(run(name), {})
-    registry.record_run(run("other", "cricket"), {})
-    registry.record_run(run("b"), {"status": "SUCCEEDED"})
-    assert [entry["run_id"] for entry in registry.runs("flights")] == ["c", "a", "b"]
-    assert [entry["run_id"] for entry in registry.runs("flights", limit=2)] == ["c", "a"]
-    assert [entry["run_id"] for entry in registry.runs("cricket")] == ["other"]
+        registry.record_run(run(name), RunFacts())
+    registry.record_run(run("other", "cricket"), RunFacts())
+    registry.record_run(run("b"), RunFacts(decision="promote"))
+    assert [entry.run_id for entry in registry.runs("flights")] == ["c", "a", "b"]
+    assert [entry.run_id for entry in registry.runs("flights", limit=2)] == ["c", "a"]
+    assert [entry.run_id for entry in registry.runs("cricket")] == ["other"]
 
 
 def test_a_run_nobody_recorded_is_not_found(registry: TableRegistry) -> None:
@@ -85,14 +86,14 @@ def test_a_run_nobody_recorded_is_not_found(registry: TableRegistry) -> None:
 
 def test_numbers_come_back_as_they_went_in(registry: TableRegistry) -> None:
     numbers = {"a": 0.1 + 0.2, "b": 1e-200, "c": 1e200, "d": 1.0, "e": 1, "f": -0.0, "g": 2**70, "h": 5e-324, "i": True}
-    registry.record_run(run(), numbers)
-    found = registry.run("flights", "run-1")
+    registry.record_run(run(), RunFacts(parameters=numbers))
+    found = registry.run("flights", "run-1").parameters
     assert {name: repr(found[name]) for name in numbers} == {name: repr(value) for name, value in numbers.items()}
 
 
 def test_what_json_does_not_know_becomes_null(registry: TableRegistry) -> None:
-    registry.record_run(run(), {"metrics": {"auc": float("nan"), "mae": float("inf")}})
-    assert registry.run("flights", "run-1")["metrics"] == {"auc": None, "mae": None}
+    registry.record_run(run(), RunFacts(metrics={"auc": float("nan"), "mae": float("inf")}))
+    assert registry.run("flights", "run-1").metrics == {"auc": None, "mae": None}
 
 
 # -- pinned data versions -------------------------------------------------------------------------------------------
@@ -256,11 +257,11 @@ def test_a_chain_that_was_tampered_with_does_not_verify(registry: TableRegistry,
 
 def test_a_monitoring_report_is_kept_by_its_window(registry: TableRegistry) -> None:
     for day in (3, 1, 2):
-        registry.record_monitoring("flights", START + timedelta(days=day), {"labels": day})
-    registry.record_monitoring("flights", START + timedelta(days=1), {"labels": 100})
-    assert [report["labels"] for report in registry.monitoring("flights")] == [3, 2, 100]
+        registry.record_monitoring("flights", START + timedelta(days=day), WindowFacts(labels=day))
+    registry.record_monitoring("flights", START + timedelta(days=1), WindowFacts(labels=100))
+    assert [report.labels for report in registry.monitoring("flights")] == [3, 2, 100]
     newest = registry.monitoring("flights", limit=1)[0]
-    assert newest["window_end"] == "2026-01-04T00:00:00.000000Z"
+    assert newest.window_end == START + timedelta(days=3)
 
 
 def decision(number: int, *, retrain: bool = True) -> RetrainDecision:
@@ -307,24 +308,24 @@ def test_two_events_at_once_are_decided_one_after_the_other(registry: TableRegis
 
 def test_an_ingest_is_listed_once_newest_first(registry: TableRegistry) -> None:
     for delta_version in (1, 2, 1):
-        registry.record_ingest("flights", "weather", {"version": delta_version, "rows": 5})
-    registry.record_ingest("flights", "flights", {"version": 1, "rows": 9})
-    assert [entry["version"] for entry in registry.ingests("flights", "weather")] == [2, 1]
-    assert [entry["rows"] for entry in registry.ingests("flights", "flights")] == [9]
+        registry.record_ingest("flights", "weather", IngestFacts(version=delta_version, rows=5))
+    registry.record_ingest("flights", "flights", IngestFacts(version=1, rows=9))
+    assert [entry.version for entry in registry.ingests("flights", "weather")] == [2, 1]
+    assert [entry.rows for entry in registry.ingests("flights", "flights")] == [9]
 
 
 # -- limits ---------------------------------------------------------------------------------------------------------
 
 
 def test_an_item_over_400_kb_is_refused_by_name(registry: TableRegistry) -> None:
-    registry.record_run(run(), {"note": "small"})
+    registry.record_run(run(), RunFacts(evaluation="small"))
     with pytest.raises(BadRequest, match=r"registry item flights#runs .* the limit is 409600"):
-        registry.record_run(run(), {"note": "ü" * 205_000})
-    assert registry.run("flights", "run-1")["note"] == "small"
+        registry.record_run(run(), RunFacts(evaluation="ü" * 205_000))
+    assert registry.run("flights", "run-1").evaluation == "small"
 
 
 def test_lists_longer_than_a_page_are_whole(registry: TableRegistry) -> None:
     for number in range(8):
-        registry.record_run(run(f"run-{number}"), {"note": "x" * 300_000})
-    assert [entry["run_id"] for entry in registry.runs("flights")] == [f"run-{number}" for number in range(7, -1, -1)]
-    assert [entry["run_id"] for entry in registry.runs("flights", limit=5)] == [f"run-{number}" for number in range(7, 2, -1)]
+        registry.record_run(run(f"run-{number}"), RunFacts(evaluation="x" * 300_000))
+    assert [entry.run_id for entry in registry.runs("flights")] == [f"run-{number}" for number in range(7, -1, -1)]
+    assert [entry.run_id for entry in registry.runs("flights", limit=5)] == [f"run-{number}" for number in range(7, 2, -1)]

@@ -16,6 +16,7 @@ from cli.shared import landing
 from cli.shared.console import Output
 from cli.shared.failures import Failure
 from cli.shared.platform import Platform, read_project
+from driftless.records import IngestFacts
 from tests.unit.cli.fakes import StepFunctions
 
 CONTENT = "origin,temp\nEWR,39\n"
@@ -40,7 +41,7 @@ def ingested(states: StepFunctions, platform: Platform, status: str = "accepted"
     if status == "accepted" and "error" not in more:
         digest = head["Metadata"]["sha256"]
         report = f"reports/flights/weather/{digest}-{definition or read_project('flights').features_digest[:12]}.json"
-        known = {"key": key, "sha256": digest, "version": 4, "rows": 9, "quarantined_rows": 1, "report": report}
+        known = IngestFacts(key=key, sha256=digest, version=4, rows=9, quarantined_rows=1, report=report)
         platform.registry.record_ingest("flights", "weather", known)
 
 

@@ -20,7 +20,7 @@ from cli.shared import executions
 from cli.shared.console import Output
 from cli.shared.failures import Failure
 from cli.shared.platform import Platform
-from driftless.records import MonitoringRecord, RetrainDecision
+from driftless.records import IngestFacts, MonitoringRecord, RetrainDecision
 from tests.unit.cli.fakes import Pages, StepFunctions
 
 MAY, JUNE = Month(5), Month(6)
@@ -120,7 +120,7 @@ def test_the_summary_reads_the_rerun_that_succeeded(aws: Platform, states: StepF
 
 def test_the_summary_counts_every_ingest(aws: Platform) -> None:
     for number in range(60):
-        aws.registry.record_ingest("flights", "weather", {"key": f"{number}.csv", "rows": 10, "quarantined_rows": 1})
+        aws.registry.record_ingest("flights", "weather", IngestFacts(key=f"{number}.csv", rows=10, quarantined_rows=1))
     assert summary.ingested(aws, "weather") == "60 files, 600 rows, 60 quarantined"
 
 

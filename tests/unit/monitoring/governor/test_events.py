@@ -140,4 +140,4 @@ def test_a_second_alarm_while_it_trains_is_refused_with_its_reason(deployed: Any
     first = handler(alarm(), Context())
     second = handler({**alarm(), "id": "another"}, Context("lambda-2"))
     assert second["retrain"] is False
-    assert f"a training runs already: {first['run_id']}" in second["reasons"]
+    assert f"a training is running: {first['run_id']}" in second["reasons"]

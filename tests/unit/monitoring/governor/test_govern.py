@@ -10,8 +10,9 @@ import pytest
 
 from driftless.definition.loading import load
 from driftless.errors import NotFound, StoreUnavailable
-from driftless.monitoring.governor import Govern, execution_name
-from driftless.records import RetrainDecision, RetrainRequest, Run
+from driftless.monitoring.governor import Govern
+from driftless.monitoring.retraining_policy import execution_name
+from driftless.records import RetrainDecision, RetrainRequest, Run, RunFacts, WindowFacts
 from driftless.testing.memory_registry import MemoryRegistry, MemoryWorkflow
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -49,7 +50,7 @@ def test_a_granted_request_starts_the_machine_under_its_name(scene: Scene) -> No
 def test_an_event_delivered_again_starts_nothing_more(scene: Scene) -> None:
     first = scene.ask("event-1")
     scene.workflow.active.clear()
-    scene.registry.record_run(Run(run_id=str(first.run_id), execution_arn="arn", project="flights"), {"decision": "refuse"})
+    scene.registry.record_run(Run(run_id=str(first.run_id), execution_arn="arn", project="flights"), RunFacts(decision="refuse"))
     assert scene.ask("event-1") == first
     assert len(scene.workflow.started) == 1
     assert scene.workflow.running() == []
@@ -58,13 +59,13 @@ def test_an_event_delivered_again_starts_nothing_more(scene: Scene) -> None:
 def test_a_run_that_fails_before_any_stage_records_it_is_remembered_behind_many_refusals(scene: Scene) -> None:
     first = scene.ask("event-0")
     (known,) = scene.registry.runs("flights")
-    assert (known["run_id"], known["reason"], known["recorded_at"]) == (first.run_id, "harm", "2026-03-01T12:00:00.000000Z")
-    assert known["execution_arn"].endswith(f":{first.run_id}")
+    assert (known.run_id, known.reason, known.recorded_at) == (first.run_id, "harm", NOW)
+    assert known.execution_arn.endswith(f":{first.run_id}")
     scene.workflow.active.clear()
     scene.now += timedelta(minutes=6)
     refused = [scene.ask(f"event-{number}") for number in range(1, 61)]
     assert {decision.retrain for decision in refused} == {False}
-    assert "ended without a verdict" in refused[-1].reasons[0]
+    assert "ended without a gate decision" in refused[-1].reasons[0]
 
 
 def test_a_refused_request_is_kept_and_starts_nothing(scene: Scene) -> None:
@@ -90,16 +91,16 @@ def test_two_alarms_at_once_start_one_training(scene: Scene) -> None:
 
 
 def test_alarm_and_monitoring_asking_because_of_one_report_start_one_training_however_short_it_is(scene: Scene) -> None:
-    scene.registry.record_monitoring("flights", NOW, {"harm_level": 2})
+    scene.registry.record_monitoring("flights", NOW, WindowFacts(harm_level=2))
     scene.now += timedelta(seconds=1)
     first = scene.ask("harm execution-1")
     scene.workflow.active.clear()
-    scene.registry.record_run(Run(run_id=str(first.run_id), execution_arn="arn", project="flights"), {"decision": "refuse"})
+    scene.registry.record_run(Run(run_id=str(first.run_id), execution_arn="arn", project="flights"), RunFacts(decision="refuse"))
     scene.now += timedelta(minutes=6)
     second = scene.ask("the alarm's event, late")
     assert first.retrain
-    assert second.reasons == ["the training that began 2026-03-01 12:00 UTC answers the harm found 2026-03-01 12:00 UTC"]
-    scene.registry.record_monitoring("flights", NOW, {"harm_level": 2})
+    assert second.reasons == ["the harm of 2026-03-01 12:00 UTC has been retrained for: a training began 2026-03-01 12:00 UTC"]
+    scene.registry.record_monitoring("flights", NOW, WindowFacts(harm_level=2))
     scene.now += timedelta(seconds=1)
     assert scene.ask("harm execution-2").retrain, "harm that a training did not end asks again"
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from driftless.adapters.ecdsa import EcdsaVerifier
 from driftless.errors import Conflict, IntegrityError
 from driftless.modelling.version_files import read_manifest
-from driftless.records import Decision, Ref
+from driftless.records import Decision, Ref, RunFacts
 from driftless.registry.registration import Register
 from driftless.testing.memory import MemoryStore
 from driftless.testing.memory_registry import MemoryRegistry, MemorySigner
@@ -105,7 +105,7 @@ def test_the_registry_knows_the_version_and_the_run_its_number(scene: Scene) -> 
     found = scene.registry.version("flights", 1)
     assert (found.run_id, found.source, found.manifest_sha256) == ("run-1", "models/flights/1", record.manifest_sha256)
     assert found.tags == {"git_commit": "abc123", "compared_with": ""}
-    assert scene.registry.run("flights", "run-1")["version"] == 1
+    assert scene.registry.run("flights", "run-1").version == 1
     assert [event.action for event in scene.registry.audit("flights")] == ["register"]
 
 
@@ -207,7 +207,7 @@ def test_a_crash_at_any_write_recovers(at: int, when: str) -> None:
     assert [version.version for version in scene.registry.versions("flights")] == [1]
     assert scene.registry.version("flights", 1).manifest_sha256 == record.manifest_sha256
     assert len(scene.registry.audit("flights")) == 1
-    assert scene.registry.run("flights", "run-1")["version"] == 1
+    assert scene.registry.run("flights", "run-1").version == 1
 
 
 def test_a_run_trained_again_before_the_seal_replaces_what_was_left(scene: Scene) -> None:
@@ -233,12 +233,12 @@ def test_after_the_seal_nothing_is_replaced(scene: Scene) -> None:
 def test_a_run_judged_otherwise_when_tried_again_remembers_the_sealed_verdict(scene: Scene) -> None:
     sealed = request(scene.store, decision="refuse", reasons=["not surely better"])
     scene.register()(sealed)
-    scene.registry.record_run(sealed.run, {"decision": "promote", "reasons": ["better"], "metrics": {}, "evaluation": "other"})
+    scene.registry.record_run(sealed.run, RunFacts(decision="promote", reasons=["better"], metrics={}, evaluation="other"))
     assert scene.register()(request(scene.store, decision="promote", reasons=["better"])).decision == "refuse"
     found = scene.registry.run("flights", "run-1")
-    assert (found["decision"], found["reasons"]) == ("refuse", ["not surely better"])
-    assert found["metrics"] == {"log_loss": 0.513, "auc": 0.69}
-    assert found["evaluation"] == sealed.evaluation.report.key
+    assert (found.decision, found.reasons) == ("refuse", ["not surely better"])
+    assert found.metrics == {"log_loss": 0.513, "auc": 0.69}
+    assert found.evaluation == sealed.evaluation.report.key
 
 
 def test_a_file_that_is_not_what_the_run_recorded_is_refused(scene: Scene) -> None:

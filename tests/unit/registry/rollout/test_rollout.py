@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import pytest
 
 from driftless.errors import IllegalMove, NotFound, StoreUnavailable
-from driftless.records import Endpoint, ModelVersion
+from driftless.records import DeploymentFacts, Endpoint, ModelVersion
 from driftless.registry.rollout import promote
 from tests.unit.registry.rollout.scene import Scene, asked, model_version
 
@@ -331,8 +331,8 @@ def test_a_copy_of_another_registry_gives_way(scene: Scene) -> None:
 
 def test_the_run_remembers_how_its_rollout_ended(scene: Scene) -> None:
     scene.step(1)
-    found = scene.registry.run("flights", "run-1")["deployment"]
-    assert found == {"status": "promoted", "step": 0, "reasons": ["nobody serves yet"]}
+    found = scene.registry.run("flights", "run-1").deployment
+    assert found == DeploymentFacts(status="promoted", step=0, reasons=["nobody serves yet"])
 
 
 def test_a_version_registered_without_comparison_is_rolled_out(scene: Scene) -> None:

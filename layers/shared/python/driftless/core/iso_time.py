@@ -26,6 +26,11 @@ def parse_time(text: str) -> datetime:
     return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
 
 
+def stamp(moment: datetime) -> str:
+    """UTC as text of fixed width, so that it sorts by time."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
 def time_schema() -> CoreSchema:
     """Validator schema of a time field; yields timezone-aware UTC."""
     return core_schema.no_info_after_validator_function(parse_time, core_schema.str_schema(strict=True, max_length=40))

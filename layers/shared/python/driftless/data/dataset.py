@@ -27,7 +27,7 @@ from driftless.definition.loading import named
 from driftless.definition.project import Project
 from driftless.errors import NotEnoughData
 from driftless.ports import FileUploader, RunLog, RunReader, TablePins, TableReader
-from driftless.records import Candidate, DatasetRecord, Ref, Run, TableVersion, TransformRequest
+from driftless.records import Candidate, DatasetFacts, DatasetRecord, Ref, Run, RunFacts, TableVersion, TransformRequest
 
 
 class TransformRuns(RunLog, RunReader, TablePins, Protocol):
@@ -69,8 +69,8 @@ class Transform:
     def __call__(self, request: TransformRequest) -> DatasetRecord:
         run = request.run
         project = named(self._projects, run.project)
-        self._registry.record_run(run, {})
-        start = datetime.fromisoformat(self._registry.run(run.project, run.run_id)["recorded_at"])
+        self._registry.record_run(run, RunFacts())
+        start = self._registry.run(run.project, run.run_id).recorded_at
         with TemporaryDirectory(prefix="transform-") as folder, engine(Path(folder)) as connection:
             scratch = Path(folder)
             versions = self._snapshot(connection, run, project, scratch)
@@ -93,9 +93,16 @@ class Transform:
             candidates=candidates(project.model),
             git_commit=self._git_commit(),
         )
-        facts = record.model_dump(mode="json", include={"features_digest", "train_rows", "holdout_rows", "git_commit"})
-        spans = record.model_dump(mode="json", include={"train_start", "train_end", "holdout_end"})
-        self._registry.record_run(run, {"dataset": facts | spans})
+        facts = DatasetFacts(
+            features_digest=record.features_digest,
+            train_rows=record.train_rows,
+            holdout_rows=record.holdout_rows,
+            train_start=record.train_start,
+            train_end=record.train_end,
+            holdout_end=record.holdout_end,
+            git_commit=record.git_commit,
+        )
+        self._registry.record_run(run, RunFacts(dataset=facts))
         return record
 
     def _snapshot(self, connection: Any, run: Run, project: Project, scratch: Path) -> list[TableVersion]:

@@ -19,7 +19,7 @@ from driftless.definition.loading import named
 from driftless.definition.project import Project
 from driftless.errors import DataRejected, NotFound
 from driftless.ports import FileFetcher, IngestLog, TableWriter
-from driftless.records import IngestionRecord, IngestionRequest, Ref, SourceObject
+from driftless.records import IngestFacts, IngestionRecord, IngestionRequest, Ref, SourceObject
 
 
 class Ingest:
@@ -86,15 +86,15 @@ class Ingest:
         self._registry.record_ingest(
             verdict.project,
             verdict.dataset,
-            {
-                "table": table,
-                "version": version,
-                "sha256": source.sha256,
-                "key": source.key,
-                "rows": verdict.accepted_rows,
-                "quarantined_rows": verdict.quarantined_rows,
-                "report": verdict.report.key,
-            },
+            IngestFacts(
+                table=table,
+                version=version,
+                sha256=source.sha256,
+                key=source.key,
+                rows=verdict.accepted_rows,
+                quarantined_rows=verdict.quarantined_rows,
+                report=verdict.report.key,
+            ),
         )
         return IngestionRecord(
             project=verdict.project,

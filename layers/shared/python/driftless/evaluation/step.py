@@ -34,7 +34,7 @@ from driftless.modelling.intervals import day_blocks
 from driftless.modelling.metrics import Scored, measure_all
 from driftless.modelling.prediction_columns import scored
 from driftless.ports import FileFetcher, ObjectWriter, RunLog
-from driftless.records import Decision, EvaluationRecord, EvaluationRequest, GateResult, ModelRecord, Ref
+from driftless.records import Decision, EvaluationRecord, EvaluationRequest, GateResult, ModelRecord, Ref, RunFacts
 
 
 class EvaluationFiles(FileFetcher, ObjectWriter, Protocol):
@@ -78,8 +78,8 @@ class Evaluate:
         key = run_evaluation(request.run.project, request.run.run_id, hashlib.sha256(content).hexdigest())
         ref = self._artifacts.put(key, content, if_absent=True)
         metrics = measure_all(case.challenger)
-        facts = {"metrics": metrics, "decision": decision, "reasons": reasons, "parameters": model.parameters}
-        self._registry.record_run(request.run, {**facts, "evaluation": ref.key})
+        facts = RunFacts(metrics=metrics, decision=decision, reasons=reasons, parameters=model.parameters, evaluation=ref.key)
+        self._registry.record_run(request.run, facts)
         return EvaluationRecord(
             decision=decision,
             reasons=reasons,

@@ -1,8 +1,8 @@
-"""Drift of columns: runs the column detectors and judges their comparisons together.
+"""Did a column move? All column detectors run, and their comparisons are judged together.
 
-A column has drifted only when a test rejects "same distribution" after Holm's correction over all
-tests of the window (Holm, 1979), *and* the effect size beyond chance reaches its threshold. So
-neither a large nor a small sample raises an alarm by itself.
+A column counts as drifted only when a test rejects "nothing moved" after Holm's correction over all tests of the window (Holm,
+1979), *and* the effect size exceeds its threshold by more than it would by chance. So neither many rows nor few can raise an
+alarm alone.
 """
 
 from __future__ import annotations
@@ -16,10 +16,7 @@ from driftless.records import Signal
 
 
 def compare(column: str, reference: Profile, current: Profile, detectors: Sequence[Detector] = DETECTORS) -> list[Comparison]:
-    """Run all tests of one column; ``current`` was profiled over the reference's bins.
-
-    There are none where either side is empty.
-    """
+    """All tests of one column; ``current`` was profiled over the reference's bins. None where either side is empty."""
     # Columns of personal data have no distribution to compare: the prediction log leaves them out.
     if isinstance(reference, HiddenProfile) or isinstance(current, HiddenProfile):
         return []
@@ -44,10 +41,7 @@ def compare_all(
 
 
 def judge(comparisons: Sequence[Comparison], settings: Monitoring, *, prefix: str = "") -> list[Signal]:
-    """One signal for each column: that of its worst test.
-
-    P-values are corrected by Holm's method over all ``comparisons``.
-    """
+    """One signal for each column: the worst of its tests, at the p-values that Holm's correction over all of them leaves."""
     adjusted = holm([found.p for found in comparisons])
     worst: dict[str, Signal] = {}
     for found, p in zip(comparisons, adjusted, strict=True):

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,9 +30,9 @@ from driftless.monitoring.detectors import DETECTORS, Detector, OutcomeDetector
 from driftless.monitoring.drift import compare_all, judge
 from driftless.monitoring.levels import drift_level, earlier_windows, harm_level, persistent
 from driftless.monitoring.performance import Performance, measure_window
-from driftless.monitoring.window import ColumnKind, PredictionFiles, Predictions, Window
+from driftless.monitoring.window import PredictionFiles, Predictions, Window
 from driftless.ports import Clock, EndpointReader, MetricReader, MetricSink, ObjectReader, ObjectWriter, ReportLog, ReportReader
-from driftless.records import MonitoringRecord, MonitoringRequest, Signal
+from driftless.records import Level, MonitoringRecord, MonitoringRequest, Signal, Trigger, WindowFacts, WindowReport
 
 _HISTORY = 100
 _ALERT = 2
@@ -47,6 +47,15 @@ class _Champion:
     classes: tuple[str, ...]
     baseline: Baseline
     metrics: dict[str, float]
+
+
+@dataclass(frozen=True)
+class _Own:
+    """What a window adds to the registry's history: its levels before persistence, and labels by day so far."""
+
+    drift_level: Level
+    harm_level: Level
+    labels_by_day: dict[str, int]
 
 
 class MonitoringFiles(PredictionFiles, ObjectWriter, Protocol):
@@ -140,9 +149,8 @@ class Monitor:
         features, outputs = drift_signals(project, champion.classes, champion.baseline, window, self._detectors)
         performance = measure_window(project, window, champion.classes, champion.metrics)
         harm = [detector.test(performance) for detector in self._detectors if isinstance(detector, OutcomeDetector)]
-        own_drift = drift_level(features, outputs, settings.drifted_share)
-        own_harm = harm_level(harm)
         reports = self._registry.monitoring(project.name, _HISTORY + settings.persistence)
+        own = _Own(drift_level(features, outputs, settings.drifted_share), harm_level(harm), labels_by_day(window, reports))
         history = earlier_windows(reports, champion.version, window.end)
         record = MonitoringRecord(
             project=project.name,
@@ -151,8 +159,8 @@ class Monitor:
             window_end=window.end,
             predictions=len(window),
             labels=int(window.labelled.sum()),
-            drift_level=persistent(own_drift, "window_drift_level", history, settings.persistence),
-            harm_level=persistent(own_harm, "window_harm_level", history, settings.persistence),
+            drift_level=persistent(own.drift_level, [report.window_drift_level for report in history], settings.persistence),
+            harm_level=persistent(own.harm_level, [report.window_harm_level for report in history], settings.persistence),
             metrics=dict(performance.metrics),
             reference_metrics=champion.metrics,
             signals=[*harm, *sorted((*features, *outputs), key=lambda signal: (-signal.level, signal.name))],
@@ -160,11 +168,6 @@ class Monitor:
             uncollected=missing,
         )
         record = record.model_copy(update={"still_raised": still_raised(record, reports, project.retraining.triggers)})
-        own = {
-            "window_drift_level": own_drift,
-            "window_harm_level": own_harm,
-            "labels_by_day": labels_by_day(window, reports),
-        }
         record = self._keep(record, performance, own, window.end, request)
         self._publish(project, record)
         return record
@@ -173,20 +176,25 @@ class Monitor:
         self,
         record: MonitoringRecord,
         performance: Performance,
-        own: Mapping[str, Any],
+        own: _Own,
         end: datetime,
         request: MonitoringRequest,
     ) -> MonitoringRecord:
         interval = performance.interval
         bounds = None if interval is None else {"low": interval.low, "high": interval.high, "days": interval.blocks}
-        judged = {"judged_at": self._clock().isoformat(), "execution_arn": request.execution_arn, "interval": bounds, **own}
-        report = {**record.model_dump(mode="json", exclude={"report"}), **judged}
+        report = {
+            **record.model_dump(mode="json", exclude={"report"}),
+            "judged_at": self._clock().isoformat(),
+            "execution_arn": request.execution_arn,
+            "interval": bounds,
+            "window_drift_level": own.drift_level,
+            "window_harm_level": own.harm_level,
+            "labels_by_day": own.labels_by_day,
+        }
         key = monitoring_report(record.project, end)
         ref = self._lake.put(key, json.dumps(report, indent=2).encode(), content_type="application/json")
         kept = record.model_copy(update={"report": ref})
-        facts = kept.model_dump(mode="json", exclude={"project", "window_end", "signals"})
-        raised = [signal.model_dump(mode="json") for signal in record.signals if signal.level]
-        self._registry.record_monitoring(record.project, end, {**facts, **own, "raised": raised})
+        self._registry.record_monitoring(record.project, end, _facts(kept, own))
         return kept
 
     def _publish(self, project: Project, record: MonitoringRecord) -> None:
@@ -207,15 +215,37 @@ class Monitor:
         return {"Stage": self._stage, "Project": project.name}
 
 
-def still_raised(record: MonitoringRecord, reports: Sequence[Mapping[str, Any]], triggers: Sequence[str]) -> list[str]:
-    """Signals at level 2 in this record and in the report that was made last, of whatever window, if they trigger a training."""
-    last = max(reports, key=lambda report: str(report["recorded_at"]), default={})
-    levels = {"harm": record.harm_level, "drift": record.drift_level}
-    raised = [signal for signal, level in levels.items() if level == _ALERT and last.get(f"{signal}_level") == _ALERT]
-    return [signal for signal in raised if signal in triggers]
+def _facts(record: MonitoringRecord, own: _Own) -> WindowFacts:
+    return WindowFacts(
+        version=record.version,
+        window_start=record.window_start,
+        predictions=record.predictions,
+        labels=record.labels,
+        drift_level=record.drift_level,
+        harm_level=record.harm_level,
+        window_drift_level=own.drift_level,
+        window_harm_level=own.harm_level,
+        metrics=record.metrics,
+        reference_metrics=record.reference_metrics,
+        report=record.report,
+        uncollected=record.uncollected,
+        still_raised=record.still_raised,
+        labels_by_day=own.labels_by_day,
+        raised=[signal for signal in record.signals if signal.level],
+    )
 
 
-def labels_by_day(window: Window, reports: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+def still_raised(record: MonitoringRecord, reports: Sequence[WindowReport], triggers: Sequence[str]) -> list[Trigger]:
+    """Levels that are 2 in this record and in the report made last, of whatever window, if they trigger a training."""
+    last = max(reports, key=lambda report: report.recorded_at, default=None)
+    if last is None:
+        return []
+    levels: dict[Trigger, Level] = {"harm": record.harm_level, "drift": record.drift_level}
+    raised = [name for name, level in levels.items() if level == _ALERT and last.level(name) == _ALERT]
+    return [name for name in raised if name in triggers]
+
+
+def labels_by_day(window: Window, reports: Sequence[WindowReport]) -> dict[str, int]:
     """Labelled predictions of each UTC day (ISO text), of the window and of all that earlier reports knew.
 
     Windows overlap, and a day's labels keep arriving: its count is the largest that was seen. Days a year before the window are
@@ -224,7 +254,7 @@ def labels_by_day(window: Window, reports: Sequence[Mapping[str, Any]]) -> dict[
     oldest = (window.end - timedelta(days=_LABEL_DAYS)).date().isoformat()
     found = {day.isoformat(): count for day, count in window.labels_by_day.items()}
     for report in reports:
-        for day, count in report.get("labels_by_day", {}).items():
+        for day, count in report.labels_by_day.items():
             if day >= oldest:
                 found[day] = max(found.get(day, 0), count)
     return dict(sorted(found.items()))
@@ -276,9 +306,8 @@ def _utc(time: datetime) -> datetime:
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
-def _columns(project: Project, champion: _Champion) -> dict[str, ColumnKind]:
-    names: dict[str, ColumnKind] = {"prediction": "text", "score": "number"}
-    names |= dict.fromkeys(probability_columns(champion.classes), "number")
+def _columns(project: Project, champion: _Champion) -> dict[str, str]:
+    names = {"prediction": "text", "score": "number", **dict.fromkeys(probability_columns(champion.classes), "number")}
     for name, feature in project.features.columns.items():
         if not feature.pii:
             names[f"input_{name}"] = "text" if feature.type == "category" else "number"

@@ -7,29 +7,42 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
-from driftless.records import AuditEvent, Endpoint, ModelVersion, RetrainDecision, Run, TableVersion
+from driftless.records import (
+    AuditEvent,
+    Endpoint,
+    IngestFacts,
+    ModelVersion,
+    RecordedIngest,
+    RecordedRun,
+    RetrainDecision,
+    Run,
+    RunFacts,
+    TableVersion,
+    WindowFacts,
+    WindowReport,
+)
 
 
 class RunLog(Protocol):
     """Records what steps find out about a run."""
 
-    def record_run(self, run: Run, facts: dict[str, Any]) -> None:
-        """Create or extend a run (tables, parameters, metrics, status…); recording the same facts again changes nothing."""
+    def record_run(self, run: Run, facts: RunFacts) -> None:
+        """Create a run, or set the given facts of it and keep the others; recording the same facts again changes nothing."""
 
 
 class RunReader(Protocol):
     """Reads one run."""
 
-    def run(self, project: str, run_id: str) -> dict[str, Any]:
+    def run(self, project: str, run_id: str) -> RecordedRun:
         """Everything recorded of a run; NotFound when there is no such run."""
 
 
 class RunHistory(Protocol):
     """Lists runs."""
 
-    def runs(self, project: str, limit: int = 50) -> list[dict[str, Any]]:
+    def runs(self, project: str, limit: int = 50) -> list[RecordedRun]:
         """Newest first."""
 
 
@@ -104,14 +117,14 @@ class AuditReader(Protocol):
 class ReportLog(Protocol):
     """Records monitoring's reports."""
 
-    def record_monitoring(self, project: str, window_end: datetime, facts: dict[str, Any]) -> None:
+    def record_monitoring(self, project: str, window_end: datetime, facts: WindowFacts) -> None:
         """Keep the report of the window that ends then, replacing an earlier one."""
 
 
 class ReportReader(Protocol):
     """Reads monitoring's reports."""
 
-    def monitoring(self, project: str, limit: int = 50) -> list[dict[str, Any]]:
+    def monitoring(self, project: str, limit: int = 50) -> list[WindowReport]:
         """Reports, newest window first."""
 
 
@@ -137,14 +150,14 @@ class RetrainHistory(Protocol):
 class IngestLog(Protocol):
     """Records what ingestion committed."""
 
-    def record_ingest(self, project: str, dataset: str, facts: dict[str, Any]) -> None:
+    def record_ingest(self, project: str, dataset: str, facts: IngestFacts) -> None:
         """Keep one ingest; recording the same facts again changes nothing."""
 
 
 class IngestHistory(Protocol):
     """Lists what ingestion committed."""
 
-    def ingests(self, project: str, dataset: str, limit: int = 50) -> list[dict[str, Any]]:
+    def ingests(self, project: str, dataset: str, limit: int = 50) -> list[RecordedIngest]:
         """Newest first."""
 
 

@@ -1,13 +1,13 @@
-"""What stages hand to each other: small frozen records, references instead of data.
+"""What passes between steps, and what the registry keeps: small frozen records, references instead of data.
 
-Every record is valid JSON under 256 KB, the limit of a Step Functions payload. A stage knows its request and its record,
-never its neighbours: the state machines put records side by side under fixed keys (``run``, ``dataset``, ``tuned``,
+Every record is valid JSON under 256 KB, the limit of a Step Functions payload. A step knows its request and its record,
+not its neighbours: the state machines put records side by side under fixed keys (``run``, ``dataset``, ``tuned``,
 ``model``, ``scores``, ``evaluation``, ``version``, ``deployment``) and each request picks the ones it declares.
 """
 
 from __future__ import annotations
 
-from driftless.records.common import Decision, Record, Ref, Run, Scalar
+from driftless.records.common import Decision, Record, Ref, Run, Scalar, Stamp, Stored
 from driftless.records.ingest import (
     IngestionRecord,
     IngestionRequest,
@@ -16,17 +16,28 @@ from driftless.records.ingest import (
     ValidationRecord,
     ValidationRequest,
 )
-from driftless.records.registry import AuditEvent, ModelVersion
-from driftless.records.serving import (
-    Endpoint,
-    Label,
+from driftless.records.monitoring import (
+    Level,
     MonitoringRecord,
     MonitoringRequest,
-    Prediction,
     RetrainDecision,
     RetrainRequest,
     Signal,
+    Trigger,
+    WindowFacts,
+    WindowReport,
 )
+from driftless.records.registry import (
+    AuditEvent,
+    DatasetFacts,
+    DeploymentFacts,
+    IngestFacts,
+    ModelVersion,
+    RecordedIngest,
+    RecordedRun,
+    RunFacts,
+)
+from driftless.records.serving import Endpoint, Label, Prediction
 from driftless.records.training import (
     Candidate,
     DatasetRecord,
@@ -51,8 +62,10 @@ from driftless.records.training import (
 __all__ = [
     "AuditEvent",
     "Candidate",
+    "DatasetFacts",
     "DatasetRecord",
     "Decision",
+    "DeploymentFacts",
     "DeploymentRecord",
     "DeploymentRequest",
     "Endpoint",
@@ -60,32 +73,42 @@ __all__ = [
     "EvaluationRequest",
     "FailedCandidate",
     "GateResult",
+    "IngestFacts",
     "IngestionRecord",
     "IngestionRequest",
     "Label",
+    "Level",
     "ModelRecord",
     "ModelVersion",
     "MonitoringRecord",
     "MonitoringRequest",
     "Prediction",
     "Record",
+    "RecordedIngest",
+    "RecordedRun",
     "Ref",
     "RegistrationRequest",
     "RetrainDecision",
     "RetrainRequest",
     "RuleResult",
     "Run",
+    "RunFacts",
     "Scalar",
     "ScoresRecord",
     "ScoringRequest",
     "Signal",
     "SourceObject",
+    "Stamp",
+    "Stored",
     "TableVersion",
     "TrainingRequest",
     "TransformRequest",
+    "Trigger",
     "TunedRecord",
     "TuningRequest",
     "ValidationRecord",
     "ValidationRequest",
     "VersionRecord",
+    "WindowFacts",
+    "WindowReport",
 ]

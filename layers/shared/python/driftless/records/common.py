@@ -1,13 +1,19 @@
-"""What all records share: their manners, references to objects, and the run they belong to."""
+"""What all records share: their base, references to objects, and the run they belong to."""
 
 from __future__ import annotations
 
-from typing import Literal
+from datetime import datetime
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, PlainSerializer
+
+from driftless.core.iso_time import stamp
 
 Scalar = bool | int | float | str | None
 Decision = Literal["promote", "refuse", "await_approval"]
+
+Stamp = Annotated[datetime, PlainSerializer(stamp, when_used="json")]
+"""A time that the registry wrote: timezone-aware UTC; JSON keeps the text that it wrote."""
 
 
 class Record(BaseModel):
@@ -17,8 +23,14 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null", defer_build=True)
 
 
+class Stored(Record):
+    """A record that the registry keeps, and that other releases wrote: keys that this one does not know are ignored."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
 class Ref(Record):
-    """One immutable object in a bucket that the stage already knows: key, content digest and size in bytes."""
+    """One immutable object in a bucket that the step already knows: key, content digest and size in bytes."""
 
     key: str
     sha256: str

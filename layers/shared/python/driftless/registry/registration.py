@@ -35,7 +35,7 @@ from driftless.modelling.audit_chain import canonical
 from driftless.modelling.manifest import Manifest
 from driftless.modelling.version_files import parse_manifest
 from driftless.ports import Clock, ObjectLister, ObjectReader, ObjectWriter, RunLog, Signer, VersionRegistration
-from driftless.records import ModelVersion, Ref, RegistrationRequest, VersionRecord
+from driftless.records import ModelVersion, Ref, RegistrationRequest, RunFacts, VersionRecord
 from driftless.registry.card import model_card, render
 
 _JSON = "application/json"
@@ -109,14 +109,14 @@ class Register:
             self._sign(prefix, sealed, manifest.signing_key)
         registered = self._registry.create_version(_model_version(manifest, prefix, hashlib.sha256(sealed).hexdigest()))
         # A run that was tried again may have been judged otherwise since; what it remembers is the verdict that was sealed.
-        facts = {
-            "version": version,
-            "manifest_sha256": registered.manifest_sha256,
-            "decision": registered.decision,
-            "reasons": json.loads(self._artifacts.get(f"{prefix}/{CARD}"))["decision"]["reasons"],
-            "metrics": registered.metrics,
-            "evaluation": manifest.evaluation.key,
-        }
+        facts = RunFacts(
+            version=version,
+            manifest_sha256=registered.manifest_sha256,
+            decision=registered.decision,
+            reasons=json.loads(self._artifacts.get(f"{prefix}/{CARD}"))["decision"]["reasons"],
+            metrics=registered.metrics,
+            evaluation=manifest.evaluation.key,
+        )
         self._registry.record_run(run, facts)
         return VersionRecord(
             project=run.project,

@@ -31,7 +31,7 @@ from driftless.ports import (
     RunLog,
     VersionReader,
 )
-from driftless.records import DeploymentRecord, DeploymentRequest, Endpoint, ModelVersion
+from driftless.records import DeploymentFacts, DeploymentRecord, DeploymentRequest, Endpoint, ModelVersion, RunFacts
 
 Action = Literal["canary", "promote", "roll_back", "abandon", "leave"]
 _ATTEMPTS = 20
@@ -253,8 +253,8 @@ class Deploy:
 
         decision = _settle(self._registry, name, choose, actor)
         after = publish_endpoint(self._registry, self._artifacts, name)
-        facts = {"deployment": {"status": decision.status, "step": decision.step, "reasons": list(decision.reasons)}}
-        self._registry.record_run(request.run, facts)
+        facts = DeploymentFacts(status=decision.status, step=decision.step, reasons=list(decision.reasons))
+        self._registry.record_run(request.run, RunFacts(deployment=facts))
         return DeploymentRecord(
             status=decision.status,
             step=decision.step,

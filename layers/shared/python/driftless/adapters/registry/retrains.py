@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from driftless.adapters.items import Absent, Unchanged, Write
-from driftless.adapters.registry.table import RegistryTable, stamp
+from driftless.adapters.registry.table import RegistryTable
+from driftless.core.iso_time import stamp
 from driftless.modelling import audit_chain
 from driftless.records import RetrainDecision
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from driftless.adapters.items import Absent, Attributes, Unchanged, Write
-from driftless.adapters.registry.table import RegistryTable, Taken, flat, record, stamp
+from driftless.adapters.registry.table import RegistryTable, Taken, flat, given, record
+from driftless.core.iso_time import stamp
 from driftless.errors import NotFound
 from driftless.modelling import audit_chain
-from driftless.records import Run, TableVersion
+from driftless.records import RecordedRun, Run, RunFacts, TableVersion
 
 
 class Runs(RegistryTable):
     """RunLog, RunReader, RunHistory and TablePins."""
 
-    def record_run(self, run: Run, facts: dict[str, Any]) -> None:
+    def record_run(self, run: Run, facts: RunFacts) -> None:
+        changes = given(facts)
         pointers, listing = f"{run.project}#run", f"{run.project}#runs"
 
         def attempt() -> None:
@@ -23,7 +24,7 @@ class Runs(RegistryTable):
             if pointer is None:
                 now = self._clock()
                 sort = f"{stamp(now)}#{run.run_id}"
-                body = {**run.model_dump(mode="json"), "recorded_at": stamp(now), "facts": facts}
+                body = {**run.model_dump(mode="json"), "recorded_at": stamp(now), "facts": changes}
                 first: Attributes = {"record": audit_chain.canonical(body), "revision": 1}
                 self._items.transact(
                     [Write(pointers, run.run_id, {"listed_as": sort}, Absent()), Write(listing, sort, first, Absent())]
@@ -32,7 +33,7 @@ class Runs(RegistryTable):
             sort = str(pointer["listed_as"])
             item = self._present(listing, sort)
             body = record(item)
-            body["facts"] = {**body["facts"], **facts}
+            body["facts"] = {**body["facts"], **changes}
             text = audit_chain.canonical(body)
             if text != item["record"]:
                 revision = int(item["revision"])
@@ -41,14 +42,14 @@ class Runs(RegistryTable):
 
         self._until_won(attempt, f"record run {run.run_id}")
 
-    def run(self, project: str, run_id: str) -> dict[str, Any]:
+    def run(self, project: str, run_id: str) -> RecordedRun:
         pointer = self._items.get(f"{project}#run", run_id)
         if pointer is None:
             raise NotFound(f"project {project} has no run {run_id}")
-        return flat(self._present(f"{project}#runs", str(pointer["listed_as"])))
+        return RecordedRun.model_validate(flat(self._present(f"{project}#runs", str(pointer["listed_as"]))))
 
-    def runs(self, project: str, limit: int = 50) -> list[dict[str, Any]]:
-        return [flat(item) for item in self._newest(f"{project}#runs", limit)]
+    def runs(self, project: str, limit: int = 50) -> list[RecordedRun]:
+        return [RecordedRun.model_validate(flat(item)) for item in self._newest(f"{project}#runs", limit)]
 
     def record_tables(self, run: Run, tables: Sequence[TableVersion]) -> None:
         partition = f"{run.project}#tables"

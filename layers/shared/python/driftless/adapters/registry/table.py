@@ -6,13 +6,14 @@ import json
 import random
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import islice
 from typing import Any, TypeVar
 
 from driftless.adapters.items import Attributes, Items
 from driftless.core.clock import utc_now
 from driftless.errors import Conflict, IntegrityError
+from driftless.records import Stored
 
 T = TypeVar("T")
 _ATTEMPTS = 60
@@ -64,11 +65,6 @@ class RegistryTable:
         raise Conflict(f"{what}: lost {_ATTEMPTS} races in a row")
 
 
-def stamp(moment: datetime) -> str:
-    """UTC as text of fixed width, so that it sorts by time."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
 def padded(version: int) -> str:
     """A version number as text of fixed width, so that it sorts by number."""
     return f"{version:010d}"
@@ -77,6 +73,11 @@ def padded(version: int) -> str:
 def record(item: Attributes) -> Any:
     """The JSON that an item holds."""
     return json.loads(str(item["record"]))
+
+
+def given(facts: Stored) -> dict[str, Any]:
+    """Facts as JSON, without the fields that were not set."""
+    return facts.model_dump(mode="json", exclude_unset=True)
 
 
 def flat(item: Attributes) -> dict[str, Any]:
