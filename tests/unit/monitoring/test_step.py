@@ -227,6 +227,24 @@ def test_the_report_is_kept_in_the_lake_and_in_the_registry(monitored: Build) ->
     assert kept.window_end == datetime(2013, 5, 21, tzinfo=UTC)
 
 
+def test_the_report_keeps_its_format(monitored: Build) -> None:
+    """Reports of earlier releases lie in the lake, and people's tools read them."""
+    case = monitored(reference=0.56)
+    filled(case)
+    record = case.monitor()(MonitoringRequest(project="demo", execution_arn="arn:aws:states:execution"))
+    assert record.report is not None
+    report = json.loads(case.lake.get(record.report.key))
+    assert list(report) == [
+        *("project", "version", "window_start", "window_end", "predictions", "labels", "drift_level", "harm_level"),
+        *("metrics", "reference_metrics", "signals", "uncollected", "still_raised"),
+        *("judged_at", "execution_arn", "interval", "window_drift_level", "window_harm_level", "labels_by_day"),
+    ]
+    assert (report["judged_at"], report["execution_arn"]) == ("2026-03-01T12:00:00+00:00", "arn:aws:states:execution")
+    assert list(report["interval"]) == ["low", "high", "days"]
+    assert list(report["signals"][0]) == ["name", "level", "statistic", "value", "threshold", "reason"]
+    assert report == {**report, **record.model_dump(mode="json", exclude={"report"})}
+
+
 def test_without_a_champion_or_predictions_there_is_nothing_to_judge(monitored: Build) -> None:
     case = monitored()
     record = case.judge()
@@ -353,6 +371,8 @@ def test_a_metric_that_the_window_leaves_undefined_is_no_harm_and_says_so(monito
     record = case.judge()
     assert (record.harm_level, "auc" in record.metrics) == (0, False)
     assert "undefined in the window" in signal(record.signals, "harm").reason
+    assert "PrimaryMetric" not in case.published(), "there is no value to publish"
+    assert case.published()["PrimaryMetricReference"] == 0.7
 
 
 def test_an_answer_that_is_no_number_hides_no_harm(monitored: Build) -> None:
