@@ -3,11 +3,12 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 UV := $(BIN)/uv
 STAGE ?= local
+PYTEST_WORKERS ?= $(shell $(PYTHON) -c "import os; print(min(4, max(2, os.cpu_count() or 2)))")
 export PYTHONDONTWRITEBYTECODE :=
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench synth lint format up down lock test-localstack
+.PHONY: help setup demo test bench synth lint format up down lock selection test-localstack
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -29,8 +30,11 @@ node_modules/.installed: package.json package-lock.json
 demo: setup ## the whole loop on real data, on the embedded cloud
 	$(BIN)/python -m cli.demo
 
-test: lint ## lint, types and every test
-	$(BIN)/python -m pytest
+test: selection lint ## lint, types and every test; ONLY=serving (or cli, infra, e2e, ...) runs one part's tests
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) $(if $(ONLY),$$($(BIN)/python -m tests.selection $(ONLY)))
+
+selection: setup
+	@$(if $(ONLY),$(BIN)/python -m tests.selection $(ONLY) >/dev/null)
 
 test-localstack: setup ## the end-to-end test against a LocalStack that listens on AWS_ENDPOINT_URL
 	@test -n "$$AWS_ENDPOINT_URL" || { echo "set AWS_ENDPOINT_URL to a LocalStack that listens, http://localhost:4566 for example" >&2; exit 2; }

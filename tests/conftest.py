@@ -1,6 +1,7 @@
 """What every test may use: the built-in example's real data, cut to months.
 
-And what every test gets: no cloud but its own, and the models of AWS's services read once.
+And what every test gets: no cloud but its own, and the models of AWS's services read once. Where several workers share the
+tests, ``tests.distribution`` says how.
 """
 
 from __future__ import annotations
@@ -17,8 +18,22 @@ from pathlib import Path
 import botocore.session
 import pytest
 
+from tests import distribution
+
 MonthsToFiles = Callable[[int, int], dict[str, Path]]
 OF_ANY_CLOUD = Path(__file__).with_name("e2e")
+
+distribution.one_thread_per_worker()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    return distribution.scheduler(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if distribution.worker():
+        items[:] = distribution.longest_first(items, [item.nodeid for item in items])
 
 
 @pytest.hookimpl(wrapper=True)

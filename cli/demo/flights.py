@@ -22,10 +22,11 @@ import duckdb
 from cli.shared.failures import Failure
 from driftless.data import features
 from driftless.definition.project import Project
+from local_cloud.state import REPOSITORY
 
 YEAR = 2013
 DATASETS = ("flights", "weather")
-CACHE = Path(__file__).resolve().parents[2] / ".build" / "demo"
+CACHE = REPOSITORY / ".build" / "demo"
 
 
 @dataclass(frozen=True, order=True)

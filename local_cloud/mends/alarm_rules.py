@@ -1,9 +1,9 @@
-"""Decide the state of a metric alarm, as "Evaluating an alarm" describes it; without the emulator.
+"""What state a metric alarm should be in: the arithmetic of "Evaluating an alarm", free of the emulator.
 
-Periods are aligned to the clock. CloudWatch evaluates more periods than ``EvaluationPeriods`` (the evaluation range)
-and prefers real datapoints: missing datapoints are filled in only when the range has fewer real ones than
-``EvaluationPeriods``. Here the current period counts as soon as it has a datapoint, so that an alarm changes its state
-in about a second; AWS waits until the period is over.
+Periods are aligned to the clock. CloudWatch looks at more periods than ``EvaluationPeriods`` (the evaluation range)
+and prefers real datapoints: missing ones are filled in only when fewer real ones than ``EvaluationPeriods`` exist in
+the range. The current period takes part as soon as it has a datapoint, so that an alarm answers in about a second
+here; AWS answers when the period is over.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-#: Periods evaluated in addition to ``EvaluationPeriods``, as in the examples of the AWS documentation.
+#: Periods looked at beyond ``EvaluationPeriods``, as in the examples of the AWS documentation.
 EXTRA_PERIODS = 2
 
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
@@ -31,7 +31,7 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class AlarmRule:
-    """The settings of an alarm that decide its state.
+    """The part of an alarm that decides its state.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class AlarmRule:
 
 @dataclass(frozen=True)
 class Decision:
-    """A state, its reason and its datapoints, newest first, as (start of period in seconds, value)."""
+    """A state with its reason and the datapoints it rests on, newest first, as (start of period in seconds, value)."""
 
     state: str
     reason: str
@@ -72,7 +72,7 @@ def window(rule: AlarmRule, now: float, has_data: Callable[[int], bool]) -> list
 
 
 def oldest(rule: AlarmRule, now: float) -> float:
-    """Return the start of the oldest period that :func:`window` may return; earlier datapoints do not count."""
+    """Return the time before which no datapoint can count: the start of the oldest period that :func:`window` may name."""
     return math.floor(now / rule.period) * rule.period - (rule.evaluation_periods + EXTRA_PERIODS) * float(rule.period)
 
 
@@ -82,7 +82,7 @@ def decide(rule: AlarmRule, periods: Sequence[int], values: Mapping[int, float])
     Parameters
     ----------
     rule : AlarmRule
-        The alarm's settings.
+        What the alarm asks.
     periods : sequence of int
         The evaluation range, newest first, as :func:`window` returns it.
     values : mapping of int to float
@@ -91,7 +91,7 @@ def decide(rule: AlarmRule, periods: Sequence[int], values: Mapping[int, float])
     Returns
     -------
     Decision or None
-        None when the current state stays.
+        None means that the current state is kept.
     """
     breaches = _COMPARE[rule.comparison]
     needed = rule.datapoints_to_alarm
@@ -114,7 +114,7 @@ def decide(rule: AlarmRule, periods: Sequence[int], values: Mapping[int, float])
         return _judged(rule, real, "ALARM", breaching)
     if breaching < len(real):
         return _judged(rule, real, "OK", breaching)
-    # All datapoints breach, but there are too few ("Avoiding premature transitions to alarm state").
+    # Every datapoint there is breaches, but there are too few ("Avoiding premature transitions to alarm state").
     if rule.missing == "ignore":
         return None
     age_of_oldest = list(periods).index(real[-1][0]) + 1
@@ -122,7 +122,7 @@ def decide(rule: AlarmRule, periods: Sequence[int], values: Mapping[int, float])
 
 
 def _judged(rule: AlarmRule, real: list[tuple[int, float]], state: str, breaching: int, filled: int = 0) -> Decision:
-    """Return the decision with a reason in CloudWatch's words."""
+    """Word the reason as CloudWatch does."""
     count = breaching if state == "ALARM" else len(real) - breaching
     if filled:
         treated = "[Breaching]" if rule.missing == "breaching" else "[NonBreaching]"

@@ -1,4 +1,5 @@
 """Importing is free of effects: no cloud client is needed for the library, none is opened, and no environment is read.
+No capability needs the package of another.
 
 Each check runs in a process of its own, because what is imported once cannot be imported again.
 """
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.architecture.sources import LIBRARY, ROOT, handlers, library_modules
+from tests.architecture.test_direction import CAPABILITIES
 
 BLOCKED = ("boto3", "botocore", "s3transfer", "deltalake", "obstore")
 
@@ -21,7 +23,7 @@ import importlib, sys
 
 class Blocked:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in BLOCKED:
+        if any(f"{name}.".startswith(f"{blocked}.") for blocked in BLOCKED):
             raise ImportError(f"{name} must not be needed here")
         return None
 
@@ -76,11 +78,11 @@ print("imported", len(MODULES) + len(HANDLERS))
 """
 
 
-def run(script: str, **values: object) -> subprocess.CompletedProcess[str]:
+def run(script: str, library: Path = LIBRARY, **values: object) -> subprocess.CompletedProcess[str]:
     prelude = "".join(f"{name} = {value!r}\n" for name, value in values.items())
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "POWERTOOLS_"))},
-        "PYTHONPATH": f"{LIBRARY}{os.pathsep}{ROOT}",
+        "PYTHONPATH": f"{library}{os.pathsep}{ROOT}",
         "OMP_NUM_THREADS": "1",
     }
     command = [sys.executable, "-W", "ignore", "-c", prelude + script]
@@ -106,6 +108,35 @@ def test_the_block_blocks(blocked: str) -> None:
     done = run(BLOCKING, BLOCKED=BLOCKED, MODULES=[blocked])
     assert done.returncode != 0
     assert "must not be needed here" in done.stderr
+
+
+def others(capability: str) -> list[str]:
+    """The packages of the other capabilities."""
+    return sorted(f"driftless.{name}" for name in CAPABILITIES - {capability})
+
+
+@pytest.mark.parametrize("capability", sorted(CAPABILITIES))
+def test_a_capability_imports_without_the_others(capability: str) -> None:
+    own = f"driftless.{capability}"
+    modules = [name for name in library_modules() if f"{name}.".startswith(f"{own}.")]
+    done = run(BLOCKING, BLOCKED=others(capability), MODULES=modules)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"imported {len(modules)}\n"
+    assert own in modules
+
+
+def test_an_import_of_another_capability_is_found(tmp_path: Path) -> None:
+    """The library's folder with one module more, which reaches for another capability inside a function that runs."""
+    package = tmp_path / "driftless"
+    package.mkdir()
+    for entry in (LIBRARY / "driftless").iterdir():
+        if entry.name != "registry":
+            (package / entry.name).symlink_to(entry)
+    (package / "registry").mkdir()
+    (package / "registry" / "__init__.py").write_text("import importlib\nimportlib.import_module('driftless.serving')\n")
+    done = run(BLOCKING, library=tmp_path, BLOCKED=others("registry"), MODULES=["driftless.registry"])
+    assert done.returncode != 0
+    assert "driftless.serving must not be needed here" in done.stderr
 
 
 def test_importing_reads_no_environment_and_opens_no_client() -> None:

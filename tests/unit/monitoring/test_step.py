@@ -1,35 +1,18 @@
-"""Whole windows with a known truth, from journal lines to levels."""
+"""Whole windows with a known truth, from prediction log lines to levels."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import numpy as np
 import pytest
 
 from driftless.errors import IntegrityError, NotFound
-from driftless.modelling.column_profile import profile_numbers
 from driftless.monitoring import step
-from driftless.records import MonitoringRequest, Signal
+from driftless.records import MonitoringRequest
 from tests.unit.monitoring.conftest import NOW, START, Monitored, binary, inputs
-
-Build = Callable[..., Monitored]
-COUNT = 1000
-
-
-def filled(monitored: Monitored, *, shift: float = 0.0, wrong: float = 0.0, seed: int = 5, **where: Any) -> list[str]:
-    """A window of a calibrated model; ``shift`` moves temperatures, ``wrong`` is the share of labels turned around."""
-    generator = np.random.default_rng(seed)
-    columns = inputs(generator, COUNT)
-    columns["temp"] = [value + shift for value in columns["temp"]]
-    chances = generator.beta(2, 5, COUNT)
-    ids = monitored.predict(columns, binary(chances), **where)
-    truth = (generator.random(COUNT) < chances) != (generator.random(COUNT) < wrong)
-    monitored.label(ids, truth.tolist())
-    return ids
+from tests.unit.monitoring.windows import COUNT, Build, filled, signal
 
 
 def triggered(case: Monitored, *triggers: str) -> Monitored:
@@ -37,10 +20,6 @@ def triggered(case: Monitored, *triggers: str) -> Monitored:
     retraining = case.project.retraining.model_copy(update={"triggers": triggers})
     case.project = case.project.model_copy(update={"retraining": retraining})
     return case
-
-
-def signal(signals: list[Signal], name: str) -> Signal:
-    return next(item for item in signals if item.name == name)
 
 
 def test_a_window_like_training_raises_nothing(monitored: Build) -> None:
@@ -227,24 +206,6 @@ def test_the_report_is_kept_in_the_lake_and_in_the_registry(monitored: Build) ->
     assert kept.window_end == datetime(2013, 5, 21, tzinfo=UTC)
 
 
-def test_the_report_keeps_its_format(monitored: Build) -> None:
-    """Reports of earlier releases lie in the lake, and people's tools read them."""
-    case = monitored(reference=0.56)
-    filled(case)
-    record = case.monitor()(MonitoringRequest(project="demo", execution_arn="arn:aws:states:execution"))
-    assert record.report is not None
-    report = json.loads(case.lake.get(record.report.key))
-    assert list(report) == [
-        *("project", "version", "window_start", "window_end", "predictions", "labels", "drift_level", "harm_level"),
-        *("metrics", "reference_metrics", "signals", "uncollected", "still_raised"),
-        *("judged_at", "execution_arn", "interval", "window_drift_level", "window_harm_level", "labels_by_day"),
-    ]
-    assert (report["judged_at"], report["execution_arn"]) == ("2026-03-01T12:00:00+00:00", "arn:aws:states:execution")
-    assert list(report["interval"]) == ["low", "high", "days"]
-    assert list(report["signals"][0]) == ["name", "level", "statistic", "value", "threshold", "reason"]
-    assert report == {**report, **record.model_dump(mode="json", exclude={"report"})}
-
-
 def test_without_a_champion_or_predictions_there_is_nothing_to_judge(monitored: Build) -> None:
     case = monitored()
     record = case.judge()
@@ -302,86 +263,6 @@ def test_overlapping_windows_count_a_label_once_and_late_ones_too(monitored: Bui
     assert counted(case) == {"01": 250, "02": 250, "03": 200}
     case.judge(START + timedelta(days=368))
     assert counted(case) == {"03": 200}, "a year is enough"
-
-
-def test_outputs_that_repeat_the_lowest_of_training_are_no_drift(monitored: Build) -> None:
-    """A forest says exactly 0 of many rows; serving's 32-bit outputs are compared a nudge below their bin edges."""
-    case = monitored(reference=0.56)
-    generator = np.random.default_rng(3)
-    levels = np.array([0.0, 0.125, 0.25, 0.7])
-
-    def draw(count: int) -> np.ndarray:
-        return generator.choice(levels, count, p=[0.4, 0.3, 0.2, 0.1])
-
-    trained = draw(5000)
-    case.crown(2, outputs={"p_false": profile_numbers(1 - trained), "p_true": profile_numbers(trained)})
-    served = draw(COUNT).astype(np.float32).astype(np.float64)
-    case.predict(inputs(generator, COUNT), binary(served), version=2)
-    assert signal(case.judge().signals, "output.p_true").level == 0
-
-
-@pytest.mark.parametrize(("task", "outputs"), [("regression", {"prediction"}), ("multiclass", {"p_no", "p_yes"})])
-def test_outputs_of_every_task_are_compared_and_warn_at_most(monitored: Build, task: str, outputs: set[str]) -> None:
-    case = monitored(task, reference=1.0)
-    generator = np.random.default_rng(3)
-    case.crown(2, outputs={name: profile_numbers(generator.beta(2, 5, 5000)) for name in outputs})
-    answers: list[dict[str, Any]] = [{"prediction": 9.0}] * COUNT
-    if task == "multiclass":
-        answers = [{"prediction": "yes", "probabilities": {"no": 0.0, "yes": 1.0}}] * COUNT
-    case.predict(inputs(generator, COUNT), answers, version=2)
-    record = case.judge()
-    assert {item.name: item.level for item in record.signals if item.name.startswith("output.")} == {
-        f"output.{name}": 1 for name in outputs
-    }
-    assert record.drift_level == 1
-
-
-@pytest.mark.parametrize("days", [1, 2])
-def test_one_or_two_days_never_make_an_alert_however_bad(monitored: Build, days: int) -> None:
-    case = monitored(reference=0.1)
-    filled(case, wrong=0.5, days=days)
-    record = case.judge()
-    harm = signal(record.signals, "harm")
-    assert (record.harm_level, harm.level) == (1, 1)
-    assert f"{days} days are too few" in harm.reason
-
-
-@pytest.mark.parametrize(
-    ("metric", "expected", "answer", "level"),
-    [("mae", 1.0, 3.0, 2), ("mae", 2.5, 3.0, 0), ("rmse", 1.0, 3.0, 2), ("r2", 0.5, 3.0, 2)],
-)
-def test_harm_of_a_regression_by_each_metric(monitored: Build, metric: str, expected: float, answer: float, level: int) -> None:
-    case = monitored("regression", harm_margin=0.6)
-    gates = case.project.gates.model_copy(update={"primary": metric})
-    case.project = case.project.model_copy(update={"gates": gates})
-    case.crown(2, reference=expected)
-    generator = np.random.default_rng(1)
-    ids = case.predict(inputs(generator, COUNT), [{"prediction": answer}] * COUNT, version=2)
-    case.label(ids, generator.normal(0, 0.1, COUNT).tolist())
-    assert case.judge().harm_level == level
-
-
-def test_a_metric_that_the_window_leaves_undefined_is_no_harm_and_says_so(monitored: Build) -> None:
-    case = monitored(reference=0.56)
-    case.project = case.project.model_copy(update={"gates": case.project.gates.model_copy(update={"primary": "auc"})})
-    case.crown(2, reference=0.7)
-    generator = np.random.default_rng(1)
-    ids = case.predict(inputs(generator, COUNT), binary(generator.beta(2, 5, COUNT)), version=2)
-    case.label(ids, [True] * COUNT)
-    record = case.judge()
-    assert (record.harm_level, "auc" in record.metrics) == (0, False)
-    assert "undefined in the window" in signal(record.signals, "harm").reason
-    assert "PrimaryMetric" not in case.published(), "there is no value to publish"
-    assert case.published()["PrimaryMetricReference"] == 0.7
-
-
-def test_an_answer_that_is_no_number_hides_no_harm(monitored: Build) -> None:
-    case = monitored(reference=0.56)
-    filled(case, wrong=0.4)
-    generator = np.random.default_rng(8)
-    broken = case.predict(inputs(generator, 30), [{"prediction": True}] * 30, tag="without-probabilities")
-    case.label(broken, [True] * 30)
-    assert case.judge().harm_level == 2
 
 
 def test_a_window_without_predictions_is_judged_as_empty(monitored: Build) -> None:

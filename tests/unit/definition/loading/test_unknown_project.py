@@ -1,4 +1,4 @@
-"""A project nobody deployed is one and the same error, whatever stage is asked about it."""
+"""Every step raises the same error for a project that is not deployed."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from driftless.registry.rollout import Deploy
 from driftless.training.fit import Train
 from driftless.training.tuning import Tune
 
-STAGES: list[Any] = [Ingest, Transform, Tune, Train, Evaluate, Register, Deploy, Monitor, Govern]
+STEPS: list[Any] = [Ingest, Transform, Tune, Train, Evaluate, Register, Deploy, Monitor, Govern]
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_every_stage_names_an_unknown_project_and_those_there_are(stage: Any) -> None:
-    ports = dict.fromkeys(inspect.signature(stage).parameters)
-    asked: Any = SimpleNamespace(
+@pytest.mark.parametrize("step", STEPS)
+def test_every_step_names_the_unknown_project_and_the_known_ones(step: Any) -> None:
+    ports = dict.fromkeys(inspect.signature(step).parameters)
+    request: Any = SimpleNamespace(
         project="bakery",
         run=SimpleNamespace(project="bakery", run_id="r1"),
         version=SimpleNamespace(version=1),
@@ -33,4 +33,4 @@ def test_every_stage_names_an_unknown_project_and_those_there_are(stage: Any) ->
         event_id="e1",
     )
     with pytest.raises(NotFound, match="no project 'bakery'; known: flights, shop"):
-        stage(**{**ports, "projects": {"shop": None, "flights": None}})(asked)
+        step(**{**ports, "projects": {"shop": None, "flights": None}})(request)

@@ -1,7 +1,7 @@
-"""Repeat work on a thread for as long as the server runs.
+"""Work that the cloud repeats for as long as it lives.
 
-An exception in one round is logged, and the next round runs. Otherwise a thread that ended with an exception would stop
-alarms or metrics while everything else works.
+A thread that ended with an exception would end alarms or metrics for good while everything else looks well, so what goes wrong in
+one round is logged, and the next round comes all the same.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import logging
 import threading
 from collections.abc import Callable
 
-logger = logging.getLogger("local_cloud.repeating")
+logger = logging.getLogger("local_cloud.ticking")
 
 
 def every(seconds: float, work: Callable[[], None], *, name: str) -> Callable[[], None]:
-    """Call ``work`` on a thread, ``seconds`` after the last call ended; return a function that stops this."""
+    """Do something again and again on a thread of its own, ``seconds`` after the last time ended; return what ends that."""
     stopped = threading.Event()
 
     def repeat() -> None:
