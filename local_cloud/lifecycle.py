@@ -105,7 +105,7 @@ def up(state: Path = DEFAULT_FOLDER, port: int | None = None, *, enforce_iam: bo
         if running is not None and _becomes_healthy(*running):
             return Cloud(running[0].endpoint, ours=True, log=folder.log, pid=running[0].pid)
         folder.remove_record()
-        stop_strays(folder)
+        stop_leftover_processes(folder)
         chosen = port if port is not None else chosen_port()
         if not _becomes_free(chosen):
             raise CloudError(
@@ -131,7 +131,7 @@ def down(state: Path = DEFAULT_FOLDER) -> bool:
         if running is not None:
             _stop(running[1])
         folder.remove_record()
-        stop_strays(folder)
+        stop_leftover_processes(folder)
         return running is not None
 
 
@@ -175,16 +175,16 @@ def responds(endpoint: str) -> bool:
         return False
 
 
-def stop_strays(folder: StateFolder) -> None:
+def stop_leftover_processes(folder: StateFolder) -> None:
     """Kill processes that functions left running: those whose environment is of a function in this folder."""
-    strays = []
+    leftover = []
     packages = folder.data / "packages"
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
             if Path(process.environ().get("LAMBDA_TASK_ROOT", "/")).is_relative_to(packages):
                 process.kill()
-                strays.append(process)
-    _have_ended(strays, _KILL_DEADLINE)
+                leftover.append(process)
+    _have_ended(leftover, _KILL_DEADLINE)
 
 
 @contextlib.contextmanager

@@ -40,7 +40,7 @@ class Memory:
         self._limit = limit_mb * _MEGABYTE
         self._peak = 0
 
-    def look(self) -> None:
+    def measure(self) -> None:
         """Measure the tree, and kill it if it exceeds its limit."""
         total = 0
         for pid in _tree(self._pid):
@@ -90,7 +90,7 @@ def _watch() -> None:
                 _change.wait()
             working = list(_watched)
         for memory in working:
-            memory.look()
+            memory.measure()
         time.sleep(_INTERVAL)
 
 

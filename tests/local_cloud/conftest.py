@@ -1,4 +1,4 @@
-"""One embedded cloud for all of these tests, on a free port, and what they need to talk to it and to make functions."""
+"""The embedded cloud that these tests share, on a free port, and helpers to call it and to create functions."""
 
 from __future__ import annotations
 

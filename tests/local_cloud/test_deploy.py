@@ -1,4 +1,4 @@
-"""The real CDK command line against the embedded cloud, on an assembly written by hand (synthesis has tests of its own)."""
+"""The real CDK command line deploys a hand-written assembly to the embedded cloud; synthesis has its own tests."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_deploy_creates_redeploys_only_what_changed_and_destroys(cloud: Cloud,
     assert statuses == ["DELETE_COMPLETE"]
 
 
-def test_a_failure_names_the_step_the_log_and_the_last_lines(cloud: Cloud, checkout: Path, tmp_path: Path) -> None:
+def test_a_failure_reports_the_command_the_log_and_the_last_lines(cloud: Cloud, checkout: Path, tmp_path: Path) -> None:
     (checkout / "app.py").write_text("raise SystemExit('projects/x/project.toml: no target')")
     with pytest.raises(deploy.DeployError) as failed:
         deploy.deploy(endpoint=cloud.endpoint, checkout=checkout, state=tmp_path / "state")
@@ -73,7 +73,7 @@ def test_a_failure_names_the_step_the_log_and_the_last_lines(cloud: Cloud, check
     assert "no target" in failed.value.log.read_text()
 
 
-def test_a_missing_command_line_says_how_to_get_it(checkout: Path, tmp_path: Path) -> None:
+def test_a_missing_cdk_is_reported_with_the_install_command(checkout: Path, tmp_path: Path) -> None:
     (checkout / "node_modules").unlink()
     with pytest.raises(deploy.DeployError, match="npm ci"):
         deploy.deploy(endpoint=f"http://127.0.0.1:{free_port()}", checkout=checkout, state=tmp_path / "state")
@@ -100,7 +100,7 @@ wait
 """
 
 
-def test_a_deploy_whose_person_is_gone_goes_too(checkout: Path, tmp_path: Path) -> None:
+def test_a_deployment_ends_when_its_parent_is_killed(checkout: Path, tmp_path: Path) -> None:
     """kill -9 of whoever runs the CDK leaves neither its command line nor what that started."""
     (checkout / "node_modules").unlink()
     program = checkout / "node_modules" / ".bin" / "cdk"
@@ -118,7 +118,7 @@ def test_a_deploy_whose_person_is_gone_goes_too(checkout: Path, tmp_path: Path) 
     eventually(lambda: not alive(int(child.read_text())))
 
 
-def test_the_commit_is_the_checkouts_and_marks_uncommitted_changes(tmp_path: Path) -> None:
+def test_the_commit_is_the_checkouts_with_a_mark_for_uncommitted_changes(tmp_path: Path) -> None:
     assert deploy.commit(tmp_path) == "unknown"
     identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
     (tmp_path / "file").write_text("one")
@@ -130,7 +130,7 @@ def test_the_commit_is_the_checkouts_and_marks_uncommitted_changes(tmp_path: Pat
     assert deploy.commit(tmp_path) == f"{clean}-dirty"
 
 
-def test_the_assembly_is_made_anew_when_anything_that_goes_into_it_changes(checkout: Path) -> None:
+def test_the_assembly_is_synthesised_again_when_a_source_changes(checkout: Path) -> None:
     before = deploy.digest(checkout, "local", "commit")
     assert deploy.digest(checkout, "local", "commit") == before
     assert deploy.digest(checkout, "local", "other") != before

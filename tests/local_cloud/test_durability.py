@@ -1,4 +1,4 @@
-"""What AWS has acknowledged it keeps: after kill -9 of the server, everything is as it was."""
+"""After kill -9 of the server, every acknowledged change is restored."""
 
 from __future__ import annotations
 
@@ -36,6 +36,8 @@ TEMPLATE: dict[str, Any] = {
 
 
 OFTEN = {"Delay": 0.1, "MaxAttempts": 1200}
+WAIT = json.dumps({"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 300, "End": True}}})
+STARTED = [f"started-{number}" for number in range(5)]
 View = Callable[["Survivor"], Any]
 
 
@@ -58,16 +60,22 @@ class Survivor:
 
 @pytest.fixture(scope="module")
 def survivor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Survivor]:
-    """Write everything, kill, start, and kill again: a log must not be replayed on a snapshot that contains its records."""
+    """Write everything, kill, start, and kill again: a log must not be replayed on a snapshot that contains its records.
+
+    What must be on disk before its response is sent is written last, just before the first kill.
+    """
     state = tmp_path_factory.mktemp("survivor")
     survivor = Survivor(state, lifecycle.up(state, free_port()))
     make_stack(survivor)
     make_function(survivor)
     make_execution(survivor)
+    make_alarm(survivor)
     make_objects(survivor)
     make_items(survivor)
-    views: tuple[View, ...] = (objects, items, stack_resources)
+    views: tuple[View, ...] = (objects, items, stack_resources, alarm_history)
     survivor.before |= {view.__name__: view(survivor) for view in views}
+    send_messages(survivor)
+    start_executions(survivor)
     survivor.kill_and_start()
     survivor.kill_and_start()
     yield survivor
@@ -150,84 +158,13 @@ def stack_resources(survivor: Survivor) -> dict[str, str]:
 
 def make_execution(survivor: Survivor) -> None:
     machines = survivor.client("stepfunctions")
-    definition = json.dumps({"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 300, "End": True}}})
-    machine = machines.create_state_machine(name="long", definition=definition, roleArn=ROLE)["stateMachineArn"]
+    machine = machines.create_state_machine(name="long", definition=WAIT, roleArn=ROLE)["stateMachineArn"]
     survivor.before["machine"] = machine
     machines.start_execution(stateMachineArn=machine, name="run-1", input='{"project": "p"}')
     saved(survivor, "stepfunctions", "WaitStateEntered")
 
 
-def make_function(survivor: Survivor) -> None:
-    functions = Functions(survivor.cloud.endpoint)
-    layer = functions.layer({"python/from_layer.py": "WHO = 'layer'"})
-    name = functions.create("import from_layer\ndef handler(event, context): return from_layer.WHO", Layers=[layer])
-    survivor.before["function"] = name
-    saved(survivor, "lambda", f'"FunctionName": "{name}"')
-
-
-def saved(survivor: Survivor, service: str, text: str) -> None:
-    """Wait until the control plane's snapshot says something: it is written shortly after the change."""
-    file = survivor.state / "data" / "services" / f"{service}.json"
-    eventually(lambda: file.exists() and text in file.read_text())
-
-
-def test_objects_versions_and_delete_markers_come_back_identical(survivor: Survivor) -> None:
-    assert objects(survivor) == survivor.before["objects"]
-    assert survivor.client("s3").get_bucket_versioning(Bucket="kept-objects")["Status"] == "Enabled"
-
-
-def test_items_come_back_identical_after_every_kind_of_write(survivor: Survivor) -> None:
-    assert items(survivor) == survivor.before["items"]
-
-
-def test_a_running_execution_becomes_aborted_with_its_input_and_history(survivor: Survivor) -> None:
-    machines = survivor.client("stepfunctions")
-    aborted = machines.list_executions(stateMachineArn=survivor.before["machine"], statusFilter="ABORTED")["executions"]
-    [listed] = [each for each in aborted if each["name"] == "run-1"]
-    found = machines.describe_execution(executionArn=listed["executionArn"])
-    assert (found["status"], found["name"], found["input"]) == ("ABORTED", "run-1", '{"project": "p"}')
-    history = machines.get_execution_history(executionArn=listed["executionArn"])["events"]
-    assert [event["type"] for event in history] == ["ExecutionStarted", "WaitStateEntered", "ExecutionAborted"]
-
-
-def test_a_started_execution_is_on_disk_before_its_start_is_answered(survivor: Survivor) -> None:
-    machines, machine = survivor.client("stepfunctions"), survivor.before["machine"]
-    names = [f"promised-{number}" for number in range(5)]
-    for name in names:
-        machines.start_execution(stateMachineArn=machine, name=name, input="{}")
-    survivor.kill_and_start()
-    machines = survivor.client("stepfunctions")
-    found = machines.list_executions(stateMachineArn=machine, statusFilter="ABORTED")["executions"]
-    assert {each["name"] for each in found} >= set(names)
-
-
-def test_a_machine_made_a_moment_ago_is_on_disk_with_its_first_execution(survivor: Survivor) -> None:
-    machines = survivor.client("stepfunctions")
-    definition = json.dumps({"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 300, "End": True}}})
-    machine = machines.create_state_machine(name="new", definition=definition, roleArn=ROLE)["stateMachineArn"]
-    machines.start_execution(stateMachineArn=machine, name="first", input="{}")
-    survivor.kill_and_start()
-    machines = survivor.client("stepfunctions")
-    assert [each["name"] for each in machines.list_executions(stateMachineArn=machine)["executions"]] == ["first"]
-
-
-def test_messages_survive_however_they_came_to_a_queue(survivor: Survivor) -> None:
-    """SQS documentation: a message is stored before SendMessage answers, and deleted only by its consumer."""
-    sqs, sns = survivor.client("sqs"), survivor.client("sns")
-    url = sqs.create_queue(QueueName="kept-messages")["QueueUrl"]
-    arn = "arn:aws:sqs:us-east-1:000000000000:kept-messages"
-    topic = sns.create_topic(Name="kept-topic")["TopicArn"]
-    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"})
-    saved(survivor, "sns", "kept-messages")
-    sns.publish(TopicArn=topic, Message="published")
-    sqs.send_message_batch(QueueUrl=url, Entries=[{"Id": "b", "MessageBody": "batched"}])
-    sqs.send_message(QueueUrl=url, MessageBody="sent")
-    survivor.kill_and_start()
-    received = survivor.client("sqs").receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
-    assert {message["Body"] for message in received} == {"published", "batched", "sent"}
-
-
-def test_an_alarm_that_fired_has_fired_after_a_crash_too(survivor: Survivor) -> None:
+def make_alarm(survivor: Survivor) -> None:
     cloudwatch = survivor.client("cloudwatch")
     cloudwatch.put_metric_alarm(
         AlarmName="kept-alarm",
@@ -244,10 +181,83 @@ def test_an_alarm_that_fired_has_fired_after_a_crash_too(survivor: Survivor) -> 
     eventually(lambda: alarm_state(survivor) == "ALARM")
     saved(survivor, "cloudwatch", "from INSUFFICIENT_DATA to ALARM")
     saved(survivor, "cloudwatch_metrics", "Kept")
-    history = alarm_history(survivor)
-    survivor.kill_and_start()
+
+
+def send_messages(survivor: Survivor) -> None:
+    sqs, sns = survivor.client("sqs"), survivor.client("sns")
+    survivor.before["queue"] = url = sqs.create_queue(QueueName="kept-messages")["QueueUrl"]
+    arn = "arn:aws:sqs:us-east-1:000000000000:kept-messages"
+    topic = sns.create_topic(Name="kept-topic")["TopicArn"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"})
+    saved(survivor, "sns", "kept-messages")
+    sns.publish(TopicArn=topic, Message="published")
+    sqs.send_message_batch(QueueUrl=url, Entries=[{"Id": "b", "MessageBody": "batched"}])
+    sqs.send_message(QueueUrl=url, MessageBody="sent")
+
+
+def start_executions(survivor: Survivor) -> None:
+    machines = survivor.client("stepfunctions")
+    for name in STARTED:
+        machines.start_execution(stateMachineArn=survivor.before["machine"], name=name, input="{}")
+    machine = machines.create_state_machine(name="new", definition=WAIT, roleArn=ROLE)["stateMachineArn"]
+    machines.start_execution(stateMachineArn=machine, name="first", input="{}")
+    survivor.before["new_machine"] = machine
+
+
+def make_function(survivor: Survivor) -> None:
+    functions = Functions(survivor.cloud.endpoint)
+    layer = functions.layer({"python/from_layer.py": "WHO = 'layer'"})
+    name = functions.create("import from_layer\ndef handler(event, context): return from_layer.WHO", Layers=[layer])
+    survivor.before["function"] = name
+    saved(survivor, "lambda", f'"FunctionName": "{name}"')
+
+
+def saved(survivor: Survivor, service: str, text: str) -> None:
+    """Wait until the control plane's snapshot says something: it is written shortly after the change."""
+    file = survivor.state / "data" / "services" / f"{service}.json"
+    eventually(lambda: file.exists() and text in file.read_text())
+
+
+def test_objects_versions_and_delete_markers_are_restored(survivor: Survivor) -> None:
+    assert objects(survivor) == survivor.before["objects"]
+    assert survivor.client("s3").get_bucket_versioning(Bucket="kept-objects")["Status"] == "Enabled"
+
+
+def test_items_are_restored_after_every_kind_of_write(survivor: Survivor) -> None:
+    assert items(survivor) == survivor.before["items"]
+
+
+def test_a_running_execution_becomes_aborted_with_its_input_and_history(survivor: Survivor) -> None:
+    machines = survivor.client("stepfunctions")
+    aborted = machines.list_executions(stateMachineArn=survivor.before["machine"], statusFilter="ABORTED")["executions"]
+    [listed] = [each for each in aborted if each["name"] == "run-1"]
+    found = machines.describe_execution(executionArn=listed["executionArn"])
+    assert (found["status"], found["name"], found["input"]) == ("ABORTED", "run-1", '{"project": "p"}')
+    history = machines.get_execution_history(executionArn=listed["executionArn"])["events"]
+    assert [event["type"] for event in history] == ["ExecutionStarted", "WaitStateEntered", "ExecutionAborted"]
+
+
+def test_executions_are_on_disk_before_the_responses_to_their_starts(survivor: Survivor) -> None:
+    machines, machine = survivor.client("stepfunctions"), survivor.before["machine"]
+    found = machines.list_executions(stateMachineArn=machine, statusFilter="ABORTED")["executions"]
+    assert {each["name"] for each in found} == {"run-1", *STARTED}
+
+
+def test_a_new_state_machine_is_on_disk_with_its_first_execution(survivor: Survivor) -> None:
+    machines = survivor.client("stepfunctions")
+    listed = machines.list_executions(stateMachineArn=survivor.before["new_machine"])["executions"]
+    assert [each["name"] for each in listed] == ["first"]
+
+
+def test_messages_from_every_source_are_restored(survivor: Survivor) -> None:
+    """SQS documentation: a message is stored before SendMessage returns, and only its consumer deletes it."""
+    received = survivor.client("sqs").receive_message(QueueUrl=survivor.before["queue"], MaxNumberOfMessages=10)["Messages"]
+    assert {message["Body"] for message in received} == {"published", "batched", "sent"}
+
+
+def test_an_alarms_state_and_history_are_restored(survivor: Survivor) -> None:
     assert alarm_state(survivor) == "ALARM"
-    assert alarm_history(survivor) == history
+    assert alarm_history(survivor) == survivor.before["alarm_history"]
     [metric] = survivor.client("cloudwatch").list_metrics(Namespace="Kept")["Metrics"]
     assert metric["MetricName"] == "harm"
 
@@ -278,11 +288,11 @@ def test_log_files_are_removed_when_a_snapshot_contains_their_records(survivor: 
         eventually(partial(_holds_one_file, survivor.state / "data" / folder))
 
 
-def test_functions_and_their_layers_survive(survivor: Survivor) -> None:
+def test_functions_and_their_layers_are_restored(survivor: Survivor) -> None:
     assert Functions(survivor.cloud.endpoint).invoke(survivor.before["function"]).payload == "layer"
 
 
-def test_a_signature_made_before_verifies_after(survivor: Survivor) -> None:
+def test_a_signature_from_before_the_crash_is_valid(survivor: Survivor) -> None:
     verified = survivor.client("kms").verify(
         KeyId=survivor.before["stack_resources"]["Key"],
         Message=b"m",
@@ -292,7 +302,7 @@ def test_a_signature_made_before_verifies_after(survivor: Survivor) -> None:
     assert verified["SignatureValid"]
 
 
-def test_the_next_deploy_adopts_what_a_stack_holds(survivor: Survivor) -> None:
+def test_the_next_deployment_keeps_the_resources_of_a_stack(survivor: Survivor) -> None:
     formation = survivor.client("cloudformation")
     assert formation.describe_stacks(StackName="kept")["Stacks"][0]["StackStatus"] == "CREATE_COMPLETE"
     changed = {"Resources": {**TEMPLATE["Resources"], "More": {"Type": "AWS::SNS::Topic"}}}
@@ -305,7 +315,7 @@ def test_the_next_deploy_adopts_what_a_stack_holds(survivor: Survivor) -> None:
     assert survivor.client("ssm").get_parameter(Name="/kept/bucket")["Parameter"]["Value"] == before["Bucket"]
 
 
-def test_an_overwrite_that_was_cut_short_is_finished_or_never_happened(survivor: Survivor) -> None:
+def test_an_interrupted_overwrite_is_completed_or_rolled_back(survivor: Survivor) -> None:
     s3 = survivor.client("s3")
     s3.create_bucket(Bucket="torn-writes")
     s3.put_object(Bucket="torn-writes", Key="undecided", Body=b"old")
@@ -353,7 +363,7 @@ Snapshots._copies = copies_then_bucket
 """
 
 
-def test_a_bucket_that_its_stack_does_not_know_yet_is_not_on_disk(tmp_path: Path) -> None:
+def test_a_bucket_is_not_on_disk_before_its_stack_names_it(tmp_path: Path) -> None:
     template = {
         "Resources": {
             "First": {"Type": "AWS::SQS::Queue"},

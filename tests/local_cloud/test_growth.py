@@ -1,4 +1,4 @@
-"""A cloud that is deployed to for weeks keeps what is in use and what AWS would keep, and no more."""
+"""A cloud with many deployments keeps only what is in use and what AWS would keep."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_unreferenced_code_is_removed_and_unpacked_again_on_request(store: packa
     assert (folder / "file.py").read_text() == "gone"
 
 
-def test_what_a_process_uses_stays_with_the_layers_below_it(store: packages.PackageStore) -> None:
+def test_folders_and_layers_that_a_process_uses_stay(store: packages.PackageStore) -> None:
     _, _, code = unpack(store, "code")
     layers = [unpack(store, text) for text in ("lower", "upper")]
     tree = store.merged([(digest, content) for digest, content, _ in layers])
@@ -65,7 +65,7 @@ def test_what_a_process_uses_stays_with_the_layers_below_it(store: packages.Pack
     assert not any(folder.exists() for folder in (code, tree, idle, *(folder for _, _, folder in layers)))
 
 
-def test_a_tree_of_layers_goes_with_the_first_of_its_layers(store: packages.PackageStore) -> None:
+def test_a_merged_tree_is_removed_with_any_of_its_layers(store: packages.PackageStore) -> None:
     layers = [unpack(store, text) for text in ("lower", "upper")]
     tree = store.merged([(digest, content) for digest, content, _ in layers])
     store.prune({digest for digest, _, _ in layers}, [])
@@ -130,7 +130,7 @@ def redeployed(own_state: Path) -> Iterator[tuple[lifecycle.Cloud, list[int]]]:
     lifecycle.down(own_state)
 
 
-def test_redeploys_leave_neither_code_nor_processes(redeployed: tuple[lifecycle.Cloud, list[int]], own_state: Path) -> None:
+def test_redeployments_leave_no_old_code_and_no_processes(redeployed: tuple[lifecycle.Cloud, list[int]], own_state: Path) -> None:
     cloud, pids = redeployed
     eventually(lambda: not any(alive(pid) for pid in pids[:-1]))
     assert alive(pids[-1])
@@ -142,7 +142,7 @@ def test_redeploys_leave_neither_code_nor_processes(redeployed: tuple[lifecycle.
     assert Functions(cloud.endpoint).invoke("changing:live").payload[0] == 4
 
 
-def test_temporary_folders_of_a_killed_cloud_are_gone_after_the_next_start(own_state: Path) -> None:
+def test_temporary_folders_of_a_killed_cloud_are_removed_at_the_next_start(own_state: Path) -> None:
     cloud = lifecycle.up(own_state, free_port())
     functions = Functions(cloud.endpoint)
     name = functions.create("import tempfile\ndef handler(event, context): return tempfile.gettempdir()")
@@ -158,7 +158,7 @@ def milliseconds(days: float) -> int:
     return int((NOW - timedelta(days=days)).timestamp() * 1000)
 
 
-def test_log_events_end_with_their_groups_retention() -> None:
+def test_log_events_are_removed_after_their_groups_retention() -> None:
     """CloudWatch Logs documentation: "Change log data retention in CloudWatch Logs"."""
 
     def streams() -> dict[str, Any]:
@@ -175,7 +175,7 @@ def test_log_events_end_with_their_groups_retention() -> None:
     assert for_ever["streams"] == streams()
 
 
-def test_executions_end_ninety_days_after_they_did() -> None:
+def test_executions_are_removed_ninety_days_after_their_end() -> None:
     """Step Functions documentation, "Service quotas": execution history retention time."""
 
     def ended(days: int) -> str:
@@ -196,7 +196,7 @@ def test_a_stack_keeps_its_latest_events() -> None:
     assert events == list(range(3, expiry.STACK_EVENTS + 3))
 
 
-def test_expired_events_are_gone_with_the_next_snapshot(cloud: lifecycle.Cloud) -> None:
+def test_expired_events_are_removed_with_the_next_snapshot(cloud: lifecycle.Cloud) -> None:
     logs = clients.session(cloud.endpoint).client("logs")
     logs.create_log_group(logGroupName="short")
     logs.create_log_stream(logGroupName="short", logStreamName="s")
@@ -206,7 +206,7 @@ def test_expired_events_are_gone_with_the_next_snapshot(cloud: lifecycle.Cloud) 
     eventually(lambda: logs.describe_log_streams(logGroupName="short")["logStreams"] == [])
 
 
-def test_a_state_that_takes_long_to_save_is_saved_less_often_than_others(tmp_path: Path) -> None:
+def test_a_large_state_is_saved_less_often(tmp_path: Path) -> None:
     """The first save "takes" so long that the second is due in years; what is marked after it is saved all the same."""
     cloud = Emulator(tmp_path)
     cloud.start("from local_cloud.durability import snapshots; snapshots._SHARE = 1e12")
@@ -244,7 +244,7 @@ def _holds(file: Path, text: str) -> bool:
     return file.exists() and text in file.read_text()
 
 
-def test_a_save_that_had_to_wait_is_not_taken_for_one_of_a_large_state(tmp_path: Path) -> None:
+def test_a_save_that_waits_does_not_count_as_a_large_state(tmp_path: Path) -> None:
     cloud = Emulator(tmp_path)
     cloud.start(WAITING)
     file = tmp_path / "s" / "data" / "services" / "ssm.json"

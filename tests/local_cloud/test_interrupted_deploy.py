@@ -1,4 +1,4 @@
-"""A deploy that is cut short by kill -9 needs no person: the next deploy finishes it."""
+"""The next deployment completes one that was interrupted by kill -9."""
 
 from __future__ import annotations
 
@@ -193,13 +193,13 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployer]:
         deployer.cloud.kill()
 
 
-def test_a_creation_that_was_cut_short_is_made_by_the_next_deploy(begun: Deployer) -> None:
+def test_an_interrupted_creation_is_completed_by_the_next_deployment(begun: Deployer) -> None:
     begun.go_on_from("deployed")
     begun.cloud.start()
     begun.works(1)
 
 
-def test_an_update_that_was_cut_short_is_made_by_the_next_deploy(begun: Deployer) -> None:
+def test_an_interrupted_update_is_completed_by_the_next_deployment(begun: Deployer) -> None:
     begun.go_on_from("deployed")
     begun.write(2)
     begun.cloud.start(STOP_AT.format(logical_id="Last", kind="AWS::SQS::Queue"))
@@ -209,7 +209,7 @@ def test_an_update_that_was_cut_short_is_made_by_the_next_deploy(begun: Deployer
     begun.works(2)
 
 
-def test_after_a_deletion_that_was_cut_short_both_deploy_and_destroy_work(begun: Deployer) -> None:
+def test_deploy_and_destroy_work_after_an_interrupted_deletion(begun: Deployer) -> None:
     begun.go_on_from("deployed")
     begun.cloud.start(STOP_AT.format(logical_id="Queue", kind="AWS::SQS::Queue"))
     begun.cut_short("destroy", "tiny", "DELETE_IN_PROGRESS")
@@ -223,7 +223,7 @@ def test_after_a_deletion_that_was_cut_short_both_deploy_and_destroy_work(begun:
     assert [each["Name"] for each in begun.cloud.client("events").list_rules()["Rules"]] == []
 
 
-def test_a_bootstrap_that_was_cut_short_is_made_by_the_next_deploy(begun: Deployer) -> None:
+def test_an_interrupted_bootstrap_is_completed_by_the_next_deployment(begun: Deployer) -> None:
     """Its bucket has a name of its own and is retained: it is in the way of a second creation."""
     begun.go_on_from(None)
     begun.cloud.start(STOP_AT.format(logical_id="DeploymentActionRole", kind="AWS::IAM::Role"))

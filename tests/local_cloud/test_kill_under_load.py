@@ -1,4 +1,4 @@
-"""kill -9 while four clients write: after the next start everything that was acknowledged is there."""
+"""kill -9 while four clients write: the next start restores every acknowledged write."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def cloud(tmp_path: Path) -> Iterator[Emulator]:
     emulator.kill()
 
 
-def test_what_was_acknowledged_survives_kills_in_the_middle_of_writing(cloud: Emulator) -> None:
+def test_acknowledged_writes_survive_kills_during_writes(cloud: Emulator) -> None:
     writers = Writers(cloud)
     writers.start()
     writers.prepare()

@@ -1,4 +1,4 @@
-"""What a function's process sees is what Lambda shows it: variables, import path, layers, and its own environment."""
+"""A function's process has Lambda's variables, import path and layers, and its own execution environment."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def waiting(seconds: float = 0, mark: str = "") -> dict[str, object]:
     return {"seconds": seconds, "mark": mark}
 
 
-def test_the_environment_holds_the_reserved_variables_the_functions_own_and_nothing_of_ours(
+def test_the_environment_has_the_reserved_variables_and_the_functions_own_and_no_others(
     functions: Functions, cloud: Cloud
 ) -> None:
     name = functions.create(SHOW_ENVIRONMENT, Environment={"Variables": {"TABLE": "t", "AWS_REGION": "elsewhere"}})
@@ -56,7 +56,7 @@ def test_the_environment_holds_the_reserved_variables_the_functions_own_and_noth
     assert {name for name in found if not name.startswith(("AWS_", "LAMBDA_"))} <= allowed
 
 
-def test_numeric_threads_follow_from_the_memory_and_are_at_least_one() -> None:
+def test_numeric_threads_depend_on_the_memory_size_and_are_at_least_one() -> None:
     assert threads(128) == threads(1769) == 1
     assert threads(10240) == min(5, os.cpu_count() or 1)
 
@@ -86,7 +86,7 @@ def test_a_layer_is_unpacked_once_for_all_functions(functions: Functions) -> Non
     assert places[0] == places[1]
 
 
-def test_concurrent_events_run_in_environments_of_their_own_which_are_reused(functions: Functions, tmp_path: Path) -> None:
+def test_concurrent_events_run_in_separate_environments_which_are_reused(functions: Functions, tmp_path: Path) -> None:
     name = functions.create(MEETS, Timeout=60)
     with ThreadPoolExecutor(4) as pool:
         first = {answer.payload for answer in pool.map(lambda _: functions.invoke(name, [str(tmp_path), 4]), range(4))}

@@ -1,4 +1,4 @@
-"""An invocation gives what AWS Lambda gives: answers, errors by their true names, limits, log lines."""
+"""An invocation has AWS Lambda's responses, error names, limits and log lines."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def odd(functions: Functions) -> str:
     return functions.create(ODD, Timeout=20, MemorySize=128)
 
 
-def test_an_exception_keeps_its_type_message_and_stack_and_the_environment_survives(functions: Functions, odd: str) -> None:
+def test_an_exception_has_its_type_message_and_stack_and_the_environment_is_reused(functions: Functions, odd: str) -> None:
     before = functions.invoke(odd).payload
     answer = functions.invoke(odd, "raise")
     assert answer.error == "Unhandled"
@@ -52,7 +52,7 @@ def test_an_exception_keeps_its_type_message_and_stack_and_the_environment_survi
     assert functions.invoke(odd).payload == before
 
 
-def test_a_timeout_kills_the_process_and_says_after_how_long(functions: Functions) -> None:
+def test_a_timeout_kills_the_process_and_reports_the_limit(functions: Functions) -> None:
     hasty = functions.create(ODD, Timeout=2, MemorySize=128)
     before = functions.invoke(hasty).payload
     answer = functions.invoke(hasty, "sleep")
@@ -78,14 +78,14 @@ def test_a_process_that_exits_is_an_exit_error_with_its_status(functions: Functi
     assert answer.payload["errorMessage"].endswith("Runtime exited with error: exit status 3")
 
 
-def test_a_response_over_six_megabytes_is_refused_and_the_next_event_is_served(functions: Functions, odd: str) -> None:
+def test_a_response_over_six_megabytes_is_rejected_and_the_next_event_is_served(functions: Functions, odd: str) -> None:
     answer = functions.invoke(odd, "large")
     assert answer.payload["errorType"] == "Function.ResponseSizeTooLarge"
     assert "(6291556 bytes)" in answer.payload["errorMessage"]
     assert functions.invoke(odd).error is None
 
 
-def test_a_request_over_six_megabytes_is_refused_with_413(functions: Functions, odd: str) -> None:
+def test_a_request_over_six_megabytes_is_rejected_with_413(functions: Functions, odd: str) -> None:
     with pytest.raises(ClientError) as refused:
         functions.invoke(odd, "x" * (6 << 20))
     assert refused.value.response["Error"]["Code"] == "RequestTooLargeException"
@@ -101,7 +101,9 @@ def test_a_request_over_six_megabytes_is_refused_with_413(functions: Functions, 
         ("raise ValueError('at import')", "ValueError", "at import"),
     ],
 )
-def test_a_module_that_cannot_be_loaded_says_why(functions: Functions, body: str, error_type: str, message: str) -> None:
+def test_a_module_that_cannot_be_loaded_is_reported_with_the_reason(
+    functions: Functions, body: str, error_type: str, message: str
+) -> None:
     answer = functions.invoke(functions.create(body))
     assert answer.error == "Unhandled"
     assert answer.payload["errorType"] == error_type
@@ -124,7 +126,7 @@ def test_the_log_tail_has_start_end_report_and_every_line_between(functions: Fun
     assert "Init Duration" not in functions.invoke(name).log
 
 
-def test_the_lines_are_events_of_one_stream_per_environment(functions: Functions, cloud: Cloud) -> None:
+def test_each_environment_writes_to_one_log_stream(functions: Functions, cloud: Cloud) -> None:
     name = functions.create(TALKATIVE)
     functions.invoke(name)
     functions.invoke(name)
@@ -149,7 +151,7 @@ def test_lines_go_to_the_configured_log_group(functions: Functions, cloud: Cloud
     assert [event["message"] for event in found] == ["printed"]
 
 
-def test_a_warm_invocation_waits_for_nothing(functions: Functions) -> None:
+def test_a_warm_invocation_is_fast(functions: Functions) -> None:
     name = functions.create("def handler(event, context): return 1")
     functions.invoke(name)
     took = []

@@ -27,7 +27,7 @@ def handler(event, context):
 """
 
 
-def test_up_is_idempotent_and_down_leaves_neither_process_nor_port(own_state: Path) -> None:
+def test_up_is_idempotent_and_down_frees_processes_and_port(own_state: Path) -> None:
     port = free_port()
     first = lifecycle.up(own_state, port)
     assert lifecycle.up(own_state, port) == first
@@ -178,7 +178,7 @@ def test_a_shell_in_the_packages_folder_is_not_killed(own_state: Path) -> None:
     ):
         # Before exec, the child has the environment of its parent.
         eventually(lambda: "LAMBDA_TASK_ROOT" in psutil.Process(left_behind.pid).environ())
-        lifecycle.stop_strays(folder)
+        lifecycle.stop_leftover_processes(folder)
         assert not alive(left_behind.pid)
         assert shell.poll() is None
         shell.kill()

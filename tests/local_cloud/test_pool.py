@@ -1,4 +1,4 @@
-"""Which environment an event gets, and when a new one is started; the environments here are told when they are ready."""
+"""Which environment serves an event, and when a new one is started; the tests decide when a start ends."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_no_more_environments_start_at_once_than_the_machine_has_processors(benc
     eventually(lambda: len(bench.made) == 3)
 
 
-def test_an_event_is_served_by_what_is_free_first_in_the_order_of_arrival(bench: Bench) -> None:
+def test_events_are_served_in_order_by_the_first_free_environment(bench: Bench) -> None:
     events = [bench.arrive() for _ in range(3)]
     first, second = bench.made
     second.ready.set_result(True)
@@ -123,7 +123,7 @@ def test_an_event_is_served_by_what_is_free_first_in_the_order_of_arrival(bench:
     eventually(lambda: len(bench.pool._groups[KEY]["a"].idle) == 2)
 
 
-def test_short_events_wait_for_the_environment_that_is_there(bench: Bench) -> None:
+def test_short_events_wait_for_the_existing_environment(bench: Bench) -> None:
     environment = bench.warm()
     group = bench.pool._groups[KEY]["a"]
     group.served, group.start = 0.001, 60.0
@@ -135,7 +135,7 @@ def test_short_events_wait_for_the_environment_that_is_there(bench: Bench) -> No
     assert bench.made == [environment]
 
 
-def test_long_events_get_environments_of_their_own_at_once(bench: Bench) -> None:
+def test_long_events_start_new_environments_at_once(bench: Bench) -> None:
     environment = bench.warm()
     group = bench.pool._groups[KEY]["a"]
     group.served, group.start = 60.0, 30.0
@@ -144,7 +144,7 @@ def test_long_events_get_environments_of_their_own_at_once(bench: Bench) -> None
     assert len(bench.made) == 2
 
 
-def test_an_event_that_has_waited_as_long_as_a_start_takes_causes_one(bench: Bench) -> None:
+def test_an_event_that_waited_as_long_as_a_start_takes_starts_an_environment(bench: Bench) -> None:
     """Nothing else happens: the environment's event may be the caller of the one that waits."""
     environment = bench.warm()
     group = bench.pool._groups[KEY]["a"]
@@ -165,7 +165,7 @@ def raises(environment: Environment) -> None:
 
 
 @pytest.mark.parametrize("end", [fails, raises])
-def test_a_start_that_fails_answers_one_event_and_the_others_are_served(bench: Bench, end: Callable[[Environment], None]) -> None:
+def test_a_failed_start_fails_one_event_and_the_others_are_served(bench: Bench, end: Callable[[Environment], None]) -> None:
     events = [bench.arrive() for _ in range(4)]
     end(bench.made[0])
     if end is raises:
@@ -183,7 +183,7 @@ def test_a_start_that_fails_answers_one_event_and_the_others_are_served(bench: B
         assert bench.served(event) is environment
 
 
-def test_an_environment_that_dies_with_its_event_leaves_nobody_waiting(bench: Bench) -> None:
+def test_events_are_served_after_an_environment_dies_with_its_event(bench: Bench) -> None:
     environment = bench.warm()
     group = bench.pool._groups[KEY]["a"]
     group.served, group.start = 0.001, 60.0
@@ -197,7 +197,7 @@ def test_an_environment_that_dies_with_its_event_leaves_nobody_waiting(bench: Be
     assert environment.closed
 
 
-def test_an_environment_that_died_while_idle_is_not_handed_out(bench: Bench) -> None:
+def test_an_environment_that_died_while_idle_is_not_used(bench: Bench) -> None:
     dead = bench.warm()
     dead.alive = False
     event = bench.arrive()
@@ -206,7 +206,7 @@ def test_an_environment_that_died_while_idle_is_not_handed_out(bench: Bench) -> 
     assert dead.closed
 
 
-def test_what_was_retired_while_it_started_serves_who_waits_and_no_more(bench: Bench) -> None:
+def test_an_environment_retired_while_it_started_serves_one_event(bench: Bench) -> None:
     event = bench.arrive()
     bench.pool.retire(lambda key: key == KEY)
     bench.made[0].ready.set_result(True)
@@ -223,7 +223,7 @@ def test_new_code_is_not_served_by_an_old_environment(bench: Bench) -> None:
     assert bench.served(event) is bench.made[1]
 
 
-def test_who_waits_when_the_cloud_stops_is_told(bench: Bench) -> None:
+def test_waiting_events_fail_when_the_cloud_stops(bench: Bench) -> None:
     event = bench.arrive()
     bench.pool.close()
     with pytest.raises(RuntimeError, match="stopping"):
@@ -240,7 +240,7 @@ def test_a_closed_pool_leaves_no_thread_behind() -> None:
     assert not sweeper.is_alive()
 
 
-def test_every_event_of_a_crowd_is_answered_while_environments_die(bench: Bench) -> None:
+def test_all_concurrent_events_are_served_while_environments_die(bench: Bench) -> None:
     """Sixty-four threads, each environment gone after its third event: nobody waits for ever."""
     stop = threading.Event()
 
@@ -281,7 +281,7 @@ def test_a_function_that_calls_itself_gets_an_environment_for_each_call(function
     assert len(set(answer.payload)) == 5
 
 
-def test_a_reserve_refuses_what_waiting_would_serve(functions: Functions, cloud: Cloud, tmp_path: Path) -> None:
+def test_reserved_concurrency_throttles_instead_of_waiting(functions: Functions, cloud: Cloud, tmp_path: Path) -> None:
     """Lambda documentation, "Configuring reserved concurrency for a function": at the reserve a request is throttled."""
     name = functions.create(WAITS, Timeout=60)
     functions.client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=1)

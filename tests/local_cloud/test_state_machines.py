@@ -77,7 +77,7 @@ def expect_failure(outcome: Outcome, machine: str, state: str, error: str) -> No
         assert "Deployment" not in outcome.called()
 
 
-def test_one_candidate_that_may_succeed_later_is_tried_again(machines: Machines) -> None:
+def test_a_candidate_with_a_retryable_error_is_retried(machines: Machines) -> None:
     outcome = machines.run("train_and_deploy", {"Tuning:1": [{"raise": "StoreUnavailable"}]}, candidates=3)
     assert outcome.status == "SUCCEEDED", outcome
     called = outcome.called()
@@ -87,7 +87,7 @@ def test_one_candidate_that_may_succeed_later_is_tried_again(machines: Machines)
     assert outcome.messages == []
 
 
-def test_a_candidate_its_function_dies_of_leaves_the_others_to_choose_from(machines: Machines) -> None:
+def test_a_candidate_whose_function_ends_is_left_out_of_the_choice(machines: Machines) -> None:
     outcome = machines.run("train_and_deploy", {"Tuning:1": [{"exit": 3}]}, candidates=3)
     assert outcome.status == "SUCCEEDED", outcome
     (training,) = [event for stage, event in outcome.calls if stage == "Training"]
@@ -97,7 +97,7 @@ def test_a_candidate_its_function_dies_of_leaves_the_others_to_choose_from(machi
 
 @pytest.mark.parametrize("failing", [0, 1, 2])
 @pytest.mark.parametrize(("error", "attempts"), [("LeakageFound", 1), ("Throttled", ATTEMPTS)])
-def test_one_candidate_that_fails_for_good_fails_the_run(machines: Machines, failing: int, error: str, attempts: int) -> None:
+def test_a_candidate_with_a_terminal_error_fails_the_run(machines: Machines, failing: int, error: str, attempts: int) -> None:
     acts: Script = {f"Tuning:{failing}": [{"raise": error}] * ATTEMPTS}
     outcome = machines.run("train_and_deploy", acts, candidates=3)
     assert (outcome.status, outcome.error) == ("FAILED", error)
@@ -109,7 +109,7 @@ def test_one_candidate_that_fails_for_good_fails_the_run(machines: Machines, fai
     assert {"Training", "Deployment"} & set(outcome.called()) == set()
 
 
-def test_once_a_candidate_has_failed_no_other_is_begun_or_tried_again(machines: Machines) -> None:
+def test_no_candidate_is_started_or_retried_after_a_failed_one(machines: Machines) -> None:
     """Step Functions documentation, "Map workflow state": one failed iteration stops the others."""
     acts: Script = {
         "Tuning:0": [{"after": "Tuning:1", "raise": "LeakageFound"}],
@@ -142,13 +142,13 @@ def timed_out(machines: Machines) -> dict[tuple[str, str], Outcome]:
 
 
 @pytest.mark.parametrize(("machine", "state"), [task for task in tasks() if task != CANDIDATE])
-def test_a_task_that_runs_out_of_time_is_caught(timed_out: dict[tuple[str, str], Outcome], machine: str, state: str) -> None:
+def test_a_task_that_times_out_is_caught(timed_out: dict[tuple[str, str], Outcome], machine: str, state: str) -> None:
     outcome = timed_out[machine, state]
     assert state in outcome.states
     expect_failure(outcome, machine, state, "States.Timeout")
 
 
-def test_a_candidate_that_runs_out_of_time_is_left_out_of_the_choice(timed_out: dict[tuple[str, str], Outcome]) -> None:
+def test_a_candidate_that_times_out_is_left_out_of_the_choice(timed_out: dict[tuple[str, str], Outcome]) -> None:
     outcome = timed_out[CANDIDATE]
     (training,) = [event for stage, event in outcome.calls if stage == "Training"]
     assert [tuned.get("failure") for tuned in training["tuned"]] == ["its function ended with States.Timeout"]
@@ -165,12 +165,12 @@ def too_large(machines: Machines) -> dict[tuple[str, str], Outcome]:
 
 
 @pytest.mark.parametrize(("machine", "state"), tasks())
-def test_an_answer_too_large_is_caught(too_large: dict[tuple[str, str], Outcome], machine: str, state: str) -> None:
+def test_a_response_that_is_too_large_is_caught(too_large: dict[tuple[str, str], Outcome], machine: str, state: str) -> None:
     """States.ALL does not catch States.DataLimitExceeded: without a catcher of its own a canary would keep its traffic."""
     expect_failure(too_large[machine, state], machine, state, "States.DataLimitExceeded")
 
 
-def test_a_machine_that_runs_out_of_time_stops_where_it_is(machines: Machines) -> None:
+def test_a_state_machine_that_times_out_stops_at_its_current_state(machines: Machines) -> None:
     def hurry(definition: dict[str, Any]) -> None:
         definition["TimeoutSeconds"] = 5
 
@@ -200,17 +200,17 @@ def died(machines: Machines) -> dict[str, Outcome]:
 
 
 @pytest.mark.parametrize("error", DEATHS)
-def test_a_function_that_dies_is_caught(died: dict[str, Outcome], error: str) -> None:
+def test_a_function_whose_process_ends_is_caught(died: dict[str, Outcome], error: str) -> None:
     expect_failure(died[error], "train_and_deploy", "Score", error)
 
 
-def test_a_function_that_is_not_there_is_caught(machines: Machines) -> None:
+def test_a_missing_function_is_caught(machines: Machines) -> None:
     gone = {"Scoring": machines.arns["Scoring"].replace(machines.function, "not-there")}
     outcome = machines.run("train_and_deploy", arns=gone)
     expect_failure(outcome, "train_and_deploy", "Score", "Lambda.ResourceNotFoundException")
 
 
-def test_a_function_without_capacity_is_tried_again_and_caught(machines: Machines) -> None:
+def test_a_throttled_function_is_retried_and_caught(machines: Machines) -> None:
     busy = machines.functions.create("def handler(event, context): return {}")
     machines.functions.client.put_function_concurrency(FunctionName=busy, ReservedConcurrentExecutions=0)
     arn = machines.functions.client.get_function(FunctionName=busy)["Configuration"]["FunctionArn"]
@@ -230,7 +230,7 @@ NOTICES: list[tuple[str, str, Script, str, str | None]] = [
 
 
 @pytest.mark.parametrize(("machine", "state", "acts", "status", "error"), NOTICES)
-def test_a_refused_message_is_tried_again_and_changes_no_verdict(
+def test_a_rejected_notification_is_retried_and_does_not_change_the_outcome(
     machines: Machines, machine: str, state: str, acts: Script, status: str, error: str | None
 ) -> None:
     outcome = machines.run(machine, acts, topic=False)
@@ -239,7 +239,7 @@ def test_a_refused_message_is_tried_again_and_changes_no_verdict(
     assert outcome.failed_tasks.count("SNS.NotFoundException") == ATTEMPTS
 
 
-def test_every_message_has_its_case() -> None:
+def test_every_notification_has_a_test_case() -> None:
     publishing = {
         (machine, name)
         for machine in ("ingest", "train_and_deploy", "monitor")

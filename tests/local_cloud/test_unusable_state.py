@@ -1,4 +1,4 @@
-"""A full disk, a damaged file: what was acknowledged is kept, or the cloud says what is wrong and touches nothing."""
+"""After a full disk acknowledged changes are kept; a damaged state file stops the start with a clear error."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def items(dynamodb: Any) -> list[dict[str, Any]]:
     return sorted(found, key=lambda item: str(item["pk"]))
 
 
-def test_a_disk_that_was_full_for_a_moment_costs_no_write_that_came_after(cloud: Emulator) -> None:
+def test_writes_after_a_full_disk_are_durable(cloud: Emulator) -> None:
     dynamodb = cloud.client("dynamodb")
     make_table(dynamodb)
     put(dynamodb, "a")
@@ -122,7 +122,7 @@ def test_a_disk_that_was_full_for_a_moment_costs_no_write_that_came_after(cloud:
     assert items(cloud.client("dynamodb")) == before
 
 
-def test_what_could_not_be_saved_when_it_was_made_is_saved_before_anything_goes_into_it(cloud: Emulator) -> None:
+def test_an_unsaved_bucket_or_table_is_saved_before_its_first_write(cloud: Emulator) -> None:
     s3, dynamodb = cloud.client("s3"), cloud.client("dynamodb")
     s3.create_bucket(Bucket="first")
     with full_disk(cloud, 1):
@@ -140,7 +140,7 @@ def test_what_could_not_be_saved_when_it_was_made_is_saved_before_anything_goes_
     assert cloud.client("dynamodb").scan(TableName="second")["Count"] == 1
 
 
-def test_a_version_that_cannot_be_kept_is_not_displaced(cloud: Emulator) -> None:
+def test_an_object_version_that_cannot_be_stored_is_not_replaced(cloud: Emulator) -> None:
     s3 = cloud.client("s3")
     s3.create_bucket(Bucket="versions")
     s3.put_bucket_versioning(Bucket="versions", VersioningConfiguration={"Status": "Enabled"})
@@ -157,7 +157,7 @@ def test_a_version_that_cannot_be_kept_is_not_displaced(cloud: Emulator) -> None
     assert bodies == [b"later", large]
 
 
-def test_a_state_that_cannot_be_saved_holds_up_no_other_and_is_saved_later(tmp_path: Path) -> None:
+def test_a_failed_save_does_not_block_other_services_and_is_retried(tmp_path: Path) -> None:
     blocked = tmp_path / "blocked"
     cloud = Emulator(tmp_path)
     cloud.start(NO_TOPICS_WHILE.format(blocked=str(blocked)))
@@ -175,7 +175,7 @@ def test_a_state_that_cannot_be_saved_holds_up_no_other_and_is_saved_later(tmp_p
         cloud.kill()
 
 
-def test_a_started_execution_is_kept_though_the_one_before_found_the_disk_full(tmp_path: Path) -> None:
+def test_a_log_record_after_a_failed_append_is_read_back(tmp_path: Path) -> None:
     command = [sys.executable, "-c", LOG_ON_A_FULL_DISK, str(tmp_path)]
     assert subprocess.check_output(command, cwd=REPOSITORY) == b"refused\nrefused\n"
     assert list(WriteAheadLog(tmp_path).read(0)) == [b"one", b"two"]
@@ -236,7 +236,7 @@ def with_a_write_that_is_not_accepted(services: Path) -> Path:
 
 
 @pytest.mark.parametrize("damage", [truncated, newer, not_text, without_a_layer, with_a_write_that_is_not_accepted])
-def test_a_state_that_cannot_be_taken_up_stops_the_start(
+def test_unusable_state_stops_the_start(
     stopped: tuple[Path, Callable[[], lifecycle.Cloud]], damage: Callable[[Path], Path]
 ) -> None:
     state, start = stopped
@@ -255,7 +255,7 @@ def test_a_state_that_cannot_be_taken_up_stops_the_start(
             path.write_bytes(content)
 
 
-def test_the_same_state_put_right_is_taken_up(stopped: tuple[Path, Callable[[], lifecycle.Cloud]]) -> None:
+def test_repaired_state_is_restored(stopped: tuple[Path, Callable[[], lifecycle.Cloud]]) -> None:
     cloud = stopped[1]()
     assert connect(cloud.endpoint, "ssm").get_parameter(Name="/p")["Parameter"]["Value"] == "v"
     assert [item["pk"]["S"] for item in items(connect(cloud.endpoint, "dynamodb"))] == ["a"]

@@ -1,4 +1,4 @@
-"""What the mends' tests share: clients of the one embedded cloud, functions that leave traces, and queues."""
+"""Fixtures of the mends' tests: clients of the shared cloud, functions that record events, and queues."""
 
 from __future__ import annotations
 

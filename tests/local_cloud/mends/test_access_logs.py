@@ -1,4 +1,4 @@
-"""Access logs of a REST API: one line a request, in the stage's own format."""
+"""Access logs of a REST API: one line per request, in the stage's format."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_a_request_is_one_line_with_the_formats_variables(api: RestApi, log: Log
     assert {name: line[name] for name in expected} == expected
 
 
-def test_what_the_gateway_refuses_is_logged_with_its_reason(api: RestApi, log: Log) -> None:
+def test_a_rejected_request_is_logged_with_the_reason(api: RestApi, log: Log) -> None:
     answer = httpx.post(f"{api.url}/a", content=b"x" * (10 * 2**20 + 1), timeout=60, trust_env=False)
     (line,) = log.lines()
     found = (line["status"], line["error.responseType"], line["error.message"], line["integration.status"])
@@ -110,13 +110,13 @@ def test_what_the_gateway_refuses_is_logged_with_its_reason(api: RestApi, log: L
     assert line["requestId"] == answer.headers["x-amzn-requestid"]
 
 
-def test_a_function_that_fails_is_logged_as_the_caller_saw_it(api: RestApi, log: Log) -> None:
+def test_a_failed_function_is_logged_with_the_status_that_the_caller_gets(api: RestApi, log: Log) -> None:
     httpx.get(f"{api.url}/raise", timeout=60, trust_env=False)
     (line,) = log.lines()
     assert line["status"] == "502"
 
 
-def test_a_stage_whose_log_group_is_gone_still_answers(api: RestApi, log: Log, client: Clients) -> None:
+def test_a_stage_without_its_log_group_still_responds(api: RestApi, log: Log, client: Clients) -> None:
     client("logs").delete_log_group(logGroupName=log.name)
     assert httpx.get(f"{api.url}/a", timeout=60, trust_env=False).status_code == 201
 

@@ -102,7 +102,7 @@ class Alarm:
         return str(self.describe()["StateValue"])
 
 
-def test_a_breach_tells_the_topic_eventbridge_and_a_function(
+def test_a_breach_notifies_the_topic_eventbridge_and_a_function(
     client: Clients, queue: Callable[[], Queue], recorder: Callable[..., Recorder]
 ) -> None:
     """CloudWatch documentation: "Alarm events and EventBridge", "Invoke a Lambda function from an alarm"."""
@@ -143,7 +143,7 @@ def test_a_breach_tells_the_topic_eventbridge_and_a_function(
     assert "threshold (2.0)" in alarm.describe()["StateReason"]
 
 
-def test_dimensions_and_units_keep_metrics_apart(client: Clients) -> None:
+def test_metrics_differ_by_dimensions_and_units(client: Clients) -> None:
     """An alarm watches exactly one combination of dimensions, and of units if it names one."""
     alarm = Alarm(client("cloudwatch"))
     with_unit = Alarm(client("cloudwatch"), Unit="Percent")
@@ -178,7 +178,7 @@ def test_the_statistic_is_taken_per_period(client: Clients) -> None:
 
 
 @pytest.mark.parametrize(("treatment", "state"), [("breaching", "ALARM"), ("notBreaching", "OK")])
-def test_missing_data_alone_change_the_state(client: Clients, treatment: str, state: str) -> None:
+def test_missing_data_alone_changes_the_state(client: Clients, treatment: str, state: str) -> None:
     """Nothing is ever published; the alarm is evaluated all the same."""
     alarm = Alarm(client("cloudwatch"), TreatMissingData=treatment)
     eventually(lambda: alarm.state() == state)
@@ -193,7 +193,7 @@ def test_a_state_set_by_hand_lasts_until_the_next_evaluation(client: Clients) ->
     eventually(lambda: alarm.state() == "OK")
 
 
-def test_history_tells_of_states_and_actions(client: Clients) -> None:
+def test_the_history_has_states_and_actions(client: Clients) -> None:
     """DescribeAlarmHistory lists StateUpdate and Action items."""
     topic = client("sns").create_topic(Name=f"topic-{uuid.uuid4().hex[:8]}")["TopicArn"]
     alarm = Alarm(client("cloudwatch"), AlarmActions=[topic])
@@ -204,7 +204,7 @@ def test_history_tells_of_states_and_actions(client: Clients) -> None:
     assert any(item["HistorySummary"].endswith("to ALARM") for item in items)
 
 
-def test_disabled_actions_stay_quiet(client: Clients, recorder: Callable[..., Recorder], queue: Callable[[], Queue]) -> None:
+def test_disabled_actions_do_not_run(client: Clients, recorder: Callable[..., Recorder], queue: Callable[[], Queue]) -> None:
     """ActionsEnabled false stops actions, not the state and not the event."""
     function, evented = recorder(), queue()
     alarm = Alarm(client("cloudwatch"), AlarmActions=[function.arn], ActionsEnabled=False)
@@ -229,7 +229,7 @@ class Counted(list[dict[str, Any]]):
             yield point
 
 
-def test_an_alarm_costs_what_its_range_holds_and_sees_late_points_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_evaluation_reads_the_alarms_range_including_late_datapoints(monkeypatch: pytest.MonkeyPatch) -> None:
     now = time.time()
     points = Counted({"Timestamp": now - 86_400, "Unit": "None"} for _ in range(200_000))
     points += [{"Timestamp": now, "Unit": "None"}, *({"Timestamp": now - 86_400, "Unit": "None"} for _ in range(1000))]
@@ -244,7 +244,7 @@ def test_an_alarm_costs_what_its_range_holds_and_sees_late_points_in_it(monkeypa
 
 
 @pytest.mark.parametrize("has_data", [True, False])
-def test_no_period_of_the_range_lies_before_its_oldest_point(has_data: bool) -> None:
+def test_no_period_of_the_range_is_before_the_oldest_time(has_data: bool) -> None:
     rule = AlarmRule("GreaterThanThreshold", 1.0, 300, 4, 2, "missing")
     for now in (1_000_000.0, 1_000_199.9, 1_000_200.0):
         assert min(window(rule, now, lambda start: has_data)) >= oldest(rule, now)

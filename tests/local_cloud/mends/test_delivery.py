@@ -1,4 +1,4 @@
-"""Asynchronous invocation as AWS documents it: retries, dead letters, destinations, and survival of a killed emulator."""
+"""Asynchronous invocation as AWS documents it: retries, dead-letter queues, destinations, durability."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.local_cloud.mends.conftest import Emulator, Queue, Recorder
 Clients = Callable[[str], Any]
 
 
-def test_a_failing_event_is_attempted_three_times_and_its_record_reaches_the_failure_destination(
+def test_a_failing_event_is_attempted_three_times_and_recorded_at_the_failure_destination(
     client: Clients, recorder: Callable[..., Recorder], queue: Callable[[], Queue]
 ) -> None:
     """Lambda documentation: "How Lambda handles errors and retries", "Capturing records of … asynchronous invocations"."""
@@ -61,7 +61,7 @@ def test_a_successful_event_reaches_the_success_destination(
     assert "functionError" not in record["responseContext"]
 
 
-def test_a_dead_letter_queue_gets_the_event_itself_and_the_reason_as_attributes(
+def test_a_dead_letter_queue_gets_the_event_and_the_reason_as_attributes(
     client: Clients, recorder: Callable[..., Recorder], queue: Callable[[], Queue]
 ) -> None:
     """Lambda documentation: "Adding a dead-letter queue"; MaximumRetryAttempts 0 means one attempt."""
@@ -115,7 +115,7 @@ def test_destinations_may_be_a_function_a_topic_or_an_event_bus(
             assert json.loads(message["Body"])["detail-type"] == "Lambda Function Invocation Result - Success"
 
 
-def test_rules_and_topics_retry_their_functions_too(
+def test_events_of_rules_and_topics_are_retried(
     client: Clients, recorder: Callable[..., Recorder], queue: Callable[[], Queue]
 ) -> None:
     """EventBridge and SNS invoke Lambda asynchronously, so its retries and destinations apply."""
@@ -140,7 +140,7 @@ def test_rules_and_topics_retry_their_functions_too(
     assert len(function.events()) == 4
 
 
-def test_a_rule_whose_target_is_gone_uses_the_targets_dead_letter_queue(client: Clients, queue: Callable[[], Queue]) -> None:
+def test_an_event_for_a_missing_target_goes_to_the_targets_dead_letter_queue(client: Clients, queue: Callable[[], Queue]) -> None:
     """EventBridge documentation: "Using dead-letter queues to process undelivered events"."""
     dead = queue()
     source = f"test.{uuid.uuid4().hex[:8]}"

@@ -36,7 +36,7 @@ def line(namespace: str, **members: Any) -> dict[str, Any]:
     }
 
 
-def test_a_function_that_prints_metrics_has_them(client: Clients, recorder: Callable[..., Recorder]) -> None:
+def test_metrics_that_a_function_prints_are_published(client: Clients, recorder: Callable[..., Recorder]) -> None:
     """CloudWatch documentation: "Specification: Embedded metric format"."""
     namespace = f"emf-{uuid.uuid4().hex[:8]}"
     function = recorder()
@@ -80,7 +80,7 @@ def test_a_function_that_prints_metrics_has_them(client: Clients, recorder: Call
     assert sum(result["Values"]) == 5
 
 
-def test_an_embedded_metric_raises_an_alarm(client: Clients, recorder: Callable[..., Recorder]) -> None:
+def test_an_embedded_metric_triggers_an_alarm(client: Clients, recorder: Callable[..., Recorder]) -> None:
     namespace = f"emf-{uuid.uuid4().hex[:8]}"
     client("cloudwatch").put_metric_alarm(
         AlarmName=namespace,
@@ -103,11 +103,11 @@ def test_an_embedded_metric_raises_an_alarm(client: Clients, recorder: Callable[
 
 
 @pytest.mark.parametrize("text", ["plain", '{"a": 1}', '{"_aws": 1}', '{"_aws": {"Timestamp": 1}}', '"_aws" broken {'])
-def test_other_lines_are_left_alone(text: str) -> None:
+def test_other_lines_have_no_metrics(text: str) -> None:
     assert extract(text) == []
 
 
-def test_a_document_that_breaks_the_specification_is_refused() -> None:
+def test_a_document_that_violates_the_specification_is_rejected() -> None:
     untimed = line("n", Latency=1)
     untimed["_aws"]["Timestamp"] = "yesterday"
     for broken in (line("n", Latency="fast"), line("n", Stage=1, Latency=1), line("n", Latency=[1] * 101), untimed):
@@ -115,5 +115,5 @@ def test_a_document_that_breaks_the_specification_is_refused() -> None:
             extract(json.dumps(broken))
 
 
-def test_a_metric_that_the_document_lacks_is_skipped() -> None:
+def test_a_metric_without_a_value_in_the_document_is_skipped() -> None:
     assert {name for _, name, *_ in extract(json.dumps(line("n", Rows=1)))} == {"Rows"}

@@ -1,4 +1,4 @@
-"""Who sees that an execution has ended sees its end whole."""
+"""An execution ends once, and its final status appears with its output and last event."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def cloud(tmp_path: Path) -> Iterator[Emulator]:
 
 
 @pytest.mark.parametrize("status", ENDS)
-def test_an_execution_runs_until_its_end_is_in_its_log(cloud: Emulator, tmp_path: Path, status: str) -> None:
+def test_an_execution_is_running_until_its_end_is_logged(cloud: Emulator, tmp_path: Path, status: str) -> None:
     machines, logs = cloud.client("stepfunctions"), cloud.client("logs")
     logs.create_log_group(logGroupName="log")
     group = "arn:aws:logs:us-east-1:000000000000:log-group:log:*"

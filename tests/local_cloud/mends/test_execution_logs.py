@@ -1,4 +1,4 @@
-"""Step Functions writes the history of executions where the state machine says."""
+"""Step Functions logs the history of executions as the state machine configures it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def machines(client: Clients) -> Logged:
     return Logged(client)
 
 
-def test_every_event_of_the_history_is_a_line(machines: Logged) -> None:
+def test_every_event_of_the_history_is_logged(machines: Logged) -> None:
     """Step Functions documentation: "Using CloudWatch Logs to log execution history in Step Functions"."""
     execution, lines = machines.run(PASS, "ALL")
     history = machines.history(execution)
@@ -68,7 +68,7 @@ def test_every_event_of_the_history_is_a_line(machines: Logged) -> None:
     assert lines[1]["details"] == {"name": "A"}
 
 
-def test_execution_data_is_there_when_it_is_asked_for(machines: Logged) -> None:
+def test_execution_data_is_logged_when_configured(machines: Logged) -> None:
     _, lines = machines.run(PASS, "ALL", data=True)
     assert json.loads(lines[0]["details"]["input"]) == {"x": 1}
     assert lines[0]["details"]["inputDetails"] == {"truncated": False}
@@ -79,7 +79,7 @@ def test_execution_data_is_there_when_it_is_asked_for(machines: Logged) -> None:
     ("level", "expected"),
     [("ERROR", ["FailStateEntered", "ExecutionFailed"]), ("FATAL", ["ExecutionFailed"]), ("OFF", [])],
 )
-def test_levels_leave_out_what_is_no_failure(machines: Logged, level: str, expected: list[str]) -> None:
+def test_levels_error_and_fatal_log_only_failures(machines: Logged, level: str, expected: list[str]) -> None:
     """Step Functions documentation: "Log levels for Step Functions execution events"."""
     _, lines = machines.run(FAIL, level)
     assert [line["type"] for line in lines] == expected
@@ -87,7 +87,7 @@ def test_levels_leave_out_what_is_no_failure(machines: Logged, level: str, expec
         assert lines[-1]["details"] == {"error": "Bad", "cause": "told to"}
 
 
-def test_what_is_an_error_is_what_the_table_says() -> None:
+def test_error_events_are_those_of_the_documentation() -> None:
     errors = ("TaskFailed", "TaskTimedOut", "LambdaFunctionScheduleFailed", "MapIterationAborted", "TaskSubmitFailed")
     others = ("TaskScheduled", "TaskSucceeded", "ExecutionStarted", "FailStateExited")
     assert all(logged("ERROR", event) and not logged("FATAL", event) for event in errors)

@@ -1,4 +1,4 @@
-"""A cloud that enforces IAM: a function may do what its role says, and policies see roles and namespaces as AWS shows them."""
+"""A cloud that enforces IAM: roles limit functions, and policies can use roles and namespaces as conditions."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
     lifecycle.down(state)
 
 
-def test_a_function_may_do_what_its_role_says_and_no_more(account: Account) -> None:
+def test_a_function_may_do_only_what_its_role_allows(account: Account) -> None:
     """Lambda documentation: "Defining Lambda function permissions with an execution role"."""
     for bucket in ("mine", "theirs"):
         account.client("s3").create_bucket(Bucket=bucket)
@@ -72,7 +72,7 @@ def test_a_function_may_do_what_its_role_says_and_no_more(account: Account) -> N
     assert call("s3", "get_object", Bucket="mine", Key="in/a") == "AccessDenied"
 
 
-def test_a_bucket_policy_names_the_role_behind_a_session_and_refuses_plain_http_to_nobody_here(account: Account) -> None:
+def test_a_bucket_policy_applies_to_the_role_of_a_session_and_secure_transport_is_true(account: Account) -> None:
     """ "AWS global condition context keys": aws:PrincipalArn of a session is the role's ARN."""
     account.client("s3").create_bucket(Bucket="trusted")
     everything = {"Action": "s3:PutObject", "Resource": "arn:aws:s3:::trusted/*"}
@@ -88,7 +88,7 @@ def test_a_bucket_policy_names_the_role_behind_a_session_and_refuses_plain_http_
     assert account.function(other)("s3", "put_object", Bucket="trusted", Key="a", Body="1") == "AccessDenied"
 
 
-def test_metrics_go_to_the_namespace_that_the_policy_names(account: Account) -> None:
+def test_a_policy_limits_metrics_to_a_namespace(account: Account) -> None:
     """CloudWatch documentation: "Using condition keys to limit access to CloudWatch namespaces"."""
     only = {"StringEquals": {"cloudwatch:namespace": "Driftless"}}
     role = account.role("meter", {"Action": "cloudwatch:PutMetricData", "Resource": "*", "Condition": only})
@@ -97,7 +97,7 @@ def test_metrics_go_to_the_namespace_that_the_policy_names(account: Account) -> 
     assert "AccessDenied" in call("cloudwatch", "put_metric_data", Namespace="Other", MetricData=data)
 
 
-def test_principals_and_namespaces_as_they_are_read() -> None:
+def test_principals_and_namespaces_are_read_from_requests() -> None:
     assert role_arn("arn:aws:sts::123456789012:assumed-role/name/session") == "arn:aws:iam::123456789012:role/name"
     assert role_arn("arn:aws:iam::123456789012:user/name") == "arn:aws:iam::123456789012:user/name"
     assert namespace(b'{"Namespace": "A"}') == namespace(b"Action=PutMetricData&Namespace=A") == "A"

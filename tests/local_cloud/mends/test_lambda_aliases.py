@@ -1,4 +1,4 @@
-"""Aliases: weights, reserves, names; and what invocations leave in CloudWatch."""
+"""Lambda aliases: weights, reserved concurrency, ARNs; and the metrics of invocations."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ def weighted(client: Clients, recorder: Callable[..., Recorder]) -> Recorder:
     return function
 
 
-def test_an_alias_spreads_invocations_by_its_weights(client: Clients, weighted: Recorder) -> None:
+def test_an_alias_distributes_invocations_by_its_weights(client: Clients, weighted: Recorder) -> None:
     """Lambda documentation: "Implement Lambda canary deployments using a weighted alias"."""
     for _ in range(20):
         weighted.invoke({}, Qualifier="live")
     assert {record["version"] for record in weighted.records()} == {"1", "2"}
 
 
-def test_a_state_machine_sees_both_versions_too_and_the_function_sees_the_alias(client: Clients, weighted: Recorder) -> None:
+def test_a_state_machine_invokes_both_versions_and_the_function_gets_the_alias_arn(client: Clients, weighted: Recorder) -> None:
     """Lambda documentation: "Using the Lambda context object", invoked_function_arn."""
     machines = client("stepfunctions")
     branch = {"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": f"{weighted.arn}:live", "End": True}}}
@@ -67,7 +67,7 @@ def test_a_state_machine_sees_both_versions_too_and_the_function_sees_the_alias(
     assert {record["arn"] for record in weighted.records()} == {f"{weighted.arn}:live"}
 
 
-def test_a_reserve_holds_for_aliases(client: Clients, weighted: Recorder) -> None:
+def test_reserved_concurrency_applies_to_aliases(client: Clients, weighted: Recorder) -> None:
     """Lambda documentation: "Configuring reserved concurrency for a function"."""
     client("lambda").put_function_concurrency(FunctionName=weighted.name, ReservedConcurrentExecutions=0)
     with pytest.raises(client("lambda").exceptions.TooManyRequestsException):
@@ -90,7 +90,7 @@ def test_every_invocation_is_counted_once_under_function_and_alias(client: Clien
     assert total(cloudwatch, "Invocations", FunctionName=function.name) == 3
 
 
-def test_executions_are_counted_by_how_they_end(client: Clients) -> None:
+def test_executions_are_counted_by_final_status(client: Clients) -> None:
     """Step Functions documentation: "Monitoring Step Functions metrics using CloudWatch"."""
     machines = client("stepfunctions")
     definition = json.dumps({"StartAt": "F", "States": {"F": {"Type": "Fail", "Error": "E"}}})
@@ -102,7 +102,7 @@ def test_executions_are_counted_by_how_they_end(client: Clients) -> None:
     assert total(client("cloudwatch"), "ExecutionsSucceeded", **counted) == 0
 
 
-def test_messages_that_wait_in_a_queue_are_counted(client: Clients) -> None:
+def test_visible_messages_of_a_queue_are_counted(client: Clients) -> None:
     """SQS documentation: "Available CloudWatch metrics for Amazon SQS"."""
     name = f"counted-{time.time_ns()}"
     url = client("sqs").create_queue(QueueName=name)["QueueUrl"]

@@ -73,7 +73,7 @@ def test_a_json_pattern_delivers_matching_events_in_order_with_stable_ids(
     assert ids == sorted(ids)
 
 
-def test_events_of_a_stream_are_batched_and_streams_stay_apart(client: Clients, recorder: Callable[..., Recorder]) -> None:
+def test_events_are_batched_by_stream(client: Clients, recorder: Callable[..., Recorder]) -> None:
     """CloudWatch Logs documentation: one batch holds events of one log stream."""
     logs, function = client("logs"), recorder()
     group = subscribe(logs, function, "")
@@ -118,7 +118,7 @@ def test_a_function_log_reaches_its_subscriber_and_failures_reach_the_destinatio
     assert [json.loads(event["message"])["id"] for event in document["logEvents"]] == ["p1"]
 
 
-def test_a_subscriber_killed_in_the_middle_gets_the_batch_again(client: Clients, recorder: Callable[..., Recorder]) -> None:
+def test_a_batch_is_delivered_again_to_a_subscriber_that_was_killed(client: Clients, recorder: Callable[..., Recorder]) -> None:
     """Delivery is at least once: a process that dies with a batch in hand has not taken it."""
     logs = client("logs")
     function = recorder(

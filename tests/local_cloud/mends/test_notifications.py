@@ -1,4 +1,4 @@
-"""What a topic publishes can be read where no mail is sent."""
+"""Messages of topics are logged, because a local cloud sends no mail."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def told(cloud: lifecycle.Cloud, topic: str) -> list[dict[str, Any]]:
     return [line for line in lines if line["topic"] == topic]
 
 
-def test_a_published_message_is_a_line_and_is_delivered(
+def test_a_published_message_is_logged_and_delivered(
     client: Clients, cloud: lifecycle.Cloud, topic: str, queue: Callable[[], Queue]
 ) -> None:
     inbox = queue()
@@ -45,7 +45,9 @@ def test_a_published_message_is_a_line_and_is_delivered(
     assert json.loads(message["Body"])["Subject"] == "Rejected"
 
 
-def test_of_a_message_for_each_protocol_the_line_has_what_is_mailed(client: Clients, cloud: lifecycle.Cloud, topic: str) -> None:
+def test_the_log_has_the_email_text_of_a_message_with_one_text_per_protocol(
+    client: Clients, cloud: lifecycle.Cloud, topic: str
+) -> None:
     """SNS documentation: "Publishing Amazon SNS notifications with platform-specific payloads"."""
     by_protocol = json.dumps({"default": "for all", "email": "for people"})
     client("sns").publish(TopicArn=topic, Message=by_protocol, MessageStructure="json")
@@ -54,7 +56,7 @@ def test_of_a_message_for_each_protocol_the_line_has_what_is_mailed(client: Clie
     assert [line["message"] for line in told(cloud, topic)] == ["for people", "batched 0", "batched 1"]
 
 
-def test_what_state_machines_and_alarms_tell_is_there_too(client: Clients, cloud: lifecycle.Cloud, topic: str) -> None:
+def test_messages_of_state_machines_and_alarms_are_logged(client: Clients, cloud: lifecycle.Cloud, topic: str) -> None:
     notify = {
         "Type": "Task",
         "Resource": "arn:aws:states:::sns:publish",
@@ -81,14 +83,14 @@ def test_what_state_machines_and_alarms_tell_is_there_too(client: Clients, cloud
     assert {line["subject"] for line in told(cloud, topic)} == {"Training failed", f'ALARM: "{name}" in us-east-1'}
 
 
-def test_a_topic_that_is_gone_tells_nothing(client: Clients, cloud: lifecycle.Cloud, topic: str) -> None:
+def test_a_missing_topic_logs_nothing(client: Clients, cloud: lifecycle.Cloud, topic: str) -> None:
     client("sns").delete_topic(TopicArn=topic)
     with pytest.raises(client("sns").exceptions.NotFoundException):
         client("sns").publish(TopicArn=topic, Message="m")
     assert told(cloud, topic) == []
 
 
-def test_a_log_is_set_aside_when_it_has_grown(tmp_path: Path) -> None:
+def test_a_large_log_is_renamed(tmp_path: Path) -> None:
     path = tmp_path / "notifications.log"
     log = NotificationLog(path, max_bytes=300)
     for number in range(20):
@@ -99,7 +101,7 @@ def test_a_log_is_set_aside_when_it_has_grown(tmp_path: Path) -> None:
     assert sorted(each.name for each in tmp_path.iterdir()) == ["notifications.log", "notifications.log.1"]
 
 
-def test_a_message_is_delivered_though_its_line_cannot_be_written(
+def test_a_message_is_delivered_when_the_log_cannot_be_written(
     cloud: lifecycle.Cloud, client: Clients, queue: Callable[[], Queue], topic: str
 ) -> None:
     assert cloud.log is not None

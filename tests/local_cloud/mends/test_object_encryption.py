@@ -1,4 +1,4 @@
-"""A write under KMS that names no key uses the account's AWS managed key."""
+"""A write with KMS and without a key id uses the AWS managed key."""
 
 from __future__ import annotations
 

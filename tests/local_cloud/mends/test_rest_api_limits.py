@@ -1,4 +1,4 @@
-"""Payload limits of a REST API and what it says about a function that fails."""
+"""Payload limits of a REST API, and its response when a function fails."""
 
 from __future__ import annotations
 
@@ -39,19 +39,19 @@ def test_a_request_of_six_million_characters_reaches_the_function(api: RestApi) 
 
 
 @pytest.mark.parametrize("size", [10 * MEGABYTE + 1, 10 * MEGABYTE, 6 * MEGABYTE])
-def test_what_the_gateway_or_lambda_finds_too_large_is_413(api: RestApi, size: int) -> None:
+def test_a_request_too_large_for_the_gateway_or_lambda_gets_413(api: RestApi, size: int) -> None:
     """API Gateway documentation: "Quotas for configuring and running a REST API", "Gateway response types": REQUEST_TOO_LARGE."""
     answer = post(api, "/count", size)
     assert (answer.status_code, answer.json()) == (413, {"message": "Request Too Long"})
 
 
-def test_the_event_counts_and_not_the_body(api: RestApi) -> None:
+def test_the_limit_applies_to_the_event_not_the_body(api: RestApi) -> None:
     """Lambda documentation: "Lambda quotas", invocation payload: a body that JSON makes larger is too large sooner."""
     answer = post(api, "/count", content=b"\x01" * (3 * MEGABYTE // 2))
     assert answer.status_code == 413
 
 
-def test_an_answer_above_six_megabytes_is_a_502_and_an_error_of_the_function(api: RestApi, client: Clients) -> None:
+def test_a_response_above_six_megabytes_is_a_502_and_an_error_of_the_function(api: RestApi, client: Clients) -> None:
     """API Gateway documentation: "Handle Lambda errors in API Gateway"."""
     answer = post(api, "/large")
     assert (answer.status_code, answer.json()) == (502, {"message": "Internal server error"})
@@ -61,7 +61,7 @@ def test_an_answer_above_six_megabytes_is_a_502_and_an_error_of_the_function(api
     assert json.loads(direct["Payload"].read())["errorType"] == "Function.ResponseSizeTooLarge"
 
 
-def test_a_function_that_raises_is_a_502_that_tells_nothing_of_it(api: RestApi) -> None:
+def test_a_function_that_raises_is_a_502_without_details(api: RestApi) -> None:
     answer = post(api, "/raise")
     assert (answer.status_code, answer.json()) == (502, {"message": "Internal server error"})
 

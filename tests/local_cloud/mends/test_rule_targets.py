@@ -1,4 +1,4 @@
-"""What follows from an acknowledged write or event happens, whatever happens to the emulator in between."""
+"""Events of acknowledged writes are delivered at least once, even if the server is killed before delivery."""
 
 from __future__ import annotations
 
@@ -75,9 +75,7 @@ def saved(emulator: Emulator, service: str, text: str) -> None:
     eventually(lambda: file.exists() and text in file.read_text())
 
 
-def test_an_acknowledged_write_is_ingested_though_the_emulator_dies_before_the_rules_target_is_called(
-    emulator: Emulator, tmp_path: Path
-) -> None:
+def test_the_event_of_an_acknowledged_write_is_delivered_after_a_crash(emulator: Emulator, tmp_path: Path) -> None:
     """S3 documentation: "Amazon S3 event notifications are designed to be delivered at least once"."""
     emulator.start(NOTHING_IS_DELIVERED)
     function = Recorder(emulator.client("lambda"), tmp_path)
@@ -105,7 +103,7 @@ def test_an_acknowledged_write_is_ingested_though_the_emulator_dies_before_the_r
     eventually(lambda: len(told.receive()) == 3)
 
 
-def test_put_events_survives_too_and_waits_for_a_target_that_is_deployed_again(emulator: Emulator) -> None:
+def test_an_accepted_event_waits_after_a_crash_until_its_target_is_deployed_again(emulator: Emulator) -> None:
     """A deploy that was not yet on disk is made again by `up`; what was accepted for its parts is still owed."""
     emulator.start(NOTHING_IS_DELIVERED)
     ingest = Ingest(emulator)
@@ -121,7 +119,7 @@ def test_put_events_survives_too_and_waits_for_a_target_that_is_deployed_again(e
     eventually(lambda: ingest.ingested() == ["k"])
 
 
-def test_a_delivery_that_was_made_and_not_noted_starts_nothing_twice(emulator: Emulator) -> None:
+def test_a_repeated_delivery_does_not_start_an_execution_twice(emulator: Emulator) -> None:
     """StartExecution documentation: an execution's name is unique, so a repeated start by the same name starts nothing."""
     emulator.start(NOTHING_IS_SETTLED)
     ingest = Ingest(emulator)
@@ -136,7 +134,7 @@ def test_a_delivery_that_was_made_and_not_noted_starts_nothing_twice(emulator: E
     assert ingest.ingested() == ["one.csv", "two.csv"]
 
 
-def test_an_event_is_told_when_the_object_can_be_read(emulator: Emulator, tmp_path: Path) -> None:
+def test_an_object_can_be_read_when_its_event_is_delivered(emulator: Emulator, tmp_path: Path) -> None:
     """A function that is told of an object finds it, and the deletion of one is told as well."""
     emulator.start()
     function = Recorder(emulator.client("lambda"), tmp_path)
@@ -148,7 +146,7 @@ def test_an_event_is_told_when_the_object_can_be_read(emulator: Emulator, tmp_pa
     assert sorted(event["detail-type"] for event in function.events()) == ["Object Created", "Object Deleted"]
 
 
-def test_an_input_transformer_hands_on_the_events_own_id(client: Callable[[str], Any], queue: Callable[[], Queue]) -> None:
+def test_an_input_transformer_passes_the_events_id(client: Callable[[str], Any], queue: Callable[[], Queue]) -> None:
     """EventBridge documentation, "Amazon EventBridge input transformation": texts in a JSON template are quoted for you."""
     events, asked = client("events"), queue()
     events.put_rule(Name="asks", EventPattern=json.dumps({"source": ["transformed"]}))

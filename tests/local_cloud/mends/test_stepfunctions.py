@@ -1,4 +1,4 @@
-"""State machines behave as in AWS where the platform's machines rely on it."""
+"""State machines behave as in AWS where the platform depends on it."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def task(resource: str, **fields: Any) -> dict[str, Any]:
     return {"Type": "Task", "Resource": resource, "End": True, **fields}
 
 
-def test_a_task_is_retried_by_the_true_error_name_and_gives_the_answer(machines: Machines, stage: Recorder) -> None:
+def test_a_task_is_retried_by_error_name_and_returns_the_response(machines: Machines, stage: Recorder) -> None:
     """Step Functions documentation: "Handling errors"; both ways to name a function."""
     retry = [{"ErrorEquals": ["Retryable"], "IntervalSeconds": 1, "MaxDelaySeconds": 1, "JitterStrategy": "FULL"}]
     result = machines.run({"A": task(stage.arn, Retry=retry)}, {"raise": "Retryable", "times": 2})
@@ -136,7 +136,7 @@ def test_a_throttled_function_is_a_too_many_requests_exception(machines: Machine
         ),
     ],
 )
-def test_a_path_that_finds_nothing_fails_the_execution(machines: Machines, states: dict[str, Any], error: str) -> None:
+def test_a_missing_path_fails_the_execution(machines: Machines, states: dict[str, Any], error: str) -> None:
     """Step Functions documentation: "Handling errors", error names; never a silent null."""
     result = machines.run(states, {"text": "not json"})
     assert (result["status"], result["error"]) == ("FAILED", error)
@@ -153,7 +153,7 @@ def test_parameter_path_failures_can_be_caught_and_runtime_errors_cannot(machine
     assert stage.events() == []
 
 
-def test_presence_is_told_from_null(machines: Machines) -> None:
+def test_is_present_is_true_for_null(machines: Machines) -> None:
     """Step Functions documentation: "Choice workflow state", IsPresent and IsNull."""
     states = {
         "A": {
@@ -183,7 +183,7 @@ def test_intrinsic_functions_write_json(machines: Machines) -> None:
     assert json.loads(result["output"]) == {"text": 'n true null {"a":[1]}', "json": '{"a":[1]}', "back": {"b": 2}}
 
 
-def test_map_selects_items_and_bounds_concurrency(machines: Machines, stage: Recorder) -> None:
+def test_map_selects_items_and_limits_concurrency(machines: Machines, stage: Recorder) -> None:
     """Step Functions documentation: "Map workflow state", ItemSelector and MaxConcurrency."""
     states = {
         "Tune": {
@@ -215,7 +215,7 @@ def test_wait_takes_its_seconds_from_the_input(machines: Machines) -> None:
     assert time.monotonic() - started >= 1.0
 
 
-def test_a_task_that_takes_too_long_is_a_timeout(machines: Machines, stage: Recorder) -> None:
+def test_a_task_that_takes_too_long_times_out(machines: Machines, stage: Recorder) -> None:
     """States.TaskFailed does not match States.Timeout; States.ALL does."""
     catch = [
         {"ErrorEquals": ["States.TaskFailed"], "Next": "Wrong"},
@@ -230,7 +230,7 @@ def test_a_task_that_takes_too_long_is_a_timeout(machines: Machines, stage: Reco
     assert result["output"] == '"States.Timeout"'
 
 
-def test_an_execution_that_takes_too_long_is_timed_out(machines: Machines, stage: Recorder) -> None:
+def test_an_execution_that_takes_too_long_times_out(machines: Machines, stage: Recorder) -> None:
     """Step Functions documentation: "State machine structure", TimeoutSeconds; no catcher sees it."""
     catch = [{"ErrorEquals": ["States.ALL"], "Next": "Wrong"}]
     states = {"A": task(stage.arn, Catch=catch), "Wrong": {"Type": "Succeed"}}
@@ -240,7 +240,7 @@ def test_an_execution_that_takes_too_long_is_timed_out(machines: Machines, stage
     assert "ExecutionTimedOut" in [event["type"] for event in history]
 
 
-def test_a_result_over_256_kb_is_refused(machines: Machines, stage: Recorder) -> None:
+def test_a_result_over_256_kb_is_rejected(machines: Machines, stage: Recorder) -> None:
     """Step Functions service quotas: maximum input or output size of a task."""
     assert machines.run({"A": task(stage.arn)}, {"size": 262_200})["error"] == "States.DataLimitExceeded"
 
@@ -261,7 +261,7 @@ def test_the_name_of_an_execution_is_unique(machines: Machines) -> None:
         machines.client.start_execution(stateMachineArn=machine, input="{broken")
 
 
-def test_a_stopped_execution_stays_aborted_and_retries_no_more(machines: Machines, stage: Recorder) -> None:
+def test_a_stopped_execution_stays_aborted_and_does_not_retry(machines: Machines, stage: Recorder) -> None:
     retry = [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 1, "MaxAttempts": 9, "BackoffRate": 1}]
     states = {"A": task(stage.arn, Retry=retry, Catch=[{"ErrorEquals": ["States.ALL"], "Next": "B"}]), "B": {"Type": "Fail"}}
     execution = machines.start(machines.create(states), {"raise": "Terminal", "times": 99})
@@ -297,7 +297,9 @@ def test_a_notification_is_published_with_its_attributes(machines: Machines, cli
     assert machines.run(states, {"project": "p"})["error"] == "SNS.NotFoundException"
 
 
-def test_the_end_of_an_execution_is_an_event(machines: Machines, client: Clients, queue: Callable[[], Queue]) -> None:
+def test_the_end_of_an_execution_is_published_as_an_event(
+    machines: Machines, client: Clients, queue: Callable[[], Queue]
+) -> None:
     """Step Functions documentation: "Automating event delivery with EventBridge"."""
     inbox = queue()
     machine = machines.create({"F": {"Type": "Fail", "Error": "Mine", "Cause": "why"}})
@@ -312,7 +314,7 @@ def test_the_end_of_an_execution_is_an_event(machines: Machines, client: Clients
     assert (event["detail"]["executionArn"], event["detail"]["error"]) == (execution, "Mine")
 
 
-def test_retry_delays_grow_are_capped_and_jitter() -> None:
+def test_retry_delays_grow_up_to_a_maximum_with_jitter() -> None:
     """Step Functions documentation: IntervalSeconds, BackoffRate, MaxDelaySeconds, JitterStrategy."""
     retrier = {"IntervalSeconds": 3, "BackoffRate": 2, "MaxDelaySeconds": 10}
     assert [delay_before_retry(retrier, made) for made in range(4)] == [3, 6, 10, 10]

@@ -27,7 +27,7 @@ def replace(undelivered: UndeliveredEvents) -> None:
 
 
 @pytest.mark.parametrize("write", [append, replace])
-def test_a_write_that_fails_leaves_nothing_and_does_not_block_the_next(
+def test_a_failed_write_is_rolled_back_and_does_not_block_the_next(
     tmp_path: Path, write: Callable[[UndeliveredEvents], None]
 ) -> None:
     undelivered = UndeliveredEvents(tmp_path / "undelivered.sqlite")
