@@ -13,10 +13,11 @@ import pytest
 
 from driftless.errors import AccessDenied, StoreUnavailable
 from driftless.records import Label, Ref
-from driftless.serving.http import rest_api_handler
+from driftless.serving.http import asgi, rest_api_handler
 from driftless.serving.labels import MAX_LABELS, AcceptLabels, respond
 from driftless.testing.memory import MemoryStore
 from tests.unit.modelling.projects import definition
+from tests.unit.serving.inference.conftest import event as rest_event
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PROJECTS = {"demo": definition(), "kinds": definition("multiclass", "kinds"), "sums": definition("regression", "sums")}
@@ -26,14 +27,8 @@ def post(store: MemoryStore, body: Any, project: str = "demo", **event: Any) -> 
     numbers = count(len(store.list("")))
     accept = AcceptLabels(lake=store, projects=PROJECTS, clock=lambda: NOW, new_id=lambda: f"object-{next(numbers)}")
     text = body if isinstance(body, str) else json.dumps(body)
-    given = {
-        "path": f"/{project}/labels",
-        "pathParameters": {"project": project},
-        "body": text,
-        "isBase64Encoded": False,
-        **event,
-    }
-    response = rest_api_handler(partial(respond, accept), lambda: "request-1")(given, None)
+    handler = rest_api_handler(asgi(partial(respond, accept)), lambda: "request-1")
+    response = handler(rest_event("POST", f"/{project}/labels", text, **event), None)
     return response["statusCode"], json.loads(response["body"]), response["headers"]
 
 
@@ -50,7 +45,7 @@ def test_a_request_becomes_one_object_of_labels() -> None:
     body = labels({"id": "a-0", "label": True}, {"id": "a-1", "label": False, "observed_at": "2013-05-02T10:00:00+02:00"})
     status, accepted, headers = post(store, body)
     assert (status, accepted) == (202, {"accepted": 2})
-    assert headers == {"Content-Type": "application/json", "X-Request-Id": "request-1"}
+    assert headers == {"content-type": "application/json", "x-request-id": "request-1"}
     assert store.list("") == ["labels/demo/day=2026-03-01/object-0.json"]
     first, second = kept(store)
     assert (first.id, first.label, first.observed_at, first.received_at) == ("a-0", True, NOW, NOW)
@@ -95,7 +90,7 @@ def test_a_bad_label_is_a_problem_that_names_its_field(project: str, item: dict[
     store = MemoryStore()
     status, body, headers = post(store, labels(item), project)
     assert status == (422 if field else 400)
-    assert headers["Content-Type"] == "application/problem+json"
+    assert headers["content-type"] == "application/problem+json"
     assert [error["field"] for error in body["errors"]] == [field]
     assert store.list("") == []
 
@@ -139,7 +134,7 @@ class _Away(MemoryStore):
 
 def test_a_store_that_is_unavailable_makes_the_client_retry() -> None:
     status, body, headers = post(_Away(), labels({"id": "a", "label": True}))
-    assert (status, body["status"], headers["Retry-After"]) == (503, 503, "5")
+    assert (status, body["status"], headers["retry-after"]) == (503, 503, "5")
 
 
 class _Forbidden(MemoryStore):

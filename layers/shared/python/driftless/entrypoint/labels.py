@@ -10,7 +10,7 @@ from driftless.adapters.s3 import S3Store
 from driftless.core.clock import utc_now
 from driftless.definition.loading import load_all
 from driftless.entrypoint.common import Handler, Settings, composing, instrument, read_settings
-from driftless.serving.http import RestApiHandler, rest_api_handler
+from driftless.serving.http import RestApiHandler, asgi, rest_api_handler
 from driftless.serving.labels import AcceptLabels, respond
 
 
@@ -29,7 +29,7 @@ def compose() -> RestApiHandler:
         clock=utc_now,
         new_id=lambda: str(uuid4()),
     )
-    return rest_api_handler(partial(respond, accept), lambda: str(uuid4()))
+    return rest_api_handler(asgi(partial(respond, accept)), lambda: str(uuid4()))
 
 
 def labels_handler() -> Handler:

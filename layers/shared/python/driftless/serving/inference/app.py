@@ -7,7 +7,7 @@ are coroutines that never wait: Lambda sends a process one request at a time, so
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +16,10 @@ from fastapi import Request as FastRequest
 from fastapi.responses import HTMLResponse
 from fastapi.responses import Response as FastResponse
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Message
 
-from driftless.core.problem import MEDIA_TYPE, Problem
+from driftless.core.problem import MEDIA_TYPE, InvalidRequest, Problem, Unavailable
 from driftless.definition.project import Project
-from driftless.serving.http import JSON, Application, Request, Response, RestApiHandler, problem_response, rest_api_handler
+from driftless.serving.http import JSON, RestApiHandler, problem_response, rest_api_handler
 from driftless.serving.inference.champions import Variant
 from driftless.serving.inference.pages import describe_api
 from driftless.serving.inference.predict import NoModel, Predict
@@ -41,14 +40,11 @@ class Api:
 
 def create_handler(api: Api) -> RestApiHandler:
     """The Lambda handler of REST API events for the given projects' predictors."""
-    return rest_api_handler(application(create_app(api)), api.new_request_id)
+    return rest_api_handler(create_app(api), api.new_request_id)
 
 
 def create_app(api: Api) -> FastAPI:
-    """The ASGI application for the given projects' predictors.
-
-    Errors that carry a problem pass through it, as all other errors do: :mod:`driftless.serving.http` handles both.
-    """
+    """The ASGI application for the given projects' predictors."""
     app = FastAPI(
         title="Driftless predictions",
         version=api.version,
@@ -70,59 +66,9 @@ def create_app(api: Api) -> FastAPI:
         return HTMLResponse(describe_api([predict.project for predict in api.predictors.values()]))
 
     app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(InvalidRequest, _known_problem)
+    app.add_exception_handler(Unavailable, _known_problem)
     return app
-
-
-def application(app: ASGIApp) -> Application:
-    """An ASGI application whose handlers never wait, as a plain function of requests.
-
-    What the ASGI application raises is raised.
-    """
-
-    def respond(request: Request) -> Response:
-        start: Message = {}
-        body = bytearray()
-
-        async def receive() -> Message:
-            return {"type": "http.request", "body": request.body, "more_body": False}
-
-        async def send(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                start.update(message)
-            else:
-                body.extend(message.get("body", b""))
-
-        scope = {
-            "type": "http",
-            "asgi": {"version": "3.0"},
-            "http_version": "1.1",
-            "method": request.method,
-            "scheme": "https",
-            "path": request.path,
-            "query_string": b"",
-            "root_path": "",
-            "headers": [(name.encode(), value.encode()) for name, value in request.headers.items()],
-            "state": {"request_id": request.request_id},
-        }
-
-        async def run() -> None:
-            await app(scope, receive, send)
-
-        _finish(run())
-        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in start["headers"]}
-        return Response(start["status"], bytes(body), headers.pop("content-type", JSON), headers)
-
-    return respond
-
-
-def _finish(coroutine: Coroutine[Any, None, None]) -> None:
-    """Run a coroutine that never waits."""
-    try:
-        coroutine.send(None)
-    except StopIteration:
-        return
-    coroutine.close()
-    raise RuntimeError("a route waited for something; the routes of inference must not wait")
 
 
 def _prediction_route(predict: Predict) -> Route:
@@ -180,5 +126,15 @@ def _described(project: Project) -> dict[str, Any]:
 async def _http_error(_: FastRequest, error: Exception) -> FastResponse:
     if not isinstance(error, HTTPException):
         raise error
-    response = problem_response(Problem(error.status_code, str(error.detail)), error.headers)
+    return _response(Problem(error.status_code, str(error.detail)), error.headers)
+
+
+async def _known_problem(_: FastRequest, error: Exception) -> FastResponse:
+    if not isinstance(error, InvalidRequest | Unavailable):
+        raise error
+    return _response(error.problem)
+
+
+def _response(problem: Problem, headers: Mapping[str, str] | None = None) -> FastResponse:
+    response = problem_response(problem, headers)
     return FastResponse(response.body, response.status, dict(response.headers), response.media_type)
