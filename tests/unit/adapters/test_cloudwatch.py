@@ -28,7 +28,7 @@ def total(metrics: CloudWatchMetrics, name: str, dimensions: dict[str, str]) -> 
     return sum(metrics.minutes(name, dimensions, now - timedelta(minutes=5), now + timedelta(minutes=5)).values())
 
 
-def test_what_is_published_adds_up_by_name_and_dimensions(metrics: CloudWatchMetrics) -> None:
+def test_published_values_add_up_by_name_and_dimensions(metrics: CloudWatchMetrics) -> None:
     metrics.publish({"Predictions": 3, "Errors": 1}, HERE)
     metrics.publish({"Predictions": 4}, HERE)
     metrics.publish({"Predictions": 100}, {"Stage": "test", "Project": "other"})
@@ -36,7 +36,7 @@ def test_what_is_published_adds_up_by_name_and_dimensions(metrics: CloudWatchMet
     assert total(metrics, "Errors", HERE) == 1
 
 
-def test_what_was_never_published_is_nothing(metrics: CloudWatchMetrics) -> None:
+def test_an_unpublished_metric_has_no_value(metrics: CloudWatchMetrics) -> None:
     assert total(metrics, "Predictions", HERE) == 0.0
 
 
@@ -46,7 +46,7 @@ def test_only_the_interval_counts(metrics: CloudWatchMetrics) -> None:
     assert metrics.minutes("Predictions", HERE, now - timedelta(hours=2), now - timedelta(hours=1)) == {}
 
 
-def test_sums_are_told_by_the_minute_in_utc(metrics: CloudWatchMetrics) -> None:
+def test_sums_are_per_minute_in_utc(metrics: CloudWatchMetrics) -> None:
     minute = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(hours=3)
     named = [{"Name": name, "Value": value} for name, value in HERE.items()]
     for second, value in ((1, 3.0), (59, 4.0), (60, 5.0)):
@@ -61,7 +61,7 @@ def test_sums_are_told_by_the_minute_in_utc(metrics: CloudWatchMetrics) -> None:
     assert found == {minute: 7.0, minute + timedelta(minutes=1): 5.0}
 
 
-def test_values_that_are_no_numbers_are_left_out(metrics: CloudWatchMetrics) -> None:
+def test_nan_and_infinity_are_not_published(metrics: CloudWatchMetrics) -> None:
     metrics.publish({"PrimaryMetric": float("nan"), "Predictions": 1}, HERE)
     metrics.publish({"PrimaryMetric": float("inf")}, HERE)
     assert total(metrics, "Predictions", HERE) == 1

@@ -1,4 +1,4 @@
-"""Random columns whose values depend on nothing but the standard library's generator, so that they stay the same for good."""
+"""Random columns from the standard library's generator, whose sequences never change."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WINDOWS = 8
 
 
 def drawn(random: Random, kind: str, count: int, moved: float) -> list[Any]:
-    """Values of one kind of column; ``moved`` is the share of them that came from elsewhere."""
+    """Values of one kind of column; ``moved`` is the share from another distribution."""
     nulls = {"measured": 0.002, "constant": 0.0, "counted": 0.1, "usual": 0.0, "carrier": 0.01}[kind]
     values: list[Any] = []
     for _ in range(count):
@@ -34,7 +34,7 @@ def drawn(random: Random, kind: str, count: int, moved: float) -> list[Any]:
 
 
 def profiles(window: int) -> tuple[dict[str, Profile], dict[str, Profile]]:
-    """Profiles at training and of a window, by column: sizes and shift differ from window to window."""
+    """Profiles at training and of a window, by column; sizes and shifts differ by window."""
     random = Random(window)
     rows, count = 400 + 300 * window, (6, 25, 80, 300)[window % 4]
     moved = (0.0, 0.0, 0.03, 0.3)[(window * 5 + window // 4) % 4]

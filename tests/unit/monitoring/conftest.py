@@ -1,4 +1,7 @@
-"""A monitored project in memory: a champion with a baseline, predictions through the collector, labels through acceptance."""
+"""A monitored project in memory: a champion with a baseline, predictions, labels.
+
+Predictions go through the collector, labels are stored as the labels function stores them.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ CLASSES: dict[str, list[str] | None] = {"binary": ["false", "true"], "multiclass
 
 
 def inputs(generator: np.random.Generator, count: int) -> dict[str, list[Any]]:
-    """Columns of the demo project's features, as the population is."""
+    """Columns of the demo project's features, from the population's distribution."""
     return {
         "temp": np.where(generator.random(count) < 0.1, np.nan, generator.normal(15, 8, count).round(1)).tolist(),
         "seats": generator.integers(100, 300, count).tolist(),
@@ -43,7 +46,7 @@ def inputs(generator: np.random.Generator, count: int) -> dict[str, list[Any]]:
 
 
 def ticking() -> Callable[[], datetime]:
-    """A clock that moves on by a second each time it is read."""
+    """A clock that advances one second per reading."""
     seconds = itertools.count()
     return lambda: NOW + timedelta(seconds=next(seconds))
 
@@ -128,7 +131,7 @@ class Monitored:
         version: int = 1,
         tag: str = "r",
     ) -> list[str]:
-        """Collect predictions spread evenly over days of event time; their ids."""
+        """Collect predictions, spread evenly over days of event time; returns their ids."""
         count = len(outputs)
         lines = []
         for row, output in enumerate(outputs):
@@ -154,7 +157,7 @@ class Monitored:
         return [f"{tag}-{row}" for row in range(count)]
 
     def label(self, ids: Sequence[str], truth: Sequence[Any], *, observed: datetime = NOW, received: datetime = NOW) -> None:
-        """Keep labels as acceptance does, one object for all."""
+        """Store labels as the labels function does, in one object."""
         lines = [
             Label(id=name, project=self.project.name, label=value, observed_at=observed, received_at=received).model_dump_json()
             for name, value in zip(ids, truth, strict=True)

@@ -1,4 +1,4 @@
-"""Answers that never came to lie in the lake: inference's metric against the collector's receipts."""
+"""Predictions that never reached the lake: inference's metric against the collector's receipts."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ def counted(case: Monitored, name: str, count: float, at: datetime, project: str
 
 
 @pytest.mark.parametrize(
-    ("answered", "collected", "missing"), [(1000, 1000, 0), (1000, 990, 10), (1000, 0, 1000), (990, 1000, 0), (0, 0, 0)]
+    ("predicted", "collected", "missing"), [(1000, 1000, 0), (1000, 990, 10), (1000, 0, 1000), (990, 1000, 0), (0, 0, 0)]
 )
-def test_what_was_answered_and_not_collected_is_published(
-    monitored: Callable[..., Monitored], answered: int, collected: int, missing: int
+def test_uncollected_predictions_are_published(
+    monitored: Callable[..., Monitored], predicted: int, collected: int, missing: int
 ) -> None:
     case = monitored()
-    counted(case, "Predictions", answered, UNTIL - timedelta(hours=3))
+    counted(case, "Predictions", predicted, UNTIL - timedelta(hours=3))
     case.lake.put(receipt_key("demo", UNTIL - timedelta(hours=3), collected, "a"), b"")
     record = case.judge()
     assert record.uncollected == missing
     assert case.published()["UncollectedPredictions"] == missing
 
 
-def test_it_is_counted_where_no_prediction_came_through_and_kept_in_the_report(monitored: Callable[..., Monitored]) -> None:
+def test_uncollected_predictions_are_counted_without_a_window_and_reported(monitored: Callable[..., Monitored]) -> None:
     case = monitored()
     counted(case, "Predictions", 7, UNTIL - timedelta(minutes=1))
     assert (case.judge().predictions, case.judge().uncollected) == (0, 7)
@@ -45,7 +45,7 @@ def test_it_is_counted_where_no_prediction_came_through_and_kept_in_the_report(m
     assert case.registry.monitoring("demo")[0].uncollected == 7
 
 
-def test_neither_what_is_still_on_its_way_nor_what_is_long_past_counts(monitored: Callable[..., Monitored]) -> None:
+def test_recent_and_old_predictions_do_not_count(monitored: Callable[..., Monitored]) -> None:
     case = monitored()
     for moment in (UNTIL, NOW, UNTIL - HORIZON - timedelta(seconds=1)):
         counted(case, "Predictions", 5, moment)
@@ -57,7 +57,7 @@ def test_neither_what_is_still_on_its_way_nor_what_is_long_past_counts(monitored
     assert uncollected(case.lake, case.metrics, WHERE, NOW) == 3
 
 
-def test_a_minute_that_was_delivered_twice_hides_no_lost_one(monitored: Callable[..., Monitored]) -> None:
+def test_a_minute_stored_twice_hides_no_lost_minute(monitored: Callable[..., Monitored]) -> None:
     case = monitored()
     lost, doubled = UNTIL - timedelta(hours=2), UNTIL - timedelta(hours=1)
     for moment in (lost, doubled):

@@ -1,4 +1,4 @@
-"""The registry of detectors: what is in it, that it is all that runs, and that its signals stay what they were."""
+"""The registry of detectors: its entries, that they all run, and that signals do not change."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class LargestValue(ColumnDetector[NumberProfile]):
 
 
 class BrierScore(OutcomeDetector):
-    """Another one, of the outcomes."""
+    """An outcome detector that is not registered."""
 
     name = "calibration"
 
@@ -91,7 +91,7 @@ def test_every_column_detector_applies_to_a_profile(detector: ColumnDetector[Any
         ("empty", ["nulls", "ks"]),
     ],
 )
-def test_what_applies_follows_from_the_training_profile(column: str, expected: list[str]) -> None:
+def test_the_training_profile_decides_which_detectors_apply(column: str, expected: list[str]) -> None:
     assert applying(PROFILES[column]) == expected
 
 
@@ -101,7 +101,7 @@ def test_columns_of_personal_data_are_not_compared() -> None:
     assert compare_all({"name": before}, {"name": after}) == []
 
 
-def test_a_column_detector_that_is_added_runs_and_is_judged() -> None:
+def test_an_added_column_detector_runs_and_is_judged() -> None:
     planted = LargestValue()
     before, after = profile_numbers(np.arange(100.0)), profile_numbers(np.arange(300.0), profile_numbers(np.arange(100.0)).edges)
     found = compare("x", before, after, (*DETECTORS, planted))
@@ -129,8 +129,8 @@ def test_added_detectors_raise_the_levels_of_a_report(monitored: Callable[..., M
 
 
 @pytest.mark.parametrize("window", range(WINDOWS))
-def test_signals_of_random_columns_stay_what_they_were(window: int) -> None:
-    """Written by the code as it was before detectors were classes."""
+def test_signals_of_random_columns_do_not_change(window: int) -> None:
+    """The expected values were written by the code before detectors were classes."""
     expected = GOLDEN["windows"][window]
     found = compare_all(*profiles(window))
     assert [(item.column, item.test, item.detail) for item in found] == [
@@ -146,7 +146,7 @@ def test_signals_of_random_columns_stay_what_they_were(window: int) -> None:
 
 
 @pytest.mark.parametrize("case", GOLDEN["harm"])
-def test_signals_of_harm_stay_what_they_were(case: dict[str, Any]) -> None:
+def test_signals_of_harm_do_not_change(case: dict[str, Any]) -> None:
     signal = harm_signal(case["metric"], Interval(*case["interval"]), case["expected"], case["margin"])
     assert signal.model_dump(mode="json") == case["signal"]
 

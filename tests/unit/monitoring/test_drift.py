@@ -1,4 +1,4 @@
-"""Drift tests on columns whose truth is known: the false-alarm rate, the power, and the columns that hide from quantile bins."""
+"""Column detectors on known distributions: false-alarm rate, power, columns without quantiles."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def level(found: list[Comparison], settings: Monitoring | None = None) -> Signal
     return signal
 
 
-def test_no_drift_is_silent_at_the_nominal_rate() -> None:
-    """Without a demand on effect size, the family-wise false-alarm rate stays at the level that was asked for."""
+def test_false_alarms_without_drift_stay_at_the_nominal_rate() -> None:
+    """Without a threshold on effect size, the family-wise error rate is the significance level."""
     settings = Monitoring(significance=0.05, psi_warn=1e-12, psi_alert=1.0)
     generator = RNG(1)
     reference = {f"n{i}": profile_numbers(generator.normal(size=4000)) for i in range(4)}
@@ -55,7 +55,7 @@ def test_no_drift_is_silent_at_the_nominal_rate() -> None:
     assert alarms <= 20
 
 
-def test_with_the_default_thresholds_no_drift_is_never_an_alarm() -> None:
+def test_default_thresholds_raise_no_false_alarm() -> None:
     generator = RNG(2)
     reference = profile_numbers(generator.normal(size=4000))
     levels = [level(compare("x", reference, profile_like(reference, generator.normal(size=500)))).level for _ in range(300)]
@@ -68,12 +68,12 @@ def test_the_level_grows_with_the_shift(shift: float, expected: int) -> None:
     assert level(numbers(generator.normal(shift, size=3000), generator.normal(size=8000))).level == expected
 
 
-def test_a_large_shift_in_too_few_rows_stays_silent() -> None:
+def test_a_large_shift_in_too_few_rows_raises_nothing() -> None:
     generator = RNG(4)
     assert level(numbers(generator.normal(1, size=6), generator.normal(size=8000))).level == 0
 
 
-def test_a_tiny_shift_in_very_many_rows_is_significant_and_still_silent() -> None:
+def test_a_tiny_shift_in_very_many_rows_is_significant_and_raises_nothing() -> None:
     generator = RNG(5)
     (found,) = numbers(generator.normal(0.03, size=100_000), generator.normal(size=100_000))
     assert found.p < 0.001
@@ -97,7 +97,7 @@ def test_chi_squared_is_pearsons() -> None:
     assert found.p == pytest.approx(exact.pvalue)
 
 
-def test_a_constant_baseline_that_is_not_constant_any_more_is_an_alert() -> None:
+def test_a_constant_column_that_starts_to_vary_is_an_alert() -> None:
     reference = np.full(5000, 7.0)
     signal = level(numbers(RNG(7).normal(7, 1, size=2000), reference))
     assert signal.level == 2
@@ -105,7 +105,7 @@ def test_a_constant_baseline_that_is_not_constant_any_more_is_an_alert() -> None
     assert below_or_above.level == 2
 
 
-def test_a_near_constant_baseline_notices_what_quantile_bins_do_not() -> None:
+def test_drift_of_a_near_constant_column_is_found_where_quantile_bins_fail() -> None:
     reference = np.r_[np.zeros(9950), np.linspace(0.1, 1, 50)]
     values = np.r_[np.zeros(1700), np.linspace(0.1, 1, 300)]
     edges = np.unique(np.quantile(reference, np.linspace(0, 1, 11)))
@@ -116,7 +116,7 @@ def test_a_near_constant_baseline_notices_what_quantile_bins_do_not() -> None:
     assert level(numbers(np.r_[np.zeros(1990), np.linspace(0.1, 1, 10)], reference)).level == 0
 
 
-def test_a_constant_that_stays_is_silent() -> None:
+def test_a_column_that_stays_constant_raises_nothing() -> None:
     assert level(numbers(np.full(1000, 7.0), np.full(5000, 7.0))).level == 0
     assert level(categories(["a"] * 1000, ["a"] * 5000)).level == 0
 
@@ -144,7 +144,7 @@ def test_many_rare_categories_are_no_drift() -> None:
     assert sum(levels) == 0
 
 
-def test_nulls_that_appear_are_an_alert_of_their_own() -> None:
+def test_new_nulls_are_an_alert_of_their_own() -> None:
     generator = RNG(9)
     values = generator.normal(size=2000)
     values[:500] = np.nan
@@ -158,7 +158,7 @@ def test_a_column_that_became_all_null_is_an_alert() -> None:
     assert level(numbers(np.full(1000, np.nan), RNG(10).normal(size=5000))).level == 2
 
 
-def test_values_beyond_everything_seen_count() -> None:
+def test_values_outside_the_training_range_count() -> None:
     reference = RNG(11).uniform(0, 1, size=5000)
     values = RNG(12).uniform(0, 1, size=2000)
     values[:200] += 5
@@ -183,7 +183,7 @@ def test_the_index_beyond_chance_is_unbiased_without_drift() -> None:
     assert excess_index(np.full(10, 200.0), np.full(10, 50.0)) == 0.0
 
 
-def test_coarse_bins_hold_about_a_tenth_each_and_lose_nothing() -> None:
+def test_coarse_bins_hold_a_tenth_each_and_keep_every_count() -> None:
     reference = profile_numbers(RNG(14).exponential(size=20_000))
     before = np.array(reference.counts, dtype=np.float64)
     merged, same = coarsen(before, before)
@@ -216,8 +216,8 @@ def test_few_counts_are_judged_by_fishers_exact_test(hits: int, n: int, again: i
 
 
 @pytest.mark.parametrize("kind", ["category", "null"])
-def test_one_odd_row_among_few_is_no_alarm(kind: str) -> None:
-    """However large the window, a column may be filled in a few of its rows only; the normal approximation cries out here."""
+def test_one_unusual_row_among_few_raises_nothing(kind: str) -> None:
+    """A column may be null in all but a few rows; the normal approximation raises an alarm here."""
     if kind == "category":
         found = categories(["a"] * 9 + ["new"], ["a"] * 3000 + ["b"] * 2000)
     else:
@@ -226,7 +226,7 @@ def test_one_odd_row_among_few_is_no_alarm(kind: str) -> None:
     assert level(found).level == 0
 
 
-def test_rows_of_a_long_tail_raise_nothing_at_any_number() -> None:
+def test_a_long_tail_of_categories_raises_nothing_at_any_sample_size() -> None:
     generator = RNG(15)
     weights = 1 / np.arange(1, 3001) ** 1.5
     names = np.array([f"c{index}" for index in range(3000)], dtype=object)
@@ -241,7 +241,7 @@ def test_rows_of_a_long_tail_raise_nothing_at_any_number() -> None:
         assert levels == [0] * 60, count
 
 
-def test_thousands_of_categories_that_changed_places_are_an_alert() -> None:
+def test_thousands_of_categories_with_reversed_shares_are_an_alert() -> None:
     generator = RNG(16)
     weights = 1 / np.arange(1, 3001) ** 1.2
     names = np.array([f"c{index}" for index in range(3000)], dtype=object)
@@ -250,7 +250,7 @@ def test_thousands_of_categories_that_changed_places_are_an_alert() -> None:
     assert level(compare("x", reference, profile_like(reference, generator.choice(names, 2000, p=shares[::-1])))).level == 2
 
 
-def test_a_column_that_was_all_null_is_silent_until_it_is_filled() -> None:
+def test_an_all_null_column_raises_nothing_until_it_has_values() -> None:
     nothing = np.full(5000, np.nan)
     assert level(numbers(np.full(1000, np.nan), nothing)).level == 0
     filled = level(numbers(RNG(17).normal(size=1000), nothing))
@@ -260,7 +260,7 @@ def test_a_column_that_was_all_null_is_silent_until_it_is_filled() -> None:
     assert (signal.level, signal.statistic) == (2, "psi:nulls")
 
 
-def test_infinities_are_beyond_everything_seen() -> None:
+def test_infinities_are_outside_the_training_range() -> None:
     values = RNG(18).normal(size=2000)
     assert level(numbers(values, RNG(19).normal(size=5000))).level == 0
     values[:300], values[300:500] = np.inf, -np.inf
@@ -270,7 +270,7 @@ def test_infinities_are_beyond_everything_seen() -> None:
 
 
 def test_many_columns_raise_no_more_false_alarms_than_one() -> None:
-    """Holm's correction spans the columns of a window: of 60 without drift, hardly one in a thousand windows is called."""
+    """Holm's correction spans all columns of a window."""
     generator = RNG(20)
     settings = Monitoring(psi_warn=1e-12, psi_alert=1.0)
     before: dict[str, Profile] = {f"n{index}": profile_numbers(generator.normal(size=3000)) for index in range(60)}

@@ -30,7 +30,7 @@ def signals(*levels: int) -> list[Signal]:
         ((), (), 0),
     ],
 )
-def test_drift_is_an_alert_only_when_a_share_of_the_features_moved_far(
+def test_drift_is_an_alert_only_when_a_share_of_the_features_are_alerts(
     features: tuple[int, ...], outputs: tuple[int, ...], expected: int
 ) -> None:
     assert drift_level(signals(*features), signals(*outputs), 0.3) == expected
@@ -55,7 +55,7 @@ def test_a_level_is_raised_when_consecutive_windows_reach_it(level: Any, history
     assert persistent(level, history, windows) == expected
 
 
-def test_history_is_what_came_before_for_the_same_version() -> None:
+def test_history_holds_earlier_windows_of_the_same_version() -> None:
     windows = ((7, 2), (6, 2), (5, 1), (4, 2))
     ends = {month: datetime(2013, month, 1, tzinfo=UTC) for month, _ in windows}
     reports = [

@@ -1,4 +1,4 @@
-"""Whole windows with a known truth, from prediction log lines to levels."""
+"""Windows with known labels, from prediction log lines to levels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.unit.monitoring.windows import COUNT, Build, filled, signal
 
 
 def triggered(case: Monitored, *triggers: str) -> Monitored:
-    """The same project, in which only these signals may ask for a training."""
+    """The same project, in which only these signals trigger a retraining."""
     retraining = case.project.retraining.model_copy(update={"triggers": triggers})
     case.project = case.project.model_copy(update={"retraining": retraining})
     return case
@@ -60,7 +60,7 @@ def test_a_large_share_of_shifted_features_is_an_alert(monitored: Build) -> None
     assert case.published()["DriftLevel"] == 2.0
 
 
-def test_wrong_answers_are_harm_without_drift(monitored: Build) -> None:
+def test_wrong_predictions_are_harm_without_drift(monitored: Build) -> None:
     case = monitored(reference=0.56)
     filled(case, wrong=0.4)
     record = case.judge()
@@ -69,7 +69,7 @@ def test_wrong_answers_are_harm_without_drift(monitored: Build) -> None:
     assert case.published()["HarmLevel"] == 2.0
 
 
-def test_days_that_are_too_few_only_warn(monitored: Build) -> None:
+def test_too_few_days_only_warn(monitored: Build) -> None:
     case = monitored(reference=0.56)
     filled(case, wrong=0.4, days=3)
     assert case.judge().harm_level == 1
@@ -115,11 +115,11 @@ def test_a_batch_collected_twice_counts_once(monitored: Build) -> None:
     columns, chances = inputs(generator, COUNT), generator.beta(2, 5, COUNT)
     case.predict({name: values[:60] for name, values in columns.items()}, binary(chances[:60]), days=1.2)
     record = case.judge()
-    assert len(case.lake.list("predictions/demo/")) > 20, "the repeated rows lie in objects of their own"
+    assert len(case.lake.list("predictions/demo/")) > 20, "the repeated rows are in objects of their own"
     assert (record.predictions, record.labels) == (len(ids), COUNT)
 
 
-def test_the_label_observed_last_counts_in_whatever_order_it_comes(monitored: Build) -> None:
+def test_the_label_observed_last_counts_in_any_order_of_arrival(monitored: Build) -> None:
     case = monitored("regression", reference=1.0)
     generator = np.random.default_rng(1)
     ids = case.predict(inputs(generator, COUNT), [{"prediction": 1.0}] * COUNT)
@@ -152,12 +152,12 @@ def test_labels_of_a_multiclass_model_are_classes(monitored: Build) -> None:
     assert record.metrics["accuracy"] == 0.5
 
 
-def test_a_level_waits_for_the_next_window_when_persistence_asks_for_it(monitored: Build) -> None:
+def test_persistence_delays_a_level_until_the_next_window(monitored: Build) -> None:
     case = monitored(reference=0.56, persistence=2, window_days=20)
     filled(case, wrong=0.4)
     filled(case, wrong=0.4, seed=6, start=START + timedelta(days=20), tag="second")
     assert case.judge(START + timedelta(days=20)).harm_level == 0
-    assert case.judge(START + timedelta(days=20)).harm_level == 0, "the same window again is no second window"
+    assert case.judge(START + timedelta(days=20)).harm_level == 0, "the same window judged again is not a second window"
     assert case.judge(START + timedelta(days=40)).harm_level == 2
 
 
@@ -170,14 +170,14 @@ def test_a_new_champion_starts_its_own_history(monitored: Build) -> None:
     assert case.judge(START + timedelta(days=40)).harm_level == 0
 
 
-def test_a_level_that_stays_raised_is_named_because_an_alarm_tells_of_changes_only(monitored: Build) -> None:
+def test_a_level_that_stays_raised_is_named_as_alarms_report_changes_only(monitored: Build) -> None:
     case = triggered(monitored(reference=0.56, window_days=20, drifted_share=0.2), "harm", "drift")
     filled(case, wrong=0.4)
     filled(case, wrong=0.4, shift=15, seed=6, start=START + timedelta(days=20), tag="second")
     filled(case, seed=7, start=START + timedelta(days=40), tag="third")
     first, second, third = (START + timedelta(days=days) for days in (20, 40, 60))
-    assert case.judge(first).still_raised == [], "reached: the alarm tells"
-    assert case.judge(first).still_raised == ["harm"], "the same window again: no other prediction came"
+    assert case.judge(first).still_raised == [], "newly reached: the alarm reports it"
+    assert case.judge(first).still_raised == ["harm"], "the same window again, as no new prediction arrived"
     assert case.judge(second).still_raised == ["harm"]
     assert case.judge(second).still_raised == ["harm", "drift"]
     assert case.judge(third).still_raised == []
@@ -185,13 +185,13 @@ def test_a_level_that_stays_raised_is_named_because_an_alarm_tells_of_changes_on
     assert case.judge(first).still_raised == ["harm"]
 
 
-def test_a_level_that_may_ask_for_nothing_is_not_named(monitored: Build) -> None:
+def test_a_level_that_triggers_nothing_is_not_named(monitored: Build) -> None:
     case = triggered(monitored(reference=0.56, window_days=20, drifted_share=0.2), "harm")
     filled(case, wrong=0.4, shift=15)
     assert (case.judge().drift_level, case.judge().still_raised) == (2, ["harm"])
 
 
-def test_the_report_is_kept_in_the_lake_and_in_the_registry(monitored: Build) -> None:
+def test_the_report_is_stored_in_the_lake_and_in_the_registry(monitored: Build) -> None:
     case = monitored(reference=0.56, drifted_share=0.2)
     filled(case, shift=15)
     record = case.judge(datetime(2013, 5, 21))
@@ -216,7 +216,7 @@ def test_without_a_champion_or_predictions_there_is_nothing_to_judge(monitored: 
     assert nobody.published()["HarmLevel"] == 0.0
 
 
-def test_a_baseline_that_is_not_the_manifests_is_refused(monitored: Build) -> None:
+def test_a_baseline_with_another_digest_is_refused(monitored: Build) -> None:
     case = monitored()
     filled(case)
     case.artifacts.put("models/demo/1/baseline.json", b"{}")
@@ -231,7 +231,7 @@ def test_an_unknown_project_is_not_found(monitored: Build) -> None:
 
 
 def counted(case: Monitored) -> dict[str, int]:
-    """Labels by day as the newest report has them, May of 2013 by day of the month."""
+    """Labels by day of May 2013, from the newest report."""
     days: dict[str, int] = case.registry.monitoring("demo")[0].labels_by_day
     assert list(days) == sorted(days)
     return {day.removeprefix("2013-05-"): count for day, count in days.items()}
@@ -244,7 +244,7 @@ def test_the_report_counts_labels_by_day_whichever_version_predicted(monitored: 
     shadow = case.predict(inputs(generator, 40), binary(generator.beta(2, 5, 40)), days=1, version=2, tag="challenger")
     case.label(shadow, [True] * 40)
     assert case.judge(START + timedelta(days=2.5)).labels == 500
-    assert counted(case) == {"01": 290, "02": 250, "03": 250}, "whole days, so that windows cut no day in two"
+    assert counted(case) == {"01": 290, "02": 250, "03": 250}, "whole days, although the window starts within one"
 
 
 def test_overlapping_windows_count_a_label_once_and_late_ones_too(monitored: Build) -> None:
@@ -258,11 +258,11 @@ def test_overlapping_windows_count_a_label_once_and_late_ones_too(monitored: Bui
     case.judge(START + timedelta(days=3))
     assert counted(case) == {"01": 250, "02": 250, "03": 200}
     case.judge(START + timedelta(days=4))
-    assert counted(case) == {"01": 250, "02": 250, "03": 200}, "days before the window are remembered"
+    assert counted(case) == {"01": 250, "02": 250, "03": 200}, "days before the window are kept"
     case.judge(START + timedelta(days=365))
     assert counted(case) == {"01": 250, "02": 250, "03": 200}
     case.judge(START + timedelta(days=368))
-    assert counted(case) == {"03": 200}, "a year is enough"
+    assert counted(case) == {"03": 200}, "days more than a year ago are dropped"
 
 
 def test_a_window_without_predictions_is_judged_as_empty(monitored: Build) -> None:
@@ -274,7 +274,7 @@ def test_a_window_without_predictions_is_judged_as_empty(monitored: Build) -> No
     assert record.report is not None
 
 
-def test_one_event_far_ahead_does_not_move_the_window_away_from_all_others(monitored: Build) -> None:
+def test_one_event_far_in_the_future_does_not_move_the_window(monitored: Build) -> None:
     case = monitored(reference=0.56)
     recent = NOW - timedelta(days=21)
     filled(case, wrong=0.4, start=recent)
@@ -283,7 +283,7 @@ def test_one_event_far_ahead_does_not_move_the_window_away_from_all_others(monit
     assert (record.window_end, record.predictions, record.harm_level) == (NOW, COUNT, 2)
 
 
-def test_during_a_canary_and_after_it_each_version_is_judged_by_itself(monitored: Build) -> None:
+def test_each_version_is_judged_by_its_own_predictions_during_and_after_a_canary(monitored: Build) -> None:
     case = monitored(reference=0.56)
     filled(case, days=15)
     challenger = filled(case, wrong=0.4, seed=6, start=START + timedelta(days=10), days=10, version=2, tag="challenger")
@@ -293,7 +293,7 @@ def test_during_a_canary_and_after_it_each_version_is_judged_by_itself(monitored
     assert (record.version, record.predictions, record.harm_level) == (2, len(challenger), 2)
 
 
-def test_a_champion_without_baseline_is_refused_by_name(monitored: Build) -> None:
+def test_a_missing_baseline_is_named_in_the_error(monitored: Build) -> None:
     case = monitored()
     filled(case)
     case.crown(2, leave_out="baseline.json")
@@ -301,7 +301,7 @@ def test_a_champion_without_baseline_is_refused_by_name(monitored: Build) -> Non
         case.judge()
 
 
-def test_persistence_may_ask_for_more_windows_than_are_kept_at_hand(monitored: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_persistence_may_need_more_windows_than_are_read_by_default(monitored: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(step, "_HISTORY", 1)
     case = monitored(reference=0.56, persistence=4, window_days=20)
     filled(case, wrong=0.4)

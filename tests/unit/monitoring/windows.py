@@ -16,7 +16,7 @@ COUNT = 1000
 
 
 def filled(monitored: Monitored, *, shift: float = 0.0, wrong: float = 0.0, seed: int = 5, **where: Any) -> list[str]:
-    """A window of a calibrated model; ``shift`` moves temperatures, ``wrong`` is the share of labels turned around."""
+    """A window of a calibrated model; ``shift`` moves temperatures, ``wrong`` is the share of inverted labels."""
     generator = np.random.default_rng(seed)
     columns = inputs(generator, COUNT)
     columns["temp"] = [value + shift for value in columns["temp"]]

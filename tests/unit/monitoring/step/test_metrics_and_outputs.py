@@ -13,7 +13,7 @@ from tests.unit.monitoring.windows import COUNT, Build, filled, signal
 
 
 def test_outputs_that_repeat_the_lowest_of_training_are_no_drift(monitored: Build) -> None:
-    """A forest says exactly 0 of many rows; serving's 32-bit outputs are compared a nudge below their bin edges."""
+    """A forest predicts exactly 0 for many rows, and serving's outputs are 32-bit."""
     case = monitored(reference=0.56)
     generator = np.random.default_rng(3)
     levels = np.array([0.0, 0.125, 0.25, 0.7])
@@ -33,10 +33,10 @@ def test_outputs_of_every_task_are_compared_and_warn_at_most(monitored: Build, t
     case = monitored(task, reference=1.0)
     generator = np.random.default_rng(3)
     case.crown(2, outputs={name: profile_numbers(generator.beta(2, 5, 5000)) for name in outputs})
-    answers: list[dict[str, Any]] = [{"prediction": 9.0}] * COUNT
+    outputs_by_row: list[dict[str, Any]] = [{"prediction": 9.0}] * COUNT
     if task == "multiclass":
-        answers = [{"prediction": "yes", "probabilities": {"no": 0.0, "yes": 1.0}}] * COUNT
-    case.predict(inputs(generator, COUNT), answers, version=2)
+        outputs_by_row = [{"prediction": "yes", "probabilities": {"no": 0.0, "yes": 1.0}}] * COUNT
+    case.predict(inputs(generator, COUNT), outputs_by_row, version=2)
     record = case.judge()
     assert {item.name: item.level for item in record.signals if item.name.startswith("output.")} == {
         f"output.{name}": 1 for name in outputs
@@ -45,7 +45,7 @@ def test_outputs_of_every_task_are_compared_and_warn_at_most(monitored: Build, t
 
 
 @pytest.mark.parametrize("days", [1, 2])
-def test_one_or_two_days_never_make_an_alert_however_bad(monitored: Build, days: int) -> None:
+def test_one_or_two_days_are_never_an_alert(monitored: Build, days: int) -> None:
     case = monitored(reference=0.1)
     filled(case, wrong=0.5, days=days)
     record = case.judge()
@@ -69,7 +69,7 @@ def test_harm_of_a_regression_by_each_metric(monitored: Build, metric: str, expe
     assert case.judge().harm_level == level
 
 
-def test_a_metric_that_the_window_leaves_undefined_is_no_harm_and_says_so(monitored: Build) -> None:
+def test_an_undefined_metric_is_no_harm_and_says_so(monitored: Build) -> None:
     case = monitored(reference=0.56)
     case.project = case.project.model_copy(update={"gates": case.project.gates.model_copy(update={"primary": "auc"})})
     case.crown(2, reference=0.7)
@@ -81,7 +81,7 @@ def test_a_metric_that_the_window_leaves_undefined_is_no_harm_and_says_so(monito
     assert "undefined in the window" in signal(record.signals, "harm").reason
 
 
-def test_an_answer_that_is_no_number_hides_no_harm(monitored: Build) -> None:
+def test_predictions_without_numbers_hide_no_harm(monitored: Build) -> None:
     case = monitored(reference=0.56)
     filled(case, wrong=0.4)
     generator = np.random.default_rng(8)
