@@ -1,8 +1,8 @@
-"""Runs the state machine files themselves on the embedded cloud, with one function that does what a script says.
+"""Run the state machine files on the embedded cloud, with one function that follows a script.
 
-A script is a list of acts for each stage, one act a call: wait for another stage, take long, raise an error, exit, answer
-something else or too much. When a stage's list is used up it answers as when all goes well. The pauses before retries are
-taken out of the machine's text; nothing else of it is changed but what a test asks for.
+A script is a list of acts for each step, one act per call: wait for another step, take long, raise an error, exit, or
+return another or a too large response. When a step's list is used up, the function returns the response of a successful
+run. The delays before retries are removed from the machine's definition; a test may make further changes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.local_cloud.conftest import ROLE, Functions, eventually
 from tests.workflows.answers import answers
 
 ROOT = Path(__file__).resolve().parents[2]
-STAGES = tuple(answers())
+STEPS = tuple(answers())
 Script = dict[str, list[dict[str, Any] | None]]
 Change = Callable[[dict[str, Any]], None]
 
@@ -29,19 +29,19 @@ import json, os, re, time
 from pathlib import Path
 
 def seen(trace):
-    # The last line may be one that another environment is writing.
-    return [json.loads(line)["stage"] for line in trace.read_text().rpartition("\\n")[0].splitlines()]
+    # Another environment may be writing the last line.
+    return [json.loads(line)["step"] for line in trace.read_text().rpartition("\\n")[0].splitlines()]
 
 def handler(event, context):
-    stage = context.invoked_function_arn.rpartition(":")[2]
-    # What a test calls itself travels as the project, or in the key of the file that landed.
+    step = context.invoked_function_arn.rpartition(":")[2]
+    # The test's name is the project, or part of the key of the uploaded file.
     name = re.search(r"test-[0-9a-f]+", json.dumps(event))[0]
     script = json.loads((Path(os.environ["SCRIPTS"]) / f"{name}.json").read_text())
     trace = Path(os.environ["SCRIPTS"]) / f"{name}.jsonl"
-    index = event.get("candidate", {}).get("index") if stage == "Tuning" else None
-    mine = stage if index is None else f"{stage}:{index}"
+    index = event.get("candidate", {}).get("index") if step == "Tuning" else None
+    mine = step if index is None else f"{step}:{index}"
     with trace.open("a") as file:
-        file.write(json.dumps({"stage": mine, "event": event}) + "\\n")
+        file.write(json.dumps({"step": mine, "event": event}) + "\\n")
     calls = seen(trace).count(mine)
     acts = script["acts"].get(mine, [])
     act = (acts[calls - 1] if calls <= len(acts) else None) or {}
@@ -54,13 +54,13 @@ def handler(event, context):
         os._exit(act["exit"])
     if "size" in act:
         return "x" * act["size"]
-    return {**answers(script["candidates"])[stage](event), **act.get("answer", {})}
+    return {**answers(script["candidates"])[step](event), **act.get("answer", {})}
 """
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How an execution ended, which states it entered, who was called with what, and what people were told."""
+    """Result of an execution: status, entered states, calls with their events, and published notifications."""
 
     status: str
     error: str | None
@@ -71,31 +71,31 @@ class Outcome:
     failed_tasks: list[str]
 
     def called(self) -> list[str]:
-        """Stages in the order they were called."""
-        return [stage for stage, _ in self.calls]
+        """Return the steps in the order of their calls."""
+        return [step for step, _ in self.calls]
 
 
 class Started:
-    """An execution under way."""
+    """A running execution."""
 
     def __init__(self, machines: Machines, arn: str, name: str, inbox: str) -> None:
         self._machines, self.arn, self._name, self._inbox = machines, arn, name, inbox
 
     def calls(self) -> list[tuple[str, dict[str, Any]]]:
         lines = [json.loads(line) for line in self._trace.read_text().splitlines()] if self._trace.exists() else []
-        return [(line["stage"], line["event"]) for line in lines if line["event"] is not None]
+        return [(line["step"], line["event"]) for line in lines if line["event"] is not None]
 
     def note(self, what: str) -> None:
-        """Let an act that waits for this go on, as it would once a stage of that name was called."""
+        """End the wait of an act that waits for this step, as a call of the step would."""
         with self._trace.open("a") as trace:
-            trace.write(json.dumps({"stage": what, "event": None}) + "\n")
+            trace.write(json.dumps({"step": what, "event": None}) + "\n")
 
     def failed_tasks(self) -> list[str]:
-        """The errors of the tasks that failed so far, in their order."""
+        """Return the errors of the failed tasks so far, in order."""
         return [event["taskFailedEventDetails"]["error"] for event in self._history() if "taskFailedEventDetails" in event]
 
     def _history(self) -> list[dict[str, Any]]:
-        answer = self._machines.steps.get_execution_history(executionArn=self.arn, maxResults=1000)
+        answer = self._machines.stepfunctions.get_execution_history(executionArn=self.arn, maxResults=1000)
         return list(answer["events"])
 
     @property
@@ -103,11 +103,11 @@ class Started:
         return self._machines.scripts / f"{self._name}.jsonl"
 
     def outcome(self) -> Outcome:
-        """Wait for the end."""
-        steps, sqs = self._machines.steps, self._machines.sqs
+        """Wait for the end of the execution."""
+        stepfunctions, sqs = self._machines.stepfunctions, self._machines.sqs
 
         def ended() -> dict[str, Any] | None:
-            described: dict[str, Any] = steps.describe_execution(executionArn=self.arn)
+            described: dict[str, Any] = stepfunctions.describe_execution(executionArn=self.arn)
             return None if described["status"] == "RUNNING" else described
 
         end = eventually(ended, deadline=300)
@@ -119,20 +119,20 @@ class Started:
 
 
 class Machines:
-    """Creates machines from their files, over one function with an alias for each stage."""
+    """Create state machines from their files, with one function that has an alias for each step."""
 
     def __init__(self, functions: Functions, endpoint: str, scripts: Path) -> None:
         session = clients.session(endpoint)
-        self.steps, self.sns, self.sqs = session.client("stepfunctions"), session.client("sns"), session.client("sqs")
+        self.stepfunctions, self.sns, self.sqs = session.client("stepfunctions"), session.client("sns"), session.client("sqs")
         self.scripts = scripts
         self.functions = functions
         code = (ROOT / "tests/workflows/answers.py").read_text() + _FUNCTION
         self.function = functions.create(code, Timeout=60, Environment={"Variables": {"SCRIPTS": str(scripts)}})
         version = functions.client.publish_version(FunctionName=self.function)["Version"]
         self.arns: dict[str, str] = {}
-        for stage in STAGES:
-            alias = functions.client.create_alias(FunctionName=self.function, Name=stage, FunctionVersion=version)
-            self.arns[stage] = alias["AliasArn"]
+        for step in STEPS:
+            alias = functions.client.create_alias(FunctionName=self.function, Name=step, FunctionVersion=version)
+            self.arns[step] = alias["AliasArn"]
 
     def start(
         self,
@@ -144,7 +144,7 @@ class Machines:
         topic: bool = True,
         arns: dict[str, str] | None = None,
     ) -> Started:
-        """Create the machine and start it; ``change`` edits its definition, ``topic=False`` takes the topic away."""
+        """Create the machine and start it; ``change`` edits its definition, ``topic=False`` deletes the topic."""
         name = f"test-{uuid.uuid4().hex}"
         (self.scripts / f"{name}.json").write_text(json.dumps({"acts": acts or {}, "candidates": candidates}))
         inbox = self.sqs.create_queue(QueueName=name)["QueueUrl"]
@@ -161,14 +161,16 @@ class Machines:
                 retrier["IntervalSeconds"] = 0
         if change is not None:
             change(definition)
-        created = self.steps.create_state_machine(name=name, definition=json.dumps(definition), roleArn=ROLE)
+        created = self.stepfunctions.create_state_machine(name=name, definition=json.dumps(definition), roleArn=ROLE)
         landed = {"bucket": {"name": "landing"}, "object": {"key": f"{name}/flights/a.csv", "version-id": "v1"}}
         given = {"detail": landed, "project": name, "reason": "manual", "window_end": "2013-06-01T00:00:00Z"}
-        execution = self.steps.start_execution(stateMachineArn=created["stateMachineArn"], name="run-1", input=json.dumps(given))
+        execution = self.stepfunctions.start_execution(
+            stateMachineArn=created["stateMachineArn"], name="run-1", input=json.dumps(given)
+        )
         return Started(self, execution["executionArn"], name, inbox)
 
     def run(self, machine: str, acts: Script | None = None, **settings: Any) -> Outcome:
-        """Start it and wait for the end."""
+        """Start it and wait for its end."""
         return self.start(machine, acts, **settings).outcome()
 
 

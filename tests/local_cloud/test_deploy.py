@@ -101,7 +101,7 @@ wait
 
 
 def test_a_deployment_ends_when_its_parent_is_killed(checkout: Path, tmp_path: Path) -> None:
-    """kill -9 of whoever runs the CDK leaves neither its command line nor what that started."""
+    """After kill -9 of the process that runs the CDK, its command line and that one's children end."""
     (checkout / "node_modules").unlink()
     program = checkout / "node_modules" / ".bin" / "cdk"
     program.parent.mkdir(parents=True)

@@ -43,7 +43,7 @@ View = Callable[["Survivor"], Any]
 
 @dataclass
 class Survivor:
-    """A cloud that was killed twice, and what it showed before."""
+    """A cloud that was killed twice, and its content from before."""
 
     state: Path
     cloud: lifecycle.Cloud
@@ -213,7 +213,7 @@ def make_function(survivor: Survivor) -> None:
 
 
 def saved(survivor: Survivor, service: str, text: str) -> None:
-    """Wait until the control plane's snapshot says something: it is written shortly after the change."""
+    """Wait until a service's snapshot contains a text; it is written shortly after the change."""
     file = survivor.state / "data" / "services" / f"{service}.json"
     eventually(lambda: file.exists() and text in file.read_text())
 

@@ -18,7 +18,7 @@ from local_cloud.state import REPOSITORY, is_dead
 from tests.local_cloud.conftest import ROLE, eventually
 from tests.local_cloud.mends.conftest import Emulator
 
-#: The operation on this one resource never ends; the emulator serves and saves meanwhile.
+#: The operation on this resource never ends; the emulator serves and saves meanwhile.
 STOP_AT = """
 import threading
 from ministack.services.cloudformation import stacks
@@ -46,7 +46,7 @@ stack = {"type": "aws:cloudformation:stack", "environment": "aws://unknown-accou
 
 
 def resources(number: int) -> dict[str, Any]:
-    """Resources of the kinds that a repetition could trip over; the queue that stops comes last."""
+    """Resources of the kinds that a repeated deployment could create twice; the queue that blocks is the last."""
     function = {
         "Runtime": "python3.11",
         "Handler": "index.handler",
@@ -89,7 +89,7 @@ def resources(number: int) -> dict[str, Any]:
 
 
 class Deployer:
-    """The real CDK command line on a cloud that stops in the middle of an operation."""
+    """The real CDK command line on a cloud that blocks during an operation."""
 
     def __init__(self, folder: Path) -> None:
         self.cloud = Emulator(folder)
@@ -106,7 +106,7 @@ class Deployer:
         (self._checkout / "infra" / "resources.json").write_text(json.dumps(resources(number)))
 
     def keep(self, name: str) -> None:
-        """Keep what the cloud, which is not running, has on disk."""
+        """Copy the state folder of the stopped cloud."""
         shutil.copytree(self.cloud.state / "s", self._kept / name)
 
     def go_on_from(self, name: str | None) -> None:
@@ -153,7 +153,7 @@ class Deployer:
         return str(described["StackStatus"])
 
     def works(self, number: int) -> None:
-        """Every part of the stack is there, once, and says what the template says."""
+        """Check that each resource of the stack exists once, with the template's properties."""
         described = self.cloud.client("cloudformation").describe_stack_resources(StackName="tiny")["StackResources"]
         parts = {each["LogicalResourceId"]: each["PhysicalResourceId"] for each in described}
         assert set(parts) == set(resources(number))
@@ -178,7 +178,7 @@ class Deployer:
 
 @pytest.fixture(scope="module")
 def begun(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployer]:
-    """A first deploy that was cut short and finished by a second; each test goes on from a copy of what that left."""
+    """A first deployment that was interrupted and completed by a second; each test continues from a copy of its state."""
     deployer = Deployer(tmp_path_factory.mktemp("begun"))
     deployer.write(1)
     deployer.cloud.start(STOP_AT.format(logical_id="Last", kind="AWS::SQS::Queue"))

@@ -38,7 +38,7 @@ class Writers:
         self._clients: dict[str, Any] = {}
 
     def start(self) -> None:
-        """Start the cloud, and clients that never spoke with its former life."""
+        """Start the cloud and new clients, without connections to the killed server."""
         self.cloud.start()
         self._clients = {name: self.cloud.client(name) for name in ("s3", "dynamodb", "sqs", "stepfunctions")}
 

@@ -36,7 +36,7 @@ def handler(event, context):
 
 
 def waiting(seconds: float = 0, mark: str = "") -> dict[str, object]:
-    """An event for the function that waits, which makes an empty file first if told to."""
+    """Return an event for the waiting function, which may create an empty file first."""
     return {"seconds": seconds, "mark": mark}
 
 

@@ -36,7 +36,7 @@ def handler(event, context):
 
 
 class Environment:
-    """Stands for a process; ``ready`` lets its start end, with an exception if one is given."""
+    """A fake environment; ``ready`` ends its start, with an exception if it has one."""
 
     def __init__(self) -> None:
         self.alive, self.retired, self.closed, self.last_used = False, False, False, time.monotonic()
@@ -241,7 +241,7 @@ def test_a_closed_pool_leaves_no_thread_behind() -> None:
 
 
 def test_all_concurrent_events_are_served_while_environments_die(bench: Bench) -> None:
-    """Sixty-four threads, each environment gone after its third event: nobody waits for ever."""
+    """64 threads, each environment dies after its third event: every event is served."""
     stop = threading.Event()
 
     def make_ready() -> None:

@@ -1,7 +1,7 @@
-"""The state machine files on the embedded cloud: failures that moto cannot play.
+"""The state machine files on the embedded cloud: failures that moto cannot simulate.
 
-One of several candidates failing, tasks and whole machines running out of time, functions that die, are throttled or are not
-there, results too large to be passed on, and messages that are refused.
+Failed candidates, timeouts of tasks and state machines, functions that end, are throttled or do not exist, responses that
+are too large, and rejected notifications.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tests.local_cloud.state_machines import Change, Machines, Outcome, Script
 from tests.workflows.machine import definition_of
 
 ATTEMPTS = 4
-ATTEMPTS_IN_A_BURST = 13  # of a function that has no capacity just now
+ATTEMPTS_IN_A_BURST = 13  # of a throttled function
 FAILED = ["NotifyFailure", "Failed"]
 CANDIDATE = ("train_and_deploy", "TuneCandidate")
 
@@ -65,7 +65,7 @@ def beginning_at(state: str) -> Change:
 
 
 def expect_failure(outcome: Outcome, machine: str, state: str, error: str) -> None:
-    """It ended under this error (or the first one, when giving the traffic back fails too), and people were told."""
+    """It ended with this error (or the first one, if the rollback of traffic fails too) and published a notification."""
     named = "IllegalMove" if state == "RollBack" else error
     assert (outcome.status, outcome.error) == ("FAILED", named), outcome
     assert outcome.states[-2:] == FAILED
@@ -82,7 +82,7 @@ def test_a_candidate_with_a_retryable_error_is_retried(machines: Machines) -> No
     assert outcome.status == "SUCCEEDED", outcome
     called = outcome.called()
     assert [called.count(f"Tuning:{index}") for index in range(3)] == [1, 2, 1]
-    (training,) = [event for stage, event in outcome.calls if stage == "Training"]
+    (training,) = [event for step, event in outcome.calls if step == "Training"]
     assert [tuned["candidate"]["index"] for tuned in training["tuned"]] == [0, 1, 2]
     assert outcome.messages == []
 
@@ -90,7 +90,7 @@ def test_a_candidate_with_a_retryable_error_is_retried(machines: Machines) -> No
 def test_a_candidate_whose_function_ends_is_left_out_of_the_choice(machines: Machines) -> None:
     outcome = machines.run("train_and_deploy", {"Tuning:1": [{"exit": 3}]}, candidates=3)
     assert outcome.status == "SUCCEEDED", outcome
-    (training,) = [event for stage, event in outcome.calls if stage == "Training"]
+    (training,) = [event for step, event in outcome.calls if step == "Training"]
     assert [tuned["candidate"]["index"] for tuned in training["tuned"]] == [0, 1, 2]
     assert [tuned.get("failure") for tuned in training["tuned"]] == [None, "its function ended with Runtime.ExitError", None]
 
@@ -120,12 +120,12 @@ def test_no_candidate_is_started_or_retried_after_a_failed_one(machines: Machine
     execution.note("the failure")
     outcome = execution.outcome()
     assert (outcome.status, outcome.error) == ("FAILED", "LeakageFound")
-    assert sorted(stage for stage in outcome.called() if stage.startswith("Tuning")) == ["Tuning:0", "Tuning:1"]
+    assert sorted(step for step in outcome.called() if step.startswith("Tuning")) == ["Tuning:0", "Tuning:1"]
 
 
 @pytest.fixture(scope="module")
 def timed_out(machines: Machines) -> dict[tuple[str, str], Outcome]:
-    """Each task running out of its own time, all at once."""
+    """Run one execution for each task that times out, all at once."""
 
     def hurried(state: str) -> Change:
         def change(definition: dict[str, Any]) -> None:
@@ -150,13 +150,13 @@ def test_a_task_that_times_out_is_caught(timed_out: dict[tuple[str, str], Outcom
 
 def test_a_candidate_that_times_out_is_left_out_of_the_choice(timed_out: dict[tuple[str, str], Outcome]) -> None:
     outcome = timed_out[CANDIDATE]
-    (training,) = [event for stage, event in outcome.calls if stage == "Training"]
+    (training,) = [event for step, event in outcome.calls if step == "Training"]
     assert [tuned.get("failure") for tuned in training["tuned"]] == ["its function ended with States.Timeout"]
 
 
 @pytest.fixture(scope="module")
 def too_large(machines: Machines) -> dict[tuple[str, str], Outcome]:
-    """Each task answering more than the next state may be given, all at once."""
+    """Run one execution for each task whose response is too large, all at once."""
     started = {
         (machine, state): machines.start(machine, script_for(machine, state, {"size": 262_200}), change=beginning_at(state))
         for machine, state in tasks()
@@ -190,7 +190,7 @@ DEATHS = {
 
 @pytest.fixture(scope="module")
 def died(machines: Machines) -> dict[str, Outcome]:
-    """A function dying in each way, all at once."""
+    """Run one execution for each way a function can end, all at once."""
     timeouts = {"Sandbox.Timedout": 2}
     functions = {error: machines.functions.create(body, Timeout=timeouts.get(error, 60)) for error, body in DEATHS.items()}
     client = machines.functions.client

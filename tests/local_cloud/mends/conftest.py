@@ -36,7 +36,7 @@ server.main()
 
 
 class Emulator:
-    """One embedded cloud in a process of its own, which a test may kill and start again on the same state."""
+    """One embedded cloud in its own process, which a test may kill and restart with the same state."""
 
     def __init__(self, state: Path) -> None:
         self.state = state
@@ -47,7 +47,7 @@ class Emulator:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, first: str = "") -> None:
-        """Start it; with a program text, that runs in its process once the mends are applied."""
+        """Start it; a program text is executed in its process after the mends are applied."""
         log = (self.state / "server.log").open("ab")
         program = ["-c", _WITH_A_HOOK.format(first=first)] if first else ["-m", "local_cloud.server"]
         command = [sys.executable, *program, str(self.state / "s"), str(self.port)]
@@ -111,7 +111,7 @@ def client(cloud: lifecycle.Cloud) -> Callable[[str], Any]:
     return get
 
 
-#: Appends each event to a file, then does what the event or the environment asks for.
+#: Appends each event to a file, then prints and fails as the event or the environment says.
 RECORDER = """
 import json, os, time
 def handler(event, context):
@@ -150,7 +150,7 @@ class Recorder:
         lambda_client.create_function(**self._request)
 
     def ensure_deployed(self) -> None:
-        """Deploy the function again if the emulator forgot it, as `up` does after a kill."""
+        """Deploy the function again if it was not on disk, as `up` does after a kill."""
         names = [function["FunctionName"] for function in self._client.list_functions()["Functions"]]
         if self.name not in names:
             self._client.create_function(**self._request)
@@ -208,7 +208,7 @@ def queue(client: Callable[[str], Any]) -> Callable[[], Queue]:
 
 
 class RestApi:
-    """A REST API whose every path and method leads to one function, deployed as the stage ``test``."""
+    """A REST API that sends every path and method to one function, deployed as the stage ``test``."""
 
     def __init__(self, gateway: Any, endpoint: str, function_arn: str) -> None:
         self._gateway = gateway
@@ -224,5 +224,5 @@ class RestApi:
         self.deploy()
 
     def deploy(self) -> None:
-        """Make the stage serve what the API is now."""
+        """Deploy the API's current resources to the stage."""
         self._gateway.create_deployment(restApiId=self.identifier, stageName="test")

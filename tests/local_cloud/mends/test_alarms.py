@@ -219,7 +219,7 @@ def test_disabled_actions_do_not_run(client: Clients, recorder: Callable[..., Re
 
 
 class Counted(list[dict[str, Any]]):
-    """Datapoints that know how many of them were looked at from the newest back."""
+    """Datapoints that count how many were read, from the newest backwards."""
 
     looked_at = 0
 

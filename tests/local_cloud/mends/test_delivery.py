@@ -168,7 +168,7 @@ def test_a_throttled_event_waits_and_is_not_counted_as_failed(client: Clients, r
 
 
 def test_accepted_events_survive_a_killed_emulator(tmp_path: Path) -> None:
-    """Lambda stores an asynchronous event before it answers 202; nothing accepted may be lost."""
+    """Lambda stores an asynchronous event before it returns 202, so no accepted event may be lost."""
     emulator = Emulator(tmp_path)
     emulator.start()
     try:

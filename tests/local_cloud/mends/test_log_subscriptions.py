@@ -96,7 +96,7 @@ def test_events_are_batched_by_stream(client: Clients, recorder: Callable[..., R
 def test_a_function_log_reaches_its_subscriber_and_failures_reach_the_destination(
     client: Clients, recorder: Callable[..., Recorder], queue: Callable[[], Queue]
 ) -> None:
-    """What a handler prints is a log event; a subscriber that keeps failing gives its batch to OnFailure."""
+    """Output of a handler is a log event; the batch of a subscriber that keeps failing goes to OnFailure."""
     failures = queue()
     source, subscriber = recorder(), recorder(fail_first=99)
     client("lambda").put_function_event_invoke_config(
@@ -119,7 +119,7 @@ def test_a_function_log_reaches_its_subscriber_and_failures_reach_the_destinatio
 
 
 def test_a_batch_is_delivered_again_to_a_subscriber_that_was_killed(client: Clients, recorder: Callable[..., Recorder]) -> None:
-    """Delivery is at least once: a process that dies with a batch in hand has not taken it."""
+    """Delivery is at least once: a batch whose subscriber dies during it counts as not delivered."""
     logs = client("logs")
     function = recorder(
         source="""
@@ -142,7 +142,7 @@ def handler(event, context):
 
 
 def test_log_events_survive_a_killed_emulator(tmp_path: Path) -> None:
-    """CloudWatch Logs keeps matched events until they are handed over."""
+    """CloudWatch Logs keeps matched events until they are delivered."""
     emulator = Emulator(tmp_path)
     emulator.start()
     try:

@@ -12,7 +12,7 @@ import pytest
 from tests.local_cloud.conftest import ROLE, eventually
 from tests.local_cloud.mends.conftest import Emulator, Queue, Recorder
 
-#: No delivery gets further than its start: what is accepted in this life can only be made in the next.
+#: Every delivery blocks at its start, so accepted events can only be delivered after a restart.
 NOTHING_IS_DELIVERED = """
 import threading
 from ministack.services import eventbridge, lambda_svc, s3, sns, sqs, stepfunctions
@@ -29,8 +29,8 @@ sqs._queue_by_arn = for_ever(sqs._queue_by_arn)
 sns.publish_internal = for_ever(sns.publish_internal)
 """
 
-#: The emulator dies between having started a state machine and having noted that it has.
-NOTHING_IS_SETTLED = """
+#: The server dies after it started a state machine and before it removed the delivery.
+NO_DELIVERY_IS_REMOVED = """
 import threading
 from local_cloud.mends.delivery.undelivered_events import UndeliveredEvents
 UndeliveredEvents.remove_delivery = lambda self, number: threading.Event().wait()
@@ -70,7 +70,7 @@ class Ingest:
 
 
 def saved(emulator: Emulator, service: str, text: str) -> None:
-    """Wait until a service's snapshot says something: configuration is on disk shortly after it changed."""
+    """Wait until a service's snapshot contains a text; it is written shortly after the change."""
     file = emulator.state / "s" / "data" / "services" / f"{service}.json"
     eventually(lambda: file.exists() and text in file.read_text())
 
@@ -104,7 +104,7 @@ def test_the_event_of_an_acknowledged_write_is_delivered_after_a_crash(emulator:
 
 
 def test_an_accepted_event_waits_after_a_crash_until_its_target_is_deployed_again(emulator: Emulator) -> None:
-    """A deploy that was not yet on disk is made again by `up`; what was accepted for its parts is still owed."""
+    """`up` repeats a deployment that was not yet on disk; events for its resources stay pending until then."""
     emulator.start(NOTHING_IS_DELIVERED)
     ingest = Ingest(emulator)
     detail = json.dumps({"object": {"key": "k"}})
@@ -121,7 +121,7 @@ def test_an_accepted_event_waits_after_a_crash_until_its_target_is_deployed_agai
 
 def test_a_repeated_delivery_does_not_start_an_execution_twice(emulator: Emulator) -> None:
     """StartExecution documentation: an execution's name is unique, so a repeated start by the same name starts nothing."""
-    emulator.start(NOTHING_IS_SETTLED)
+    emulator.start(NO_DELIVERY_IS_REMOVED)
     ingest = Ingest(emulator)
     emulator.client("s3").put_object(Bucket="landing", Key="one.csv", Body=b"a")
     eventually(lambda: ingest.ingested() == ["one.csv"])
@@ -135,7 +135,7 @@ def test_a_repeated_delivery_does_not_start_an_execution_twice(emulator: Emulato
 
 
 def test_an_object_can_be_read_when_its_event_is_delivered(emulator: Emulator, tmp_path: Path) -> None:
-    """A function that is told of an object finds it, and the deletion of one is told as well."""
+    """A function can read the object of its event, and gets the event of a deletion too."""
     emulator.start()
     function = Recorder(emulator.client("lambda"), tmp_path)
     Ingest(emulator, function.arn)

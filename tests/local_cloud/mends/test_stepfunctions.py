@@ -16,8 +16,8 @@ from tests.local_cloud.mends.conftest import Queue, Recorder
 
 Clients = Callable[[str], Any]
 
-#: Raises what the event asks for, as often as it asks for it; else answers with what it was given.
-STAGE = """
+#: Raises the event's error as often as the event says; otherwise returns the event or a response of some size.
+FUNCTION = """
 import json, os, time
 class Retryable(Exception): pass
 class Terminal(Exception): pass
@@ -66,32 +66,32 @@ def machines(client: Clients) -> Machines:
 
 
 @pytest.fixture
-def stage(recorder: Callable[..., Recorder]) -> Recorder:
-    return recorder(source=STAGE)
+def function(recorder: Callable[..., Recorder]) -> Recorder:
+    return recorder(source=FUNCTION)
 
 
 def task(resource: str, **fields: Any) -> dict[str, Any]:
     return {"Type": "Task", "Resource": resource, "End": True, **fields}
 
 
-def test_a_task_is_retried_by_error_name_and_returns_the_response(machines: Machines, stage: Recorder) -> None:
+def test_a_task_is_retried_by_error_name_and_returns_the_response(machines: Machines, function: Recorder) -> None:
     """Step Functions documentation: "Handling errors"; both ways to name a function."""
     retry = [{"ErrorEquals": ["Retryable"], "IntervalSeconds": 1, "MaxDelaySeconds": 1, "JitterStrategy": "FULL"}]
-    result = machines.run({"A": task(stage.arn, Retry=retry)}, {"raise": "Retryable", "times": 2})
+    result = machines.run({"A": task(function.arn, Retry=retry)}, {"raise": "Retryable", "times": 2})
     assert result["status"] == "SUCCEEDED"
     assert json.loads(result["output"]) == {"got": {"raise": "Retryable", "times": 2}}
-    assert len(stage.events()) == 3
+    assert len(function.events()) == 3
 
-    invoke = {"FunctionName": stage.arn, "Payload": {"n.$": "$.n"}}
+    invoke = {"FunctionName": function.arn, "Payload": {"n.$": "$.n"}}
     result = machines.run({"A": task("arn:aws:states:::lambda:invoke", Parameters=invoke, OutputPath="$.Payload")}, {"n": 7})
     assert json.loads(result["output"]) == {"got": {"n": 7}}
 
 
-def test_another_error_is_not_retried_and_reaches_its_catcher(machines: Machines, stage: Recorder) -> None:
+def test_another_error_is_not_retried_and_reaches_its_catcher(machines: Machines, function: Recorder) -> None:
     """The cause is the function's error document; Fail takes name and cause by path."""
     states = {
         "A": task(
-            stage.arn,
+            function.arn,
             Retry=[{"ErrorEquals": ["Retryable"]}],
             Catch=[
                 {"ErrorEquals": ["Retryable"], "Next": "Wrong"},
@@ -105,12 +105,12 @@ def test_another_error_is_not_retried_and_reaches_its_catcher(machines: Machines
     assert (result["status"], result["error"]) == ("FAILED", "Terminal")
     assert json.loads(result["cause"])["errorMessage"] == "told to"
     assert result.get("output") is None
-    assert len(stage.events()) == 1
+    assert len(function.events()) == 1
 
 
-def test_a_throttled_function_is_a_too_many_requests_exception(machines: Machines, stage: Recorder, client: Clients) -> None:
-    client("lambda").put_function_concurrency(FunctionName=stage.name, ReservedConcurrentExecutions=0)
-    assert machines.run({"A": task(stage.arn)}, {})["error"] == "Lambda.TooManyRequestsException"
+def test_a_throttled_function_is_a_too_many_requests_exception(machines: Machines, function: Recorder, client: Clients) -> None:
+    client("lambda").put_function_concurrency(FunctionName=function.name, ReservedConcurrentExecutions=0)
+    assert machines.run({"A": task(function.arn)}, {})["error"] == "Lambda.TooManyRequestsException"
 
 
 @pytest.mark.parametrize(
@@ -142,15 +142,15 @@ def test_a_missing_path_fails_the_execution(machines: Machines, states: dict[str
     assert (result["status"], result["error"]) == ("FAILED", error)
 
 
-def test_parameter_path_failures_can_be_caught_and_runtime_errors_cannot(machines: Machines, stage: Recorder) -> None:
+def test_parameter_path_failures_can_be_caught_and_runtime_errors_cannot(machines: Machines, function: Recorder) -> None:
     """States.ALL does not catch States.Runtime."""
     catch = {"Catch": [{"ErrorEquals": ["States.ALL"], "Next": "Caught"}]}
     caught = {"Caught": {"Type": "Succeed"}}
-    parameters = task(stage.arn, Parameters={"x.$": "$.missing"}, **catch)
+    parameters = task(function.arn, Parameters={"x.$": "$.missing"}, **catch)
     assert machines.run({"A": parameters, **caught}, {})["status"] == "SUCCEEDED"
-    runtime = task(stage.arn, InputPath="$.missing", **catch)
+    runtime = task(function.arn, InputPath="$.missing", **catch)
     assert machines.run({"A": runtime, **caught}, {})["error"] == "States.Runtime"
-    assert stage.events() == []
+    assert function.events() == []
 
 
 def test_is_present_is_true_for_null(machines: Machines) -> None:
@@ -183,7 +183,7 @@ def test_intrinsic_functions_write_json(machines: Machines) -> None:
     assert json.loads(result["output"]) == {"text": 'n true null {"a":[1]}', "json": '{"a":[1]}', "back": {"b": 2}}
 
 
-def test_map_selects_items_and_limits_concurrency(machines: Machines, stage: Recorder) -> None:
+def test_map_selects_items_and_limits_concurrency(machines: Machines, function: Recorder) -> None:
     """Step Functions documentation: "Map workflow state", ItemSelector and MaxConcurrency."""
     states = {
         "Tune": {
@@ -191,7 +191,7 @@ def test_map_selects_items_and_limits_concurrency(machines: Machines, stage: Rec
             "ItemsPath": "$.candidates",
             "MaxConcurrency": 1,
             "ItemSelector": {"candidate.$": "$$.Map.Item.Value", "index.$": "$$.Map.Item.Index", "run.$": "$.run"},
-            "ItemProcessor": {"StartAt": "One", "States": {"One": task(stage.arn)}},
+            "ItemProcessor": {"StartAt": "One", "States": {"One": task(function.arn)}},
             "ResultPath": "$.results",
             "End": True,
         }
@@ -202,8 +202,8 @@ def test_map_selects_items_and_limits_concurrency(machines: Machines, stage: Rec
     assert output["run"] == "r"
 
 
-def test_the_error_of_an_item_is_the_error_of_the_map(machines: Machines, stage: Recorder) -> None:
-    one = {"StartAt": "One", "States": {"One": task(stage.arn)}}
+def test_the_error_of_an_item_is_the_error_of_the_map(machines: Machines, function: Recorder) -> None:
+    one = {"StartAt": "One", "States": {"One": task(function.arn)}}
     result = machines.run({"M": {"Type": "Map", "ItemProcessor": one, "End": True}}, [{"raise": "Terminal", "times": 9}])
     assert result["error"] == "Terminal"
 
@@ -215,14 +215,14 @@ def test_wait_takes_its_seconds_from_the_input(machines: Machines) -> None:
     assert time.monotonic() - started >= 1.0
 
 
-def test_a_task_that_takes_too_long_times_out(machines: Machines, stage: Recorder) -> None:
+def test_a_task_that_takes_too_long_times_out(machines: Machines, function: Recorder) -> None:
     """States.TaskFailed does not match States.Timeout; States.ALL does."""
     catch = [
         {"ErrorEquals": ["States.TaskFailed"], "Next": "Wrong"},
         {"ErrorEquals": ["States.ALL"], "ResultPath": "$.e", "Next": "Right"},
     ]
     states = {
-        "A": task(stage.arn, TimeoutSeconds=1, Catch=catch),
+        "A": task(function.arn, TimeoutSeconds=1, Catch=catch),
         "Wrong": {"Type": "Fail"},
         "Right": {"Type": "Pass", "OutputPath": "$.e.Error", "End": True},
     }
@@ -230,23 +230,23 @@ def test_a_task_that_takes_too_long_times_out(machines: Machines, stage: Recorde
     assert result["output"] == '"States.Timeout"'
 
 
-def test_an_execution_that_takes_too_long_times_out(machines: Machines, stage: Recorder) -> None:
+def test_an_execution_that_takes_too_long_times_out(machines: Machines, function: Recorder) -> None:
     """Step Functions documentation: "State machine structure", TimeoutSeconds; no catcher sees it."""
     catch = [{"ErrorEquals": ["States.ALL"], "Next": "Wrong"}]
-    states = {"A": task(stage.arn, Catch=catch), "Wrong": {"Type": "Succeed"}}
+    states = {"A": task(function.arn, Catch=catch), "Wrong": {"Type": "Succeed"}}
     result = machines.run(states, {"sleep": 2}, TimeoutSeconds=1)
     assert result["status"] == "TIMED_OUT"
     history = machines.client.get_execution_history(executionArn=result["executionArn"])["events"]
     assert "ExecutionTimedOut" in [event["type"] for event in history]
 
 
-def test_a_result_over_256_kb_is_rejected(machines: Machines, stage: Recorder) -> None:
+def test_a_result_over_256_kb_is_rejected(machines: Machines, function: Recorder) -> None:
     """Step Functions service quotas: maximum input or output size of a task."""
-    assert machines.run({"A": task(stage.arn)}, {"size": 262_200})["error"] == "States.DataLimitExceeded"
+    assert machines.run({"A": task(function.arn)}, {"size": 262_200})["error"] == "States.DataLimitExceeded"
 
 
 def test_the_name_of_an_execution_is_unique(machines: Machines) -> None:
-    """StartExecution: the same name and input while it runs answers with it; otherwise ExecutionAlreadyExists."""
+    """StartExecution: the same name and input return the running execution; otherwise ExecutionAlreadyExists."""
     machine = machines.create({"W": {"Type": "Wait", "Seconds": 30, "End": True}})
     first = machines.start(machine, {"n": 1}, name="run-1")
     assert machines.start(machine, {"n": 1}, name="run-1") == first
@@ -261,15 +261,15 @@ def test_the_name_of_an_execution_is_unique(machines: Machines) -> None:
         machines.client.start_execution(stateMachineArn=machine, input="{broken")
 
 
-def test_a_stopped_execution_stays_aborted_and_does_not_retry(machines: Machines, stage: Recorder) -> None:
+def test_a_stopped_execution_stays_aborted_and_does_not_retry(machines: Machines, function: Recorder) -> None:
     retry = [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 1, "MaxAttempts": 9, "BackoffRate": 1}]
-    states = {"A": task(stage.arn, Retry=retry, Catch=[{"ErrorEquals": ["States.ALL"], "Next": "B"}]), "B": {"Type": "Fail"}}
+    states = {"A": task(function.arn, Retry=retry, Catch=[{"ErrorEquals": ["States.ALL"], "Next": "B"}]), "B": {"Type": "Fail"}}
     execution = machines.start(machines.create(states), {"raise": "Terminal", "times": 99})
-    eventually(stage.events)
+    eventually(function.events)
     machines.client.stop_execution(executionArn=execution)
-    calls = len(stage.events())
+    calls = len(function.events())
     time.sleep(1.5)
-    assert len(stage.events()) <= calls + 1
+    assert len(function.events()) <= calls + 1
     assert machines.finish(execution)["status"] == "ABORTED"
 
 
