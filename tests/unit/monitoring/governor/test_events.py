@@ -1,4 +1,4 @@
-"""What wakes the governor, and the deployed function end to end on moto: event in, one execution out."""
+"""The events that the governor handles, and the deployed function end to end on moto: event in, one execution out."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ def test_a_schedule_is_named_by_its_event_or_else_by_its_delivery() -> None:
     ("event", "reason"),
     [
         (alarm(state="OK"), "in state OK"),
-        (alarm(description="Harm of flights"), "not by a project and a signal"),
-        (alarm(description='{"project": "flights"}'), "not by a project and a signal"),
-        (alarm(description=None), "not by a project and a signal"),
+        (alarm(description="Harm of flights"), "expected JSON with project and signal"),
+        (alarm(description='{"project": "flights"}'), "expected JSON with project and signal"),
+        (alarm(description=None), "expected JSON with project and signal"),
         (alarm(description='{"project": "flights", "signal": "boredom"}'), "reason"),
         ({"project": "flights"}, "reason"),
         ({"project": "flights", "reason": "schedule", "extra": 1}, "extra"),
@@ -98,17 +98,16 @@ def deployed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     aws.client.cache_clear()
     with mock_aws():
         dynamodb, states = (boto3.client(name, region_name="us-east-1") for name in ("dynamodb", "stepfunctions"))
-        for table, keys in (("registry", {"pk": "HASH", "sk": "RANGE"}), ("idempotency", {"id": "HASH"})):
-            dynamodb.create_table(
-                TableName=table,
-                KeySchema=[{"AttributeName": name, "KeyType": kind} for name, kind in keys.items()],
-                AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in keys],
-                BillingMode="PAY_PER_REQUEST",
-            )
+        keys = {"pk": "HASH", "sk": "RANGE"}
+        dynamodb.create_table(
+            TableName="registry",
+            KeySchema=[{"AttributeName": name, "KeyType": kind} for name, kind in keys.items()],
+            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in keys],
+            BillingMode="PAY_PER_REQUEST",
+        )
         role = "arn:aws:iam::123456789012:role/any"
         arn = states.create_state_machine(name="train", definition=MACHINE, roleArn=role)["stateMachineArn"]
         monkeypatch.setenv("REGISTRY_TABLE", "registry")
-        monkeypatch.setenv("IDEMPOTENCY_TABLE", "idempotency")
         monkeypatch.setenv("TRAIN_MACHINE_ARN", arn)
         yield states, arn
     aws.client.cache_clear()
