@@ -25,6 +25,7 @@ from urllib.parse import urlsplit
 
 import botocore.exceptions
 
+from infra.release_order import release_first
 from local_cloud import clients
 from local_cloud.state import DEFAULT_FOLDER, REPOSITORY
 
@@ -95,7 +96,7 @@ def deploy(
         synthesised = run.synthesise()
         middle = time.monotonic()
         run.bootstrap()
-        run.cdk("deploy", "--all", "--require-approval", "never", "--concurrency", "1", "--progress", "events", *run.app)
+        run.deploy_stacks()
         return Deployment(synthesised, run.log, middle - began, time.monotonic() - middle)
 
 
@@ -214,6 +215,17 @@ class _Run:
             stacks = []
         if not any(stack["StackStatus"] in ("CREATE_COMPLETE", "UPDATE_COMPLETE") for stack in stacks):
             self.cdk("bootstrap", f"aws://{_LOCAL_ACCOUNT}/{clients.LOCAL_REGION}", *self.app)
+
+    def deploy_stacks(self) -> None:
+        """Deploy every stack, first alone those that stop importing what another stack stops exporting."""
+        options = ("--require-approval", "never", "--progress", "events", *self.app)
+        try:
+            first = release_first(self._assembly, clients.session(self._endpoint).client("cloudformation"))
+        except (ValueError, botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+            raise DeployError("deploy", self.log, str(error)) from error
+        for stack in first:
+            self.cdk("deploy", stack, "--exclusively", *options)
+        self.cdk("deploy", "--all", "--concurrency", "1", *options)
 
     def cdk(self, step: str, *arguments: str) -> None:
         """Run one CDK command and wait for its end."""

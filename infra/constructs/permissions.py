@@ -40,12 +40,6 @@ def use_table(table: dynamodb.ITable) -> Statements:
     return [iam.PolicyStatement(actions=[f"dynamodb:{action}" for action in actions], resources=[table.table_arn])]
 
 
-def use_idempotency(table: dynamodb.ITable) -> Statements:
-    """What Powertools' idempotency layer needs, which releases a failed attempt by deleting it."""
-    actions = ["GetItem", "PutItem", "UpdateItem", "DeleteItem"]
-    return [iam.PolicyStatement(actions=[f"dynamodb:{action}" for action in actions], resources=[table.table_arn])]
-
-
 def sign(key: kms.IKey) -> Statements:
     """Sign with an asymmetric key and read its public half."""
     return [iam.PolicyStatement(actions=["kms:Sign", "kms:GetPublicKey"], resources=[key.key_arn])]

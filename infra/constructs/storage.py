@@ -10,8 +10,8 @@ from constructs import Construct
 
 from driftless.core.layout.artifacts import MODELS, RUNS, TRUST
 from driftless.core.layout.lake import RECEIPTS, STAGING
-from driftless.core.layout.parameters import IDEMPOTENCY_TABLE, REGISTRY_TABLE, bucket_parameter
-from driftless.core.layout.tables import IDEMPOTENCY_EXPIRY, IDEMPOTENCY_KEY, REGISTRY_PARTITION, REGISTRY_SORT
+from driftless.core.layout.parameters import REGISTRY_TABLE, bucket_parameter
+from driftless.core.layout.tables import REGISTRY_PARTITION, REGISTRY_SORT
 from infra.constructs.naming import publish_parameter, removal_policy
 from infra.settings import Settings
 
@@ -101,11 +101,11 @@ class Lake(Construct):
 
 
 class Registry(Construct):
-    """The registry table (runs, versions, aliases, audit) and the idempotency table.
+    """The registry table: runs, versions, aliases, audit chain, reports and retraining decisions.
 
     Attributes
     ----------
-    table, idempotency : dynamodb.Table
+    table : dynamodb.Table
     """
 
     def __init__(self, scope: Construct, identifier: str, *, settings: Settings) -> None:
@@ -114,7 +114,6 @@ class Registry(Construct):
         protected = settings.deletion_protection
         # Protected from deletion, a table could not leave with a failed first deployment either.
         kept = RemovalPolicy.RETAIN if protected else removal_policy(settings)
-        recovery = dynamodb.PointInTimeRecoverySpecification(point_in_time_recovery_enabled=True)
         self.table = dynamodb.Table(
             self,
             "Table",
@@ -122,20 +121,8 @@ class Registry(Construct):
             sort_key=dynamodb.Attribute(name=REGISTRY_SORT, type=text),
             billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
             encryption=dynamodb.TableEncryption.AWS_MANAGED,
-            point_in_time_recovery_specification=recovery,
-            deletion_protection=protected,
-            removal_policy=kept,
-        )
-        self.idempotency = dynamodb.Table(
-            self,
-            "Idempotency",
-            partition_key=dynamodb.Attribute(name=IDEMPOTENCY_KEY, type=text),
-            time_to_live_attribute=IDEMPOTENCY_EXPIRY,
-            billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
-            encryption=dynamodb.TableEncryption.AWS_MANAGED,
-            point_in_time_recovery_specification=recovery,
+            point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(point_in_time_recovery_enabled=True),
             deletion_protection=protected,
             removal_policy=kept,
         )
         publish_parameter(self, settings, REGISTRY_TABLE, self.table.table_name)
-        publish_parameter(self, settings, IDEMPOTENCY_TABLE, self.idempotency.table_name)

@@ -23,7 +23,7 @@ from infra.constructs.failure import alarm_from, counted
 from infra.constructs.function import Functions, StageFunction
 from infra.constructs.layer import DependencyLayers
 from infra.constructs.naming import publish_parameter
-from infra.constructs.permissions import put_metrics, read_metrics, read_objects, use_idempotency, use_table, write_objects
+from infra.constructs.permissions import put_metrics, read_metrics, read_objects, use_table, write_objects
 from infra.constructs.queue import DeadLetterQueue
 from infra.constructs.workflow import Workflow, invoke, notify
 from infra.layers import Artifact
@@ -106,17 +106,15 @@ class MonitoringStack(Stack):
         )
 
     def _governor(self, factory: Functions, data: DataStack, pipeline: PipelineStack) -> StageFunction:
-        registry, machine = data.registry, pipeline.train.machine
+        registry, machine = data.registry.table, pipeline.train.machine
         return factory.create(
             "governor",
             environment={
-                "REGISTRY_TABLE": registry.table.table_name,
-                "IDEMPOTENCY_TABLE": registry.idempotency.table_name,
+                "REGISTRY_TABLE": registry.table_name,
                 "TRAIN_MACHINE_ARN": machine.state_machine_arn,
             },
             statements=[
-                *use_table(registry.table),
-                *use_idempotency(registry.idempotency),
+                *use_table(registry),
                 iam.PolicyStatement(
                     actions=["states:StartExecution", "states:ListExecutions"], resources=[machine.state_machine_arn]
                 ),

@@ -61,14 +61,12 @@ def aliases(body: ast.AST, name: str) -> set[str]:
     for node in ast.walk(body):
         if not isinstance(node, ast.Assign):
             continue
-        target = node.targets[0]
-        pairs = zip(target.elts, node.value.elts, strict=True) if _both_tuples(target, node.value) else [(target, node.value)]
+        target, value = node.targets[0], node.value
+        pairs: Iterator[tuple[ast.expr, ast.expr]] = iter([(target, value)])
+        if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+            pairs = zip(target.elts, value.elts, strict=True)
         found |= {ast.unparse(left) for left, right in pairs if isinstance(right, ast.Name) and right.id == name}
     return found
-
-
-def _both_tuples(left: ast.AST, right: ast.AST) -> bool:
-    return isinstance(left, ast.Tuple) and isinstance(right, ast.Tuple)
 
 
 def used(taker: Taker, name: str) -> set[str]:

@@ -365,7 +365,6 @@ def test_everything_a_person_needs_is_published(local: Synth) -> None:
         *(f"machines/{machine}" for machine in ("ingest", "train_and_deploy", "monitor")),
         *(f"queues/{queue}" for queue in ("collector-failures", "collector-dead", "pipeline-events", "monitoring-events")),
         "tables/registry",
-        "tables/idempotency",
         "topics/notifications",
         "keys/signing",
         "api/url",

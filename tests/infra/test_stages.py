@@ -148,7 +148,7 @@ def test_data_stays_in_prod_and_leaves_with_the_local_stage(local: Synth, prod: 
 def test_tables_are_protected_recoverable_encrypted_and_billed_by_request(local: Synth, prod: Synth) -> None:
     for synth, protected in ((local, False), (prod, True)):
         tables = synth.resources("AWS::DynamoDB::Table")
-        assert len(tables) == 2
+        assert len(tables) == 1
         for table in tables.values():
             properties = table["Properties"]
             assert properties["DeletionProtectionEnabled"] is protected
@@ -160,9 +160,6 @@ def test_tables_are_protected_recoverable_encrypted_and_billed_by_request(local:
 def test_table_keys(local: Synth) -> None:
     registry = local.properties("AWS::DynamoDB::Table", "RegistryTable")
     assert registry["KeySchema"] == [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}]
-    idempotency = local.properties("AWS::DynamoDB::Table", "Idempotency")
-    assert idempotency["KeySchema"] == [{"AttributeName": "id", "KeyType": "HASH"}]
-    assert idempotency["TimeToLiveSpecification"] == {"AttributeName": "expiration", "Enabled": True}
 
 
 def test_buckets_are_private_versioned_and_encrypted(local: Synth, prod: Synth) -> None:

@@ -63,6 +63,40 @@ def test_a_deploy_creates_redeploys_only_what_changed_and_destroys(cloud: Cloud,
     assert statuses == ["DELETE_COMPLETE"]
 
 
+TWO_STACKS = """
+import json, os, pathlib
+out = pathlib.Path(os.environ["CDK_OUTDIR"])
+artifacts = {}
+for name, template in json.loads(pathlib.Path("infra/stacks.json").read_text()).items():
+    (out / f"{name}.json").write_text(json.dumps(template))
+    artifacts[name] = {"type": "aws:cloudformation:stack", "environment": "aws://unknown-account/unknown-region",
+                       "properties": {"templateFile": f"{name}.json"}, "displayName": name,
+                       "dependencies": [] if name == "owner" else ["owner"]}
+(out / "manifest.json").write_text(json.dumps({"version": "36.0.0", "artifacts": artifacts}))
+"""
+
+
+def test_a_stack_that_stops_importing_is_deployed_before_the_export_is_removed(
+    cloud: Cloud, checkout: Path, tmp_path: Path
+) -> None:
+    (checkout / "app.py").write_text(TWO_STACKS)
+    exported = {"Name": {"Value": {"Ref": "Topic"}, "Export": {"Name": "owner:topic"}}}
+    queue = {"Type": "AWS::SQS::Queue", "Properties": {"Tags": [{"Key": "topic", "Value": {"Fn::ImportValue": "owner:topic"}}]}}
+    shared = {"owner": {"Resources": TOPIC, "Outputs": exported}, "user": {"Resources": {"Queue": queue}}}
+    (checkout / "infra" / "stacks.json").write_text(json.dumps(shared))
+    deploy.deploy(endpoint=cloud.endpoint, checkout=checkout, state=tmp_path / "state")
+    other = {"Other": {"Type": "AWS::SNS::Topic"}}
+    apart = {"owner": {"Resources": other}, "user": {"Resources": {"Queue": {"Type": "AWS::SQS::Queue"}}}}
+    (checkout / "infra" / "stacks.json").write_text(json.dumps(apart))
+    lines: list[str] = []
+    deploy.deploy(endpoint=cloud.endpoint, progress=lines.append, checkout=checkout, state=tmp_path / "state")
+    text = "\n".join(lines)
+    assert text.index("user: deploying...") < text.index("owner: deploying...")
+    kinds = clients.session(cloud.endpoint).client("cloudformation").describe_stack_resources(StackName="owner")
+    assert [resource["LogicalResourceId"] for resource in kinds["StackResources"]] == ["Other"]
+    deploy.destroy(endpoint=cloud.endpoint, checkout=checkout, state=tmp_path / "state")
+
+
 def test_a_failure_reports_the_command_the_log_and_the_last_lines(cloud: Cloud, checkout: Path, tmp_path: Path) -> None:
     (checkout / "app.py").write_text("raise SystemExit('projects/x/project.toml: no target')")
     with pytest.raises(deploy.DeployError) as failed:

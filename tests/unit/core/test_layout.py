@@ -63,8 +63,6 @@ ARTIFACTS = {
 TABLES = {
     tables.REGISTRY_PARTITION: "pk",
     tables.REGISTRY_SORT: "sk",
-    tables.IDEMPOTENCY_KEY: "id",
-    tables.IDEMPOTENCY_EXPIRY: "expiration",
 }
 PARAMETERS = {
     parameters.parameters_prefix("dev"): "/driftless/dev/",
@@ -74,7 +72,6 @@ PARAMETERS = {
     parameters.SIGNING_KEY: "keys/signing",
     parameters.NOTIFICATIONS: "topics/notifications",
     parameters.REGISTRY_TABLE: "tables/registry",
-    parameters.IDEMPOTENCY_TABLE: "tables/idempotency",
     parameters.INFERENCE_LOG: "logs/inference",
     parameters.FUNCTIONS: "functions/",
     parameters.bucket_parameter("lake"): "buckets/lake",

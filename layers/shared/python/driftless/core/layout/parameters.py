@@ -8,7 +8,6 @@ API_URL = "api/url"
 SIGNING_KEY = "keys/signing"
 NOTIFICATIONS = "topics/notifications"
 REGISTRY_TABLE = "tables/registry"
-IDEMPOTENCY_TABLE = "tables/idempotency"
 INFERENCE_LOG = "logs/inference"
 FUNCTIONS = "functions/"
 

@@ -1,8 +1,6 @@
-"""Attribute names of the two DynamoDB tables, which their definition in infra and their users must agree on."""
+"""Attribute names of the registry's DynamoDB table, shared by its definition in infra and its adapter."""
 
 from __future__ import annotations
 
 REGISTRY_PARTITION = "pk"
 REGISTRY_SORT = "sk"
-IDEMPOTENCY_KEY = "id"
-IDEMPOTENCY_EXPIRY = "expiration"
