@@ -9,10 +9,9 @@ import sys
 from cli.demo import summary
 from cli.demo.flights import CACHE, Month
 from cli.demo.story import HISTORY, Story
+from cli.shared import local
 from cli.shared.console import Output, report_failure
 from cli.shared.failures import EXPECTED, explain
-from local_cloud import lifecycle
-from local_cloud.state import DEFAULT_FOLDER
 
 DEFAULT_MONTHS = "5,6,7,8"
 EXIT_INTERRUPTED = 130
@@ -60,10 +59,9 @@ def parse_months(text: str) -> tuple[Month, ...]:
 
 
 def forget() -> None:
-    """Stop the embedded cloud and delete everything it kept; a cloud of yours (AWS_ENDPOINT_URL) is not touched."""
-    lifecycle.down()
-    for folder in (DEFAULT_FOLDER, CACHE):
-        shutil.rmtree(folder, ignore_errors=True)
+    """Delete the embedded cloud and the demo's files; a cloud at ``AWS_ENDPOINT_URL`` is not touched."""
+    local.delete()
+    shutil.rmtree(CACHE, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -22,11 +22,10 @@ import duckdb
 from cli.shared.failures import Failure
 from driftless.data import features
 from driftless.definition.project import Project
-from local_cloud.state import REPOSITORY
 
 YEAR = 2013
 DATASETS = ("flights", "weather")
-CACHE = REPOSITORY / ".build" / "demo"
+CACHE = Path(__file__).resolve().parents[2] / ".build" / "demo"
 
 
 @dataclass(frozen=True, order=True)

@@ -67,10 +67,10 @@ class Story:
             At the first step that did not truly happen.
         """
         self.chapter("Start the cloud and deploy")
-        endpoint, deployment, _ = cloud.start_and_deploy(self.out)
+        endpoint, deployed, _ = cloud.start_and_deploy(self.out)
         platform = connect("local")
-        synthesis = seconds(deployment.synth_seconds) if deployment.synthesised else "not needed"
-        self.out.say(f"  at {endpoint}: synthesis {synthesis}, deployment {seconds(deployment.deploy_seconds)}")
+        synthesis = seconds(deployed.synth_seconds) if deployed.synthesised else "not needed"
+        self.out.say(f"  at {endpoint}: synthesis {synthesis}, deployment {seconds(deployed.deploy_seconds)}")
         predictions = CollectedPredictions(platform, PROJECT, Path(flights.CACHE) / "predictions")
         self.chapter(f"Push {HISTORY[0]} to {HISTORY[-1]}")
         self.push(platform, HISTORY)

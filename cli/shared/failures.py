@@ -20,7 +20,6 @@ from botocore.exceptions import (
 )
 
 from driftless.errors import BadProject, DriftlessError, RetryableError
-from local_cloud.lifecycle import CloudError
 
 
 class Failure(Exception):
@@ -44,7 +43,7 @@ class Failure(Exception):
 
 
 # Everything explain() has words for; anything else is a programming error and shows its traceback.
-EXPECTED = (Failure, CloudError, DriftlessError, Boto3Error, BotoCoreError, ClientError, httpx.HTTPError, OSError)
+EXPECTED = (Failure, DriftlessError, Boto3Error, BotoCoreError, ClientError, httpx.HTTPError, OSError)
 
 NEXT_STEPS = {
     "NotEnoughData": "push more data (`driftless data push`), or lower the minimum in project.toml",
@@ -76,8 +75,6 @@ def explain(error: BaseException) -> Failure:
         return error
     if isinstance(error, Boto3Error) and isinstance(error.__context__, (BotoCoreError, ClientError)):
         return explain(error.__context__)
-    if isinstance(error, CloudError):
-        return Failure("embedded cloud", str(error), "act on it, then `driftless up`")
     if isinstance(error, BadProject):
         return Failure("project definition", str(error), "correct it; nothing was sent or deployed")
     if isinstance(error, DriftlessError):

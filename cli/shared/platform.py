@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import boto3
 from botocore.config import Config
 
+from cli.shared import local
 from cli.shared.failures import Failure
 from driftless.adapters.dynamodb import DynamoItems
 from driftless.adapters.registry import TableRegistry
@@ -29,7 +30,6 @@ from driftless.core.layout.parameters import (
 )
 from driftless.definition import loading as projects
 from driftless.definition.project import Project
-from local_cloud import clients, lifecycle
 
 # Of a call that is throttled or meets a broken service; botocore waits longer before each.
 MAX_ATTEMPTS = 6
@@ -131,22 +131,21 @@ def _deploy_hint(stage: str) -> str:
 
 
 def connect(stage: str) -> Platform:
-    """Open a stage: the local one in the embedded cloud or at ``AWS_ENDPOINT_URL``, any other where your credentials point.
+    """Open a stage: local in the embedded cloud, any other in AWS with your credentials.
+
+    ``AWS_ENDPOINT_URL`` replaces both.
 
     Raises
     ------
     Failure
-        When nothing answers where the local stage should be, or the address is none.
+        When no cloud is running at the endpoint of the local stage, or ``AWS_ENDPOINT_URL`` is not a URL.
     """
     if stage != "local" and not os.environ.get("AWS_ENDPOINT_URL"):
         return Platform(stage, boto3.Session(region_name=os.environ.get("AWS_REGION")), None)
     given = os.environ.get("AWS_ENDPOINT_URL")
     if given and not given.startswith(("http://", "https://")):
-        raise Failure("AWS_ENDPOINT_URL", f"{given!r} is no URL", f"write http://HOST:PORT, for example {LOCAL_EXAMPLE}")
-    found = lifecycle.status()
-    if not found.healthy:
-        raise Failure("connection", f"nothing is running at {found.endpoint}", "run `make up` (or `driftless up`)")
-    return Platform(stage, clients.session(found.endpoint), found.endpoint)
+        raise Failure("AWS_ENDPOINT_URL", f"{given!r} is not a URL", f"write http://HOST:PORT, for example {LOCAL_EXAMPLE}")
+    return Platform(stage, *local.open_session())
 
 
 def read_project(name: str) -> Project:

@@ -1,7 +1,7 @@
-"""Mends: where the embedded emulator differs from AWS, and what puts it right.
+"""Mends: replacements of MiniStack functions whose behaviour differs from AWS.
 
-Each module mends one subject. Its docstring names the AWS behaviour it restores, ``TARGETS`` lists the private names
-of MiniStack that it replaces, and ``apply`` replaces them; a test of the same name shows the behaviour through boto3.
+Each module mends one subject. Its docstring names the AWS documentation pages whose behaviour it restores, ``TARGETS``
+lists the private names of MiniStack that it needs, and ``apply`` replaces them. A test shows the behaviour through boto3.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from local_cloud.mends import (
     emf,
     execution_ends,
     execution_logs,
+    executions,
     identity,
     lambda_aliases,
     notifications,
@@ -22,7 +23,7 @@ from local_cloud.mends import (
     rest_api_limits,
     service_metrics,
     state_paths,
-    stepfunctions,
+    state_tasks,
 )
 
 MENDS = (
@@ -31,16 +32,17 @@ MENDS = (
     emf,
     identity,
     state_paths,
-    stepfunctions,
+    state_tasks,
+    executions,
     cloudformation,
     lambda_aliases,
     object_encryption,
     service_metrics,
     rest_api_limits,
     notifications,
-    access_logs,  # after the limits: it logs their answers
-    execution_logs,  # after stepfunctions: it logs what that adds
-    execution_ends,  # after the logs: the end is shown once it is logged
+    access_logs,  # after the limits: it logs the responses that they return
+    execution_logs,  # after executions: it logs the events that executions adds
+    execution_ends,  # after the logs: a final status is shown when its event is logged
 )
 
 
@@ -50,7 +52,7 @@ def apply_all() -> None:
     Raises
     ------
     EmulatorMismatch
-        When the installed MiniStack lacks a name that a mend replaces; nothing has been replaced then.
+        When the installed MiniStack does not have a name that a mend needs; then nothing is replaced.
     """
     for mend in MENDS:
         patching.require(mend.TARGETS)

@@ -1,10 +1,10 @@
-"""Access logs of a REST API's stages, and one request id for everything that speaks of a request.
+"""Access logs of a REST API's stages, and one id for each request.
 
 Restores the behaviour of the AWS documentation pages "Set up CloudWatch logging for REST APIs in API Gateway" and
-"Variables for access logging for API Gateway": each request, answered or refused, is one event in the log group that the
-stage names, in the stage's format with its ``$context`` variables filled in; a variable that has no value is ``-``. The
-id is the one that the function finds in its event and the caller in ``x-amzn-requestid``. Without this mend the setting
-is stored and shown, nothing is written, and each of the three sees an id of its own.
+"Variables for access logging for API Gateway". Each request, accepted or rejected, is one event in the log group of the
+stage, in the stage's format with its ``$context`` variables replaced; a variable without a value is ``-``. The log, the
+function's event and the response header ``x-amzn-requestid`` have the same request id. Without this mend the setting is
+stored and returned, nothing is written, and each of the three has a different id.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ _VARIABLE = re.compile(r"\$context\.([A-Za-z0-9_]+(?:\.[A-Za-z0-9_-]+)*)")
 
 
 @dataclass
-class _Seen:
-    """What is learnt of a request on its way."""
+class _Observed:
+    """What the replaced functions observe about one request."""
 
     request: dict[str, Any] = field(default_factory=dict)
     context: dict[str, Any] = field(default_factory=dict)
@@ -45,11 +45,11 @@ class _Seen:
     integration_ms: int | None = None
 
 
-_seen: contextvars.ContextVar[_Seen] = contextvars.ContextVar("seen")
+_observed: contextvars.ContextVar[_Observed] = contextvars.ContextVar("observed")
 
 
 def fill(template: str, values: dict[str, Any]) -> str:
-    """Put values in the place of a format's ``$context`` variables; one without a value becomes ``-``."""
+    """Replace a format's ``$context`` variables by their values; one without a value becomes ``-``."""
 
     def value(match: re.Match[str]) -> str:
         found = values.get(match.group(1))
@@ -59,7 +59,7 @@ def fill(template: str, values: dict[str, Any]) -> str:
 
 
 def _flat(context: dict[str, Any]) -> dict[str, Any]:
-    """A function's request context by the names of the variables: the two speak of the same things."""
+    """Return a function's request context by the names of the ``$context`` variables."""
     flat: dict[str, Any] = {}
     for name, value in context.items():
         if isinstance(value, dict):
@@ -69,33 +69,33 @@ def _flat(context: dict[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def _values(seen: _Seen, method: str, path: str, headers: dict[str, Any], began: float) -> dict[str, Any]:
-    """The variables that do not depend on the answer."""
-    api, stage = seen.request.get("api_id"), seen.request.get("stage_name")
+def _values(observed: _Observed, method: str, path: str, headers: dict[str, Any], began: float) -> dict[str, Any]:
+    """Return the variables that do not depend on the response."""
+    api, stage = observed.request.get("api_id"), observed.request.get("stage_name")
     host = str(headers.get("host", ""))
     values: dict[str, Any] = {
         "accountId": core("responses").get_account_id(),
         "apiId": api,
         "domainName": host,
         "domainPrefix": host.split(".", 1)[0],
-        "extendedRequestId": seen.request.get("request_id"),
+        "extendedRequestId": observed.request.get("request_id"),
         "httpMethod": method,
         "identity.sourceIp": str(headers.get("x-forwarded-for", "127.0.0.1")).split(",")[0].strip(),
         "identity.userAgent": headers.get("user-agent"),
         "path": f"/{stage}{path}",
         "protocol": "HTTP/1.1",
-        "requestId": seen.request.get("request_id"),
+        "requestId": observed.request.get("request_id"),
         "requestTime": datetime.fromtimestamp(began, UTC).strftime("%d/%b/%Y:%H:%M:%S +0000"),
         "requestTimeEpoch": int(began * 1000),
-        "resourcePath": seen.request.get("resource_path"),
+        "resourcePath": observed.request.get("resource_path"),
         "stage": stage,
-        **_flat(seen.context),
+        **_flat(observed.context),
     }
-    if seen.error is not None:
-        kind, message = seen.error
+    if observed.error is not None:
+        kind, message = observed.error
         values |= {"error.responseType": kind, "error.message": message, "error.messageString": json.dumps(message)}
-    if seen.integration_ms is not None:
-        for name, value in (("Latency", seen.integration_ms), ("Status", 200)):  # Lambda's own status, not the function's
+    if observed.integration_ms is not None:
+        for name, value in (("Latency", observed.integration_ms), ("Status", 200)):  # Lambda's status code, not the function's
             values |= {f"integration{name}": value, f"integration.{name.lower()}": value}
     return values
 
@@ -106,25 +106,25 @@ def _handle(original: Callable[..., Any]) -> Callable[..., Any]:
     async def handle(
         api: str, stage: str, method: str, path: str, headers: dict[str, Any], body: bytes, *rest: Any
     ) -> tuple[int, dict[str, Any], bytes]:
-        seen = _Seen()
-        token, began = _seen.set(seen), time.time()
+        observed = _Observed()
+        token, began = _observed.set(observed), time.time()
         try:
-            status, answered, text = await original(api, stage, method, path, headers, body, *rest)
+            status, headers_out, text = await original(api, stage, method, path, headers, body, *rest)
         finally:
-            _seen.reset(token)
+            _observed.reset(token)
         settings = (gateway._stages_v1.get(api, {}).get(stage) or {}).get("accessLogSettings") or {}
         if settings.get("format") and settings.get("destinationArn"):
             now = time.time()
-            values = _values(seen, method, path, headers or {}, began) | {
+            values = _values(observed, method, path, headers or {}, began) | {
                 "status": status,
                 "responseLength": len(text or b""),
                 "responseLatency": int((now - began) * 1000),
             }
             stream = hashlib.sha256(f"{api}/{stage}".encode()).hexdigest()[:32]
             vended_logs.write(settings["destinationArn"], stream, int(now * 1000), fill(settings["format"], values))
-        if "request_id" in seen.request:
-            answered = {**answered, "x-amzn-requestid": seen.request["request_id"]}
-        return status, answered, text
+        if "request_id" in observed.request:
+            headers_out = {**headers_out, "x-amzn-requestid": observed.request["request_id"]}
+        return status, headers_out, text
 
     return handle
 
@@ -133,12 +133,12 @@ def _execute(original: Callable[..., Any]) -> Callable[..., Any]:
     gateway = service("apigateway_v1")
 
     async def execute(request: dict[str, Any], *rest: Any) -> Any:
-        seen = _seen.get()
-        seen.request = request
-        answer = await original(request, *rest)
-        if isinstance(answer, gateway._GatewayError):
-            seen.error = (answer.response_type, answer.message or "")
-        return answer
+        observed = _observed.get()
+        observed.request = request
+        response = await original(request, *rest)
+        if isinstance(response, gateway._GatewayError):
+            observed.error = (response.response_type, response.message or "")
+        return response
 
     return execute
 
@@ -146,10 +146,10 @@ def _execute(original: Callable[..., Any]) -> Callable[..., Any]:
 def _build_event(original: Callable[..., Any]) -> Callable[..., Any]:
     def build(*arguments: Any, **named: Any) -> dict[str, Any]:
         event: dict[str, Any] = original(*arguments, **named)
-        seen = _seen.get()
-        identifier = seen.request["request_id"]
+        observed = _observed.get()
+        identifier = observed.request["request_id"]
         event["requestContext"] |= {"requestId": identifier, "extendedRequestId": identifier}
-        seen.context = event["requestContext"]
+        observed.context = event["requestContext"]
         return event
 
     return build
@@ -158,15 +158,15 @@ def _build_event(original: Callable[..., Any]) -> Callable[..., Any]:
 def _call(original: Callable[..., Any]) -> Callable[..., Any]:
     async def call(*arguments: Any, **named: Any) -> Any:
         began = time.monotonic()
-        answer = await original(*arguments, **named)
-        _seen.get().integration_ms = int((time.monotonic() - began) * 1000)
-        return answer
+        response = await original(*arguments, **named)
+        _observed.get().integration_ms = int((time.monotonic() - began) * 1000)
+        return response
 
     return call
 
 
 def apply() -> None:
-    """Write what stages ask for."""
+    """Write the access logs that stages configure."""
     require(TARGETS)
     gateway = service("apigateway_v1")
     for name, wrap in (

@@ -1,9 +1,9 @@
-"""What state a metric alarm should be in: the arithmetic of "Evaluating an alarm", free of the emulator.
+"""Decide the state of a metric alarm, as "Evaluating an alarm" describes it; without the emulator.
 
-Periods are aligned to the clock. CloudWatch looks at more periods than ``EvaluationPeriods`` (the evaluation range)
-and prefers real datapoints: missing ones are filled in only when fewer real ones than ``EvaluationPeriods`` exist in
-the range. The current period takes part as soon as it has a datapoint, so that an alarm answers in about a second
-here; AWS answers when the period is over.
+Periods are aligned to the clock. CloudWatch evaluates more periods than ``EvaluationPeriods`` (the evaluation range)
+and prefers real datapoints: missing datapoints are filled in only when the range has fewer real ones than
+``EvaluationPeriods``. Here the current period counts as soon as it has a datapoint, so that an alarm changes its state
+in about a second; AWS waits until the period is over.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-#: Periods looked at beyond ``EvaluationPeriods``, as in the examples of the AWS documentation.
+#: Periods evaluated in addition to ``EvaluationPeriods``, as in the examples of the AWS documentation.
 EXTRA_PERIODS = 2
 
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
@@ -31,7 +31,7 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class AlarmRule:
-    """The part of an alarm that decides its state.
+    """The settings of an alarm that decide its state.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class AlarmRule:
 
 @dataclass(frozen=True)
 class Decision:
-    """A state with its reason and the datapoints it rests on, newest first, as (start of period in seconds, value)."""
+    """A state, its reason and its datapoints, newest first, as (start of period in seconds, value)."""
 
     state: str
     reason: str
@@ -72,7 +72,7 @@ def window(rule: AlarmRule, now: float, has_data: Callable[[int], bool]) -> list
 
 
 def oldest(rule: AlarmRule, now: float) -> float:
-    """Return the time before which no datapoint can count: the start of the oldest period that :func:`window` may name."""
+    """Return the start of the oldest period that :func:`window` may return; earlier datapoints do not count."""
     return math.floor(now / rule.period) * rule.period - (rule.evaluation_periods + EXTRA_PERIODS) * float(rule.period)
 
 
@@ -82,7 +82,7 @@ def decide(rule: AlarmRule, periods: Sequence[int], values: Mapping[int, float])
     Parameters
     ----------
     rule : AlarmRule
-        What the alarm asks.
+        The alarm's settings.
     periods : sequence of int
         The evaluation range, newest first, as :func:`window` returns it.
     values : mapping of int to float
@@ -91,7 +91,7 @@ def decide(rule: AlarmRule, periods: Sequence[int], values: Mapping[int, float])
     Returns
     -------
     Decision or None
-        None means that the current state is kept.
+        None when the current state stays.
     """
     breaches = _COMPARE[rule.comparison]
     needed = rule.datapoints_to_alarm
@@ -114,7 +114,7 @@ def decide(rule: AlarmRule, periods: Sequence[int], values: Mapping[int, float])
         return _judged(rule, real, "ALARM", breaching)
     if breaching < len(real):
         return _judged(rule, real, "OK", breaching)
-    # Every datapoint there is breaches, but there are too few ("Avoiding premature transitions to alarm state").
+    # All datapoints breach, but there are too few ("Avoiding premature transitions to alarm state").
     if rule.missing == "ignore":
         return None
     age_of_oldest = list(periods).index(real[-1][0]) + 1
@@ -122,7 +122,7 @@ def decide(rule: AlarmRule, periods: Sequence[int], values: Mapping[int, float])
 
 
 def _judged(rule: AlarmRule, real: list[tuple[int, float]], state: str, breaching: int, filled: int = 0) -> Decision:
-    """Word the reason as CloudWatch does."""
+    """Return the decision with a reason in CloudWatch's words."""
     count = breaching if state == "ALARM" else len(real) - breaching
     if filled:
         treated = "[Breaching]" if rule.missing == "breaching" else "[NonBreaching]"

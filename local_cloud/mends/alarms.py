@@ -1,12 +1,9 @@
-"""CloudWatch metric alarms as AWS evaluates them, and what follows when one changes state.
+"""Evaluate CloudWatch metric alarms by AWS's rules.
 
-Restores the behaviour of the AWS documentation pages "Alarm evaluation", "Configuring how CloudWatch alarms treat
-missing data", "Alarm events and EventBridge", "Invoke a Lambda function from an alarm" and "Notifying users on alarm
-changes". Without this mend the emulator mixes the metrics of all dimensions, ignores periods, datapoints to alarm and
-missing data, looks at alarms only when a metric arrives, and tells EventBridge nothing.
-
-An alarm is looked at when metric data arrive and once a second, so missing data count as well. States and
-their history are saved soon after a change, datapoints every few seconds: after a kill an alarm goes on from there.
+Restores the behaviour of the AWS documentation pages "Alarm evaluation" and "Configuring how CloudWatch alarms treat
+missing data". Without this mend the emulator mixes the metrics of all dimensions, ignores periods, datapoints to alarm
+and missing data, and evaluates alarms only when a metric arrives. Here an alarm is evaluated when metric data arrive and
+once a second, so that missing data count too. ``alarm_rules`` decides the state and ``alarm_actions`` runs the actions.
 """
 
 from __future__ import annotations
@@ -15,11 +12,10 @@ import json
 import logging
 import threading
 import time
-import uuid
-from datetime import UTC, datetime
 from typing import Any
 
-from local_cloud.mends import ticking
+from local_cloud.mends import repeating
+from local_cloud.mends.alarm_actions import announce, timestamp
 from local_cloud.mends.alarm_rules import AlarmRule, Decision, decide, oldest, window
 from local_cloud.mends.patching import core, replace, require, service
 
@@ -34,11 +30,9 @@ TARGETS = (
 
 TICK_SECONDS = 1.0
 _LATE_POINTS = 5000
-"""Old datapoints in a row after which no newer one is expected before them: five full calls of PutMetricData."""
+"""Consecutive old datapoints after which no newer one is expected: five full calls of PutMetricData."""
 
 _lock = threading.RLock()
-#: By alarm ARN: the state last announced, as EventBridge shows it under ``previousState``.
-_announced: dict[str, dict[str, str]] = {}
 
 
 def _rule(alarm: dict[str, Any]) -> AlarmRule:
@@ -54,10 +48,13 @@ def _rule(alarm: dict[str, Any]) -> AlarmRule:
 
 
 def _points_by_period(alarm: dict[str, Any], period: int, since: float) -> dict[int, list[dict[str, Any]]]:
-    """The alarm's own datapoints since a time — namespace, name, exact dimensions, unit — grouped by aligned period.
+    """Return the datapoints of the alarm's metric since a time, grouped by aligned period.
 
-    Datapoints lie in the order of their arrival. They are read from the newest back, until more old ones lie in a row than a few
-    calls with late ones may have brought: an alarm costs what its range holds, not what two weeks hold.
+    The metric is its namespace, name, exact dimensions and unit.
+
+
+    Datapoints are stored in the order of arrival and read backwards, until more consecutive ones are too old than a few
+    calls with late datapoints may have added. So an evaluation reads the alarm's range, not two weeks of datapoints.
     """
     cloudwatch = service("cloudwatch")
     dimensions = cloudwatch._dims_from_list(alarm.get("Dimensions") or [])
@@ -77,7 +74,7 @@ def _points_by_period(alarm: dict[str, Any], period: int, since: float) -> dict[
 
 
 def _evaluate_alarm(alarm: dict[str, Any]) -> None:
-    """Evaluate one alarm of the current account and region, and carry out a change of state."""
+    """Evaluate one alarm of the current account and region, and change its state if needed."""
     if not alarm.get("Namespace") or not alarm.get("MetricName"):
         return
     cloudwatch = service("cloudwatch")
@@ -108,26 +105,21 @@ def _evaluate_all_alarms() -> None:
             logger.exception("alarm %s could not be evaluated", alarm.get("AlarmName"))
 
 
-def _stamp(seconds: float) -> str:
-    """Format a time as CloudWatch does in events and notifications."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "+0000"
-
-
 def _reason_data(rule: AlarmRule, statistic: str, periods: list[int], decision: Decision) -> str:
     document: dict[str, Any] = {
         "version": "1.0",
-        "queryDate": _stamp(time.time()),
+        "queryDate": timestamp(time.time()),
         "statistic": statistic,
         "period": rule.period,
         "recentDatapoints": [value for _, value in reversed(decision.datapoints)],
         "threshold": rule.threshold,
         "evaluatedDatapoints": [
-            {"timestamp": _stamp(start), **({"value": value} if value is not None else {})}
+            {"timestamp": timestamp(start), **({"value": value} if value is not None else {})}
             for start, value in ((start, dict(decision.datapoints).get(start)) for start in periods[: rule.evaluation_periods])
         ],
     }
     if decision.datapoints:
-        document["startDate"] = _stamp(decision.datapoints[-1][0])
+        document["startDate"] = timestamp(decision.datapoints[-1][0])
     return json.dumps(document)
 
 
@@ -147,123 +139,8 @@ def _change_state(alarm: dict[str, Any], decision: Decision, reason_data: str) -
     cloudwatch._evaluate_parent_alarms(alarm)
 
 
-def _announce(alarm: dict[str, Any], old_state: str, new_state: str, reason: str) -> None:
-    """Run the actions of the new state and publish the EventBridge event, whoever changed the state."""
-    state = {"value": new_state, "reason": reason, "timestamp": _stamp(time.time())}
-    if alarm.get("StateReasonData"):
-        state["reasonData"] = alarm["StateReasonData"]
-    arn = alarm["AlarmArn"]
-    previous = _announced.get(arn, {})
-    if previous.get("value") != old_state:
-        created = float(alarm.get("AlarmConfigurationUpdatedTimestamp") or time.time())
-        previous = {"value": old_state, "reason": "Unchecked: Initial alarm creation", "timestamp": _stamp(created)}
-    _announced[arn] = state
-    data = {
-        "alarmName": alarm["AlarmName"],
-        "state": state,
-        "previousState": previous,
-        "configuration": _configuration(alarm),
-    }
-    _publish_event(arn, data)
-    if not alarm.get("ActionsEnabled", True):
-        return
-    field = {"ALARM": "AlarmActions", "OK": "OKActions"}.get(new_state, "InsufficientDataActions")
-    for action in alarm.get(field) or []:
-        _run_action(action, alarm, data)
-
-
-def _configuration(alarm: dict[str, Any]) -> dict[str, Any]:
-    configuration: dict[str, Any] = {"description": alarm.get("AlarmDescription") or ""}
-    if alarm.get("AlarmRule"):
-        return {**configuration, "alarmRule": alarm["AlarmRule"]}
-    metric = {
-        "namespace": alarm.get("Namespace"),
-        "name": alarm.get("MetricName"),
-        "dimensions": {each["Name"]: each["Value"] for each in alarm.get("Dimensions") or []},
-    }
-    statistic = alarm.get("ExtendedStatistic") or alarm.get("Statistic")
-    configuration["metrics"] = [
-        {
-            "id": str(uuid.uuid5(uuid.NAMESPACE_URL, alarm["AlarmArn"])),
-            "metricStat": {"metric": metric, "period": alarm.get("Period"), "stat": statistic},
-            "returnData": True,
-        }
-    ]
-    return configuration
-
-
-def _publish_event(arn: str, detail: dict[str, Any]) -> None:
-    entry = {
-        "Source": "aws.cloudwatch",
-        "DetailType": "CloudWatch Alarm State Change",
-        "Resources": [arn],
-        "Detail": json.dumps(detail),
-    }
-    service("eventbridge")._put_events({"Entries": [entry]}, allow_aws_source=True)
-
-
-def _run_action(action: str, alarm: dict[str, Any], data: dict[str, Any]) -> None:
-    """Carry out one action and write it into the alarm's history."""
-    responses = core("responses")
-    kind = action.split(":")[2] if action.count(":") >= 5 else ""
-    if kind == "sns":
-        subject = f'{data["state"]["value"]}: "{alarm["AlarmName"]}" in {responses.get_region()}'[:100]
-        message = json.dumps(_notification(alarm, data))
-        service("sns")._fanout(action, str(uuid.uuid4()), message, subject)
-    elif kind == "lambda":
-        event = {
-            "source": "aws.cloudwatch",
-            "alarmArn": alarm["AlarmArn"],
-            "accountId": responses.get_account_id(),
-            "time": data["state"]["timestamp"],
-            "region": responses.get_region(),
-            "alarmData": data,
-        }
-        service("lambda_svc").invoke_async_with_retry({"config": {"FunctionArn": action}}, event)
-    else:
-        logger.warning("alarm %s: action %s is not emulated", alarm["AlarmName"], action)
-        return
-    service("cloudwatch")._history_entries().append(
-        {
-            "AlarmName": alarm["AlarmName"],
-            "AlarmType": "CompositeAlarm" if alarm.get("AlarmRule") else "MetricAlarm",
-            "Timestamp": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "HistoryItemType": "Action",
-            "HistorySummary": f"Successfully executed action {action}",
-            "HistoryData": json.dumps({"actionState": "Succeeded", "notificationResource": action}),
-        }
-    )
-
-
-def _notification(alarm: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
-    """Build the message a topic's subscribers get."""
-    responses = core("responses")
-    trigger = {
-        name: alarm.get(name)
-        for name in ("MetricName", "Namespace", "Statistic", "Unit", "Period", "EvaluationPeriods", "DatapointsToAlarm",
-                     "ComparisonOperator", "Threshold", "TreatMissingData")
-    }  # fmt: skip
-    trigger["StatisticType"] = "ExtendedStatistic" if alarm.get("ExtendedStatistic") else "Statistic"
-    trigger["Dimensions"] = [{"name": each["Name"], "value": each["Value"]} for each in alarm.get("Dimensions") or []]
-    return {
-        "AlarmName": alarm["AlarmName"],
-        "AlarmDescription": alarm.get("AlarmDescription") or None,
-        "AWSAccountId": responses.get_account_id(),
-        "NewStateValue": data["state"]["value"],
-        "NewStateReason": data["state"]["reason"],
-        "StateChangeTime": data["state"]["timestamp"],
-        "Region": responses.get_region(),
-        "AlarmArn": alarm["AlarmArn"],
-        "OldStateValue": data["previousState"]["value"],
-        "OKActions": alarm.get("OKActions") or [],
-        "AlarmActions": alarm.get("AlarmActions") or [],
-        "InsufficientDataActions": alarm.get("InsufficientDataActions") or [],
-        "Trigger": trigger,
-    }
-
-
 def _evict_old_metrics() -> None:
-    """Drop datapoints past their retention without losing one that another thread adds meanwhile."""
+    """Remove datapoints past their retention without losing one that another thread adds meanwhile."""
     cloudwatch = service("cloudwatch")
     cutoff = time.time() - cloudwatch.TWO_WEEKS_SECONDS
     for key, points in list(cloudwatch._metrics.items()):
@@ -275,7 +152,7 @@ def _evict_old_metrics() -> None:
 
 
 def _tick() -> None:
-    """Evaluate every alarm there is."""
+    """Evaluate the alarms of all accounts and regions."""
     cloudwatch, responses = service("cloudwatch"), core("responses")
     for account, region in {(account, region) for account, region, _ in list(cloudwatch._alarms._data)}:
         with responses.request_scope(account, region):
@@ -288,6 +165,6 @@ def apply() -> None:
     name = "ministack.services.cloudwatch"
     replace(f"{name}._evaluate_alarm", _evaluate_alarm)
     replace(f"{name}._evaluate_all_alarms", _evaluate_all_alarms)
-    replace(f"{name}._dispatch_alarm_actions", _announce)
+    replace(f"{name}._dispatch_alarm_actions", announce)
     replace(f"{name}._evict_old_metrics", _evict_old_metrics)
-    ticking.every(TICK_SECONDS, _tick, name="alarms")
+    repeating.every(TICK_SECONDS, _tick, name="alarms")

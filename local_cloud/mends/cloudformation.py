@@ -1,11 +1,11 @@
-"""Template properties that the emulator's CloudFormation drops, applied through the services' own operations.
+"""Apply the template properties that the emulator's CloudFormation ignores, through the services' operations.
 
-Restores, for the AWS documentation pages of the resource types (``AWS::S3::Bucket``, ``AWS::DynamoDB::Table``,
-``AWS::Lambda::Function``, ``AWS::StepFunctions::StateMachine``, ``AWS::SNS::Topic``, ``AWS::ApiGateway::*``), that what
-a template says is what Describe and Get return: bucket encryption, lifecycle and access logging; table encryption,
-point-in-time recovery and time to live; reserved concurrency and dead-letter queue; state machine logging and tracing;
-a topic's key; request validators. A property that the next template leaves out goes back to its default. A table under
-deletion protection cannot be deleted.
+Restores the AWS documentation pages of the resource types: Describe and Get return what the template says. The
+properties are bucket encryption, lifecycle and access logging (``AWS::S3::Bucket``); encryption, point-in-time recovery
+and time to live (``AWS::DynamoDB::Table``); reserved concurrency and dead-letter queue (``AWS::Lambda::Function``);
+logging and tracing (``AWS::StepFunctions::StateMachine``); the key of ``AWS::SNS::Topic``; and request validators
+(``AWS::ApiGateway::*``). A property that a later template does not have is reset to its default. A table with deletion
+protection cannot be deleted.
 """
 
 from __future__ import annotations
@@ -40,21 +40,21 @@ TARGETS = (
 Properties = dict[str, Any]
 
 
-class PropertyRefused(ValueError):
-    """A service refused a property of a template; the resource fails, as it does in AWS."""
+class PropertyRejected(ValueError):
+    """A service rejected a property of a template; the resource fails, as in AWS."""
 
 
-def _checked(answer: tuple[int, Any, Any], what: str) -> Any:
-    """Return a service's answer, or raise what it refused."""
-    status, _, body = answer
+def _checked(response: tuple[int, Any, Any], what: str) -> Any:
+    """Return the body of a service's response, or raise its error."""
+    status, _, body = response
     if status >= 400:
         text = body.decode() if isinstance(body, bytes) else str(body)
-        raise PropertyRefused(f"{what}: {text}")
+        raise PropertyRejected(f"{what}: {text}")
     return body
 
 
 def _xml(tag: str, value: Any) -> str:
-    """Render nested dictionaries and lists as the XML of an S3 request."""
+    """Return nested dictionaries and lists as the XML of an S3 request."""
     if isinstance(value, list):
         return "".join(_xml(tag, each) for each in value)
     if isinstance(value, dict):
@@ -94,7 +94,7 @@ def _bucket(name: str, properties: Properties) -> None:
 
 
 def _lifecycle_rule(rule: Properties) -> Properties:
-    """Turn a rule from the template's spelling into the API's."""
+    """Convert a rule from the template's spelling to the API's."""
     expiration = {
         "Days": rule.get("ExpirationInDays"),
         "Date": rule.get("ExpirationDate"),
@@ -186,7 +186,7 @@ def _topic(arn: str, properties: Properties) -> None:
         attributes.pop("KmsMasterKeyId", None)
 
 
-_SETTLE: dict[str, Callable[[str, Properties], None]] = {
+_APPLY: dict[str, Callable[[str, Properties], None]] = {
     "AWS::S3::Bucket": _bucket,
     "AWS::DynamoDB::Table": _table,
     "AWS::Lambda::Function": _function,
@@ -199,19 +199,19 @@ _SETTLE: dict[str, Callable[[str, Properties], None]] = {
 }
 
 
-def _create(original: Callable[..., Any], settle: Callable[[str, Properties], None]) -> Callable[..., Any]:
+def _create(original: Callable[..., Any], apply_properties: Callable[[str, Properties], None]) -> Callable[..., Any]:
     def create(logical_id: str, properties: Properties, stack_name: str) -> Any:
         physical_id, attributes = original(logical_id, properties, stack_name)
-        settle(physical_id, properties)
+        apply_properties(physical_id, properties)
         return physical_id, attributes
 
     return create
 
 
-def _update(original: Callable[..., Any], settle: Callable[[str, Properties], None]) -> Callable[..., Any]:
+def _update(original: Callable[..., Any], apply_properties: Callable[[str, Properties], None]) -> Callable[..., Any]:
     def update(physical_id: str, old: Properties, new: Properties, *rest: Any) -> Any:
         new_id, attributes = original(physical_id, old, new, *rest)
-        settle(new_id, new)
+        apply_properties(new_id, new)
         return new_id, attributes
 
     return update
@@ -221,19 +221,19 @@ def _delete_table(original: Callable[..., Any]) -> Callable[..., Any]:
     def delete(physical_id: str, properties: Properties) -> Any:
         table = service("dynamodb")._tables.get(physical_id) or {}
         if table.get("DeletionProtectionEnabled"):
-            raise PropertyRefused(f"Resource cannot be deleted as it is currently protected against deletion: {physical_id}")
+            raise PropertyRejected(f"Resource cannot be deleted as it is currently protected against deletion: {physical_id}")
         return original(physical_id, properties)
 
     return delete
 
 
 def apply() -> None:
-    """Settle the dropped properties after each create and update."""
+    """Apply the ignored properties after each create and update."""
     require(TARGETS)
     handlers = service("cloudformation.provisioners")._RESOURCE_HANDLERS
-    for resource_type, settle in _SETTLE.items():
+    for resource_type, apply_properties in _APPLY.items():
         handler = handlers[resource_type]
-        handler["create"] = _create(handler["create"], settle)
-        handler["update"] = _update(handler["update"], settle)
+        handler["create"] = _create(handler["create"], apply_properties)
+        handler["update"] = _update(handler["update"], apply_properties)
     table = handlers["AWS::DynamoDB::Table"]
     table["delete"] = _delete_table(table["delete"])

@@ -1,7 +1,7 @@
-"""Embedded Metric Format: a JSON log line that carries ``_aws`` becomes CloudWatch metrics.
+"""Embedded Metric Format: publish the CloudWatch metrics of JSON log lines that have ``_aws``.
 
 Restores the behaviour of the AWS documentation page "Specification: Embedded metric format". Without this mend the
-emulator stores such lines as mere text, so a metric that a function emits with Powertools never exists.
+emulator stores such lines only as text, and the metrics that a function emits with Powertools do not exist.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ MAX_VALUES = 100
 
 
 class InvalidEmbeddedMetrics(ValueError):
-    """The line has an ``_aws`` member that breaks the specification."""
+    """The line has an ``_aws`` member that violates the specification."""
 
 
 def extract(message: str) -> list[tuple[str, str, dict[str, str], float, str, list[float]]]:
-    """Read the metrics out of one log line.
+    """Return the metrics in one log line.
 
     Parameters
     ----------
@@ -39,14 +39,14 @@ def extract(message: str) -> list[tuple[str, str, dict[str, str], float, str, li
     Returns
     -------
     list of (namespace, name, dimensions, timestamp in seconds, unit, values)
-        One entry for each metric and dimension set; empty when the line is no embedded metric document.
+        One entry for each metric and dimension set; empty when the line is not an embedded metric document.
 
     Raises
     ------
     InvalidEmbeddedMetrics
-        When it is one and breaks the specification; AWS extracts nothing from such a line.
+        When it is one and violates the specification; AWS extracts nothing from such a line.
     """
-    # A cheap look first: this runs for every line anything logs.
+    # A cheap check first, because this runs for every log line.
     if '"_aws"' not in message:
         return []
     try:
@@ -79,12 +79,12 @@ def _dimensions(document: dict[str, Any], keys: list[str]) -> dict[str, str]:
         raise InvalidEmbeddedMetrics(f"more than {MAX_DIMENSIONS} dimensions")
     for key in keys:
         if not isinstance(document.get(key), str):
-            raise InvalidEmbeddedMetrics(f"dimension {key!r} is not a text in the document")
+            raise InvalidEmbeddedMetrics(f"dimension {key!r} is not a string in the document")
     return {key: document[key] for key in keys}
 
 
 def _values(document: dict[str, Any], name: str) -> list[float]:
-    """The numbers of one metric; a metric named in a directive but absent from the document is skipped."""
+    """Return the values of one metric; empty when the document does not have the metric of the directive."""
     if name not in document:
         return []
     values = document[name] if isinstance(document[name], list) else [document[name]]
@@ -107,14 +107,14 @@ def _publish(events: Iterable[dict[str, Any]]) -> None:
 
 def _append(original: Callable[..., Any]) -> Callable[..., Any]:
     def append_log_events(stream: dict[str, Any], events: list[dict[str, Any]]) -> Any:
-        answer = original(stream, events)
+        response = original(stream, events)
         _publish(events)
-        return answer
+        return response
 
     return append_log_events
 
 
 def apply() -> None:
-    """Publish the metrics of each log line that is stored, wherever it was logged."""
+    """Publish the metrics of each stored log line."""
     require(TARGETS)
     replace(TARGETS[0], _append(service("cloudwatch_logs")._append_log_events))

@@ -1,9 +1,9 @@
-"""Step Functions: the end of an execution is seen whole, happens once, and is the last thing in its history.
+"""Step Functions: an execution ends once, and its final status appears together with its output and last event.
 
-Restores the behaviour of the AWS documentation pages "DescribeExecution" and "GetExecutionHistory": who sees that an execution
-succeeded, failed, was stopped or ran out of time finds its output or error, the last event of its history and that event's line
-in the log. MiniStack sets the status before all of these, and an execution that is stopped in the moment of its success ends
-twice. Here a status that ends an execution is claimed by whoever sets it first and shown once everything else is there.
+Restores the behaviour of the AWS documentation pages "DescribeExecution" and "GetExecutionHistory": when a caller sees
+the final status of an execution, its output or error, the last event of its history and that event's log line exist.
+MiniStack sets the status before all of these, and an execution that is stopped while it succeeds ends twice. Here the
+first thread that sets a final status claims it, and the status becomes visible when everything else exists.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _LAST = frozenset({"ExecutionSucceeded", "ExecutionFailed", "ExecutionAborted", 
 
 
 class Execution(dict[str, Any]):
-    """An execution whose last status is shown by :meth:`show_end`, whenever it was set."""
+    """An execution whose final status becomes visible by :meth:`show_end`, not when it is set."""
 
     def __init__(self, given: dict[str, Any]) -> None:
         super().__init__(given)
@@ -51,28 +51,28 @@ class Execution(dict[str, Any]):
 
     @property
     def over(self) -> bool:
-        """Whether the last event is there."""
+        """Whether the history has its final event."""
         return any(event["type"] in _LAST for event in self["events"][-1:])
 
     def refuse_if_over(self) -> None:
-        """Let whoever still works for an execution that has ended go no further.
+        """Stop a thread that still works for an execution that has ended.
 
         Raises
         ------
         _ExecutionError
-            MiniStack's own; it is not retried and not caught.
+            MiniStack's error; no retrier and no catcher handles it.
         """
         if self.over:
             raise _ended(str(self._end))
 
     def show_end(self) -> None:
-        """Show the status that was set."""
+        """Make the final status visible, if one was set."""
         if self._end is not None:
             super().__setitem__("status", self._end)
 
 
 class Executions(dict[Any, Any]):
-    """The store of executions: what starts here ends as above. Items of a distributed map have no history and stay as given."""
+    """The store of executions, which wraps each one. Items of a distributed map have no history and are not wrapped."""
 
     def __setitem__(self, key: Any, execution: dict[str, Any]) -> None:
         watched = execution["status"] == "RUNNING" and bool(execution["events"])
@@ -88,7 +88,7 @@ def _ended(status: str) -> Exception:
 
 
 def claim(execution: dict[str, Any], status: str) -> bool:
-    """Make an execution end with a status; False if it has an end already."""
+    """End an execution with a status; return False if it has ended already."""
     if execution["status"] != "RUNNING":
         return False
     try:
@@ -114,7 +114,7 @@ def _add_event(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _stop_execution(original: Callable[..., Any]) -> Callable[..., Any]:
-    """One that ends in this moment is answered as one that has ended."""
+    """Return the error for an ended execution if it ends during the call."""
 
     def stop(data: dict[str, Any]) -> Any:
         try:
@@ -126,7 +126,7 @@ def _stop_execution(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def apply() -> None:
-    """Show ends whole; the events of an execution have to be all that they are by then, their log lines included."""
+    """Delay final statuses; apply after all mends that add to the events of an execution or log them."""
     require(TARGETS)
     machines = service("stepfunctions")
     replace(f"{_NAME}._add_event", _add_event(machines._add_event))

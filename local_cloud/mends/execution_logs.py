@@ -1,9 +1,9 @@
 """Execution history in CloudWatch Logs.
 
 Restores the behaviour of the AWS documentation pages "Using CloudWatch Logs to log execution history in Step Functions"
-and "Log levels for Step Functions execution events": what a state machine's logging configuration asks for is written
-as one JSON event for each event of the history; input, output and parameters are left out unless execution data is
-included. Without this mend the configuration is stored and shown, and nothing is ever written.
+and "Log levels for Step Functions execution events". Each event of the history is one JSON log event, at the level of
+the state machine's logging configuration. Input, output and parameters are written only if the configuration includes
+execution data. Without this mend the configuration is stored and returned, and nothing is written.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ TARGETS = (f"{_NAME}._add_event", f"{_NAME}._state_machines")
 _FATAL = frozenset({"ExecutionAborted", "ExecutionFailed", "ExecutionTimedOut"})
 _ERROR_ENDINGS = ("Failed", "TimedOut", "Aborted")
 _DATA = ("input", "output", "parameters")
-_DATA_LIMIT = 248 * 1024  # characters; what is longer is cut
+_DATA_LIMIT = 248 * 1024  # characters; longer values are truncated
 
 
 def logged(level: str, event_type: str) -> bool:
@@ -33,7 +33,7 @@ def logged(level: str, event_type: str) -> bool:
 
 
 def line(execution: dict[str, Any], event: dict[str, Any], *, include_data: bool) -> str:
-    """Write an event of the history as Step Functions logs it."""
+    """Return the log line for an event of the history."""
     details: dict[str, Any] = {}
     for name, given in event.items():
         if name.endswith("EventDetails"):
@@ -76,7 +76,7 @@ def _write(execution: dict[str, Any], event: dict[str, Any]) -> None:
 def _add_event(original: Callable[..., Any]) -> Callable[..., Any]:
     def add(execution: dict[str, Any], event_type: str, details: dict[str, Any] | None = None) -> Any:
         event = original(execution, event_type, details)
-        if event["id"] == 2:  # the first event comes with the execution and not by this way
+        if event["id"] == 2:  # the first event is created with the execution, not by this function
             _write(execution, execution["events"][0])
         _write(execution, event)
         return event
@@ -85,6 +85,6 @@ def _add_event(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def apply() -> None:
-    """Log the history of executions whose state machines ask for it."""
+    """Log the history of executions whose state machines configure logging."""
     require(TARGETS)
     replace(TARGETS[0], _add_event(service("stepfunctions")._add_event))

@@ -1,12 +1,11 @@
-"""Who asks and what for, in the words that policies judge by, for a cloud that enforces IAM.
+"""IAM condition keys that policies use, for a cloud that enforces IAM.
 
-Restores the AWS documentation pages "AWS global condition context keys" (``aws:PrincipalArn`` of a role's session is the ARN
-of the role, so that a bucket policy can name the one role that may write) and "Using condition keys to limit access to
-CloudWatch namespaces" (``cloudwatch:namespace`` of PutMetricData). Without this mend the first is the session's ARN, which no
-policy names, and the second does not exist, so that whoever may publish to one namespace may publish nothing.
+Restores the AWS documentation pages "AWS global condition context keys" (``aws:PrincipalArn`` of a role's session is the
+ARN of the role, so that a bucket policy can name the one role that may write) and "Using condition keys to limit access
+to CloudWatch namespaces" (``cloudwatch:namespace`` of PutMetricData). Without this mend the first is the session's ARN,
+which no policy names. The second does not exist, so a principal that may publish to one namespace could publish nothing.
 
-``aws:SecureTransport`` is true: the loopback interface stands for TLS here, and buckets that refuse plain HTTP would refuse
-everybody.
+``aws:SecureTransport`` is true, because loopback replaces TLS here; a bucket that requires TLS would reject all requests.
 """
 
 from __future__ import annotations
@@ -30,13 +29,13 @@ Context = dict[str, Any]
 
 
 def role_arn(principal: str) -> str:
-    """The ARN of the role behind a session, or the principal itself."""
+    """Return the ARN of a session's role, or the principal itself."""
     session = _SESSION.match(principal)
     return f"arn:{session['partition']}:iam::{session['account']}:role/{session['role']}" if session else principal
 
 
 def namespace(body: bytes) -> str | None:
-    """The namespace that a PutMetricData request names, None when it cannot be told."""
+    """Return the namespace of a PutMetricData request, or None when it has none."""
     try:
         text = body.decode()
         named = json.loads(text).get("Namespace") if text.startswith("{") else parse_qs(text).get("Namespace", [None])[0]
@@ -63,7 +62,7 @@ def _request_context(original: Callable[..., Context]) -> Callable[..., Context]
 
 
 def apply() -> None:
-    """Let policies see roles, namespaces and TLS as AWS shows them."""
+    """Provide roles, namespaces and TLS to policies as AWS does."""
     require(TARGETS)
     evaluator, actions = core("iam_evaluator"), core("iam_actions")
     pin = evaluator.pin_request_origin

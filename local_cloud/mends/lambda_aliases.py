@@ -1,8 +1,8 @@
-"""Lambda aliases and versions as callers meet them.
+"""Lambda aliases: routing weights, reserved concurrency and the invoked ARN.
 
 Restores the behaviour of the AWS documentation pages "Implement Lambda canary deployments using a weighted alias" (an
-alias with routing weights spreads invocations over two versions), "Configuring reserved concurrency" (the reserve of a
-function holds for its versions and aliases) and "Using the Lambda context object" (the invoked ARN names the alias).
+alias with routing weights distributes invocations over two versions), "Configuring reserved concurrency" (the limit of
+a function applies to its versions and aliases) and "Using the Lambda context object" (the invoked ARN includes the alias).
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ TARGETS = (
 
 
 def chosen_version(alias: dict[str, Any]) -> str:
-    """Return the version that one invocation of an alias goes to.
+    """Return the version that one invocation of an alias runs.
 
     Parameters
     ----------
     alias : dict
-        The alias as GetAlias describes it; its additional weights are fractions of 1, the rest is its main version's.
+        The alias as GetAlias returns it. Its additional weights are fractions of 1; its main version has the rest.
     """
     draw = random.random()  # noqa: S311 - a share of traffic, not a secret
     for version, weight in ((alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}).items():
@@ -39,7 +39,7 @@ def chosen_version(alias: dict[str, Any]) -> str:
 
 
 def _resolve(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Resolve an alias to one of its versions, and tell the function by which ARN it was invoked."""
+    """Resolve an alias to one of its versions, with the alias in the invoked ARN."""
 
     def resolve(reference: str) -> Any:
         record, config, name = original(reference)
@@ -60,7 +60,7 @@ def _resolve(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _invoke(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Send an Invoke of a weighted alias to the version the weights choose."""
+    """Send an Invoke of a weighted alias to the version that the weights choose."""
 
     async def invoke(name: str, event: Any, headers: dict[str, str], *rest: Any, **named: Any) -> Any:
         functions = service("lambda_svc")
@@ -84,7 +84,7 @@ def _reserved_concurrency(func: dict[str, Any], config: dict[str, Any]) -> int |
 
 
 def apply() -> None:
-    """Honour weights, reserves and names of aliases."""
+    """Apply routing weights, reserved concurrency and invoked ARNs of aliases."""
     require(TARGETS)
     functions = service("lambda_svc")
     replace(f"{_NAME}._get_func_record_for_ref", _resolve(functions._get_func_record_for_ref))

@@ -1,10 +1,9 @@
-"""SNS: what a topic would have mailed can be read.
+"""SNS: write every published message to a log file, because a local cloud sends no mail.
 
-On AWS a message published to a topic reaches the addresses subscribed to it; from a laptop no mail is sent, and a message nobody
-has a queue for would be lost without a trace. Here every message that a topic publishes, whoever publishes it, is a line of
-``notifications.log`` in the state folder, beside ``cloud.log``: a JSON object with the time, the topic, the subject and the
-message as an address would get it. ``tail -f .driftless/notifications.log`` shows them as they come. A log that has grown to a
-megabyte becomes ``notifications.log.1`` in place of the one before, and a log that cannot be written holds up no message.
+On AWS a topic mails its messages to the subscribed addresses. Here every message that a topic publishes is a line of
+``notifications.log`` in the state folder: a JSON object with the time, the topic, the subject and the message as an
+address would get it. ``tail -f .driftless/notifications.log`` shows them. A log larger than a megabyte is renamed to
+``notifications.log.1``, which replaces an earlier one. If the log cannot be written, the message is still delivered.
 """
 
 from __future__ import annotations
@@ -34,14 +33,14 @@ logger = logging.getLogger("local_cloud.notifications")
 
 
 class NotificationLog:
-    """Lines for a person to read, in two files of bounded size.
+    """A log of messages in two files of limited size.
 
     Parameters
     ----------
     path : pathlib.Path
-        The file that gets the next line.
+        The file for the next line.
     max_bytes : int
-        The size from which on the file is set aside.
+        The size at which the file is renamed.
     """
 
     def __init__(self, path: Path, max_bytes: int = MAX_BYTES) -> None:
@@ -70,14 +69,14 @@ def _fan_out(original: Callable[..., Any], log: NotificationLog) -> Callable[...
             try:
                 log.append(topic_arn, subject, text)
             except OSError:
-                logger.exception("a message of %s could not be written down; it is delivered all the same", topic_arn)
+                logger.exception("a message of %s could not be logged; it is still delivered", topic_arn)
         return original(topic_arn, message_id, message, subject, message_structure, *rest, **named)
 
     return fan_out
 
 
 def apply() -> None:
-    """Write down what topics publish."""
+    """Log the messages that topics publish."""
     require(TARGETS)
     root = Path(core("persistence").STATE_DIR).parents[1]
     log = NotificationLog(StateFolder(root).notifications)

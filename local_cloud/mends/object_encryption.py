@@ -1,8 +1,8 @@
-"""Objects encrypted under KMS without a key of one's own.
+"""S3 objects that are encrypted with KMS without a key id.
 
-Restores the behaviour of the AWS documentation page "Using server-side encryption with AWS KMS keys": a write that asks
-for ``aws:kms`` and names no key uses the account's AWS managed key, ``alias/aws/s3``. The CDK command line uploads its
-assets this way to a bucket whose default encryption is KMS.
+Restores the behaviour of the AWS documentation page "Using server-side encryption with AWS KMS keys": a write with
+``aws:kms`` and without a key id uses the AWS managed key, ``alias/aws/s3``. The CDK command line uploads its assets this
+way to a bucket whose default encryption is KMS.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ TARGETS = (_RESOLVE, "ministack.core.responses.get_region", "ministack.core.resp
 
 
 def apply() -> None:
-    """Give writes under KMS that name no key the account's managed key."""
+    """Use the AWS managed key for writes with KMS that have no key id."""
     original = replace(_RESOLVE, lambda headers, bucket: original(with_managed_key(headers), bucket))
 
 
 def with_managed_key(headers: dict[str, Any]) -> dict[str, Any]:
-    """Return a write's headers with the managed key named if it asks for KMS and names none."""
+    """Return a write's headers, with the managed key if they have KMS encryption and no key id."""
     if headers.get(_ALGORITHM) != "aws:kms" or headers.get(_KEY):
         return headers
     responses = core("responses")

@@ -1,13 +1,16 @@
-"""What API Gateway refuses, and what it says when a function fails.
+"""API Gateway's payload limits, and its response when a function fails.
 
-Restores the behaviour of these pages of the AWS documentation. "Quotas for configuring and running a REST API in API
-Gateway": a request's payload is at most 10 MB. "Gateway response types for API Gateway": what is larger is answered as
-``REQUEST_TOO_LARGE``, 413. "Lambda quotas" and "Invoke": an event is at most 6 MB, beyond that Lambda answers
-``RequestTooLargeException``, 413, which the caller of the API gets as the same answer; a body below 10 MB can make such
-an event. "Handle Lambda errors in API Gateway": a function that fails, for example because its answer is above 6 MB
-(``Function.ResponseSizeTooLarge``), is a 502 with ``Internal server error``, and its own words stay in its logs. Gateway
-responses that the API customises apply. Without this mend the emulator takes any size, and shows the caller the
-function's error with its stack.
+Restores the behaviour of these pages of the AWS documentation:
+
+- "Quotas for configuring and running a REST API in API Gateway" and "Gateway response types for API Gateway": a payload
+  larger than 10 MB gets 413, ``REQUEST_TOO_LARGE``.
+- "Lambda quotas" and "Invoke": an event larger than 6 MB gets 413, ``RequestTooLargeException``, and so does the caller
+  of the API. A body below 10 MB can make such an event.
+- "Handle Lambda errors in API Gateway": a failed function, for example with a response above 6 MB
+  (``Function.ResponseSizeTooLarge``), is a 502 with ``Internal server error``; the error itself is only in its logs.
+
+The API's customised gateway responses apply. Without this mend the emulator accepts any size and returns the function's
+error with its stack trace.
 """
 
 from __future__ import annotations
@@ -35,11 +38,11 @@ _WORST_ESCAPE = 6  # bytes of JSON that one byte of a body can become
 
 
 class EventTooLarge(Exception):
-    """The event made of a request is more than Lambda takes."""
+    """The event for a request is larger than Lambda accepts."""
 
 
 class FunctionFailed(Exception):
-    """The function answered with an error."""
+    """The function returned an error."""
 
 
 def _call(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -52,14 +55,14 @@ def _call(original: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def _answer(original: Callable[..., Any]) -> Callable[..., Any]:
-    def answer(result: dict[str, Any]) -> Any:
+def _response(original: Callable[..., Any]) -> Callable[..., Any]:
+    def convert(result: dict[str, Any]) -> Any:
         response, error = original(result)
         if error:
             raise FunctionFailed
         return response, error
 
-    return answer
+    return convert
 
 
 def _execute(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -78,16 +81,16 @@ def _execute(original: Callable[..., Any]) -> Callable[..., Any]:
             return gateway._gw_error("REQUEST_TOO_LARGE", "Request Too Long")
         except FunctionFailed:
             error = gateway._GatewayError("DEFAULT_5XX", "Internal server error", "InternalServerErrorException")
-            status, answered, text = gateway._gateway_error_response(error, request)
-            return 502 if status == 500 else status, answered, text
+            status, headers, text = gateway._gateway_error_response(error, request)
+            return 502 if status == 500 else status, headers, text
 
     return execute
 
 
 def apply() -> None:
-    """Hold the limits of a REST API and of the functions behind it."""
+    """Apply the limits of a REST API and of its functions."""
     require(TARGETS)
     gateway = service("apigateway_v1")
     replace(f"{_NAME}._call_lambda_raw", _call(gateway._call_lambda_raw))
-    replace(f"{_NAME}._lambda_proxy_response", _answer(gateway._lambda_proxy_response))
+    replace(f"{_NAME}._lambda_proxy_response", _response(gateway._lambda_proxy_response))
     replace(f"{_NAME}._execute_in_scope", _execute(gateway._execute_in_scope))

@@ -1,8 +1,8 @@
-"""Properties of REST API resources that the emulator's CloudFormation drops.
+"""Apply the properties of REST API resources that the emulator's CloudFormation ignores.
 
-Request validators are the ones that matter: the emulator enforces a validator that was made through the API, but one
-from a template exists nowhere and no method refers to it, so bad requests reach the function. Access log settings
-and endpoint types are stored so that what a template says is what Get returns.
+The emulator enforces a request validator that was created through the API, but it ignores one from a template, so
+invalid requests reach the function. Access log settings and endpoint types are stored so that Get returns what the
+template says.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ TARGETS = (
 
 
 def validator(physical_id: str, properties: Properties) -> None:
-    """Store a request validator under the id its template resource has."""
+    """Store a request validator with the physical id of its resource."""
     service("apigateway_v1")._request_validators.setdefault(properties["RestApiId"], {})[physical_id] = {
         "id": physical_id,
         "name": properties.get("Name", ""),
@@ -32,13 +32,13 @@ def validator(physical_id: str, properties: Properties) -> None:
 
 
 def method(_: str, properties: Properties) -> None:
-    """Make a method refer to its request validator."""
+    """Set a method's request validator."""
     resource = service("apigateway_v1")._resources[properties["RestApiId"]][properties["ResourceId"]]
     resource["resourceMethods"][properties["HttpMethod"]]["requestValidatorId"] = properties.get("RequestValidatorId")
 
 
 def stage(name: str, properties: Properties) -> None:
-    """Store where a stage's access log goes."""
+    """Store a stage's access log settings."""
     settings = properties.get("AccessLogSetting") or {}
     names = (("destinationArn", "DestinationArn"), ("format", "Format"))
     service("apigateway_v1")._stages_v1[properties["RestApiId"]][name]["accessLogSettings"] = {

@@ -1,9 +1,9 @@
-"""The metrics that services publish about themselves and that alarms of the platform watch.
+"""Publish the metrics of Lambda, Step Functions and SQS that the platform's alarms use.
 
-Restores the AWS documentation pages "Types of metrics for Lambda functions" (every invocation counts, whoever caused
-it, under the function and under the alias that was called), "Monitoring Step Functions metrics using CloudWatch" and
-"Available CloudWatch metrics for Amazon SQS". Without this mend only direct invocations are counted, and never under an
-alias, so an alarm on a function's errors or on a dead-letter queue could not fire.
+Restores the AWS documentation pages "Types of metrics for Lambda functions" (invocations from every service count, for
+the function and for the invoked alias), "Monitoring Step Functions metrics using CloudWatch" and "Available CloudWatch
+metrics for Amazon SQS". Without this mend only direct invocations count, and none for an alias, so an alarm on a
+function's errors or on a dead-letter queue could not trigger.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from local_cloud.mends import ticking
+from local_cloud.mends import repeating
 from local_cloud.mends.patching import core, replace, require, service
 
 _LAMBDA = "ministack.services.lambda_svc"
@@ -25,8 +25,8 @@ TARGETS = (
 )
 
 QUEUE_SECONDS = 5.0
-#: By account, region and queue: the number last told, and the minute it was told in.
-_told: dict[tuple[str, str, str], tuple[int, int]] = {}
+#: By account, region and queue: the last published number, and the minute of publication.
+_published: dict[tuple[str, str, str], tuple[int, int]] = {}
 
 
 def _record(namespace: str, name: str, value: float, unit: str, dimensions: dict[str, str]) -> None:
@@ -34,7 +34,7 @@ def _record(namespace: str, name: str, value: float, unit: str, dimensions: dict
 
 
 def _dimension_sets(config: dict[str, Any]) -> list[dict[str, str]]:
-    """The function alone, and with the version or alias it was invoked by."""
+    """Return the dimensions of the function alone, and those with the invoked version or alias."""
     name = str(config["FunctionName"])
     sets = [{"FunctionName": name}]
     _, qualifier = service("lambda_svc")._lambda_function_name_and_qualifier_from_arn(config.get("FunctionArn", ""))
@@ -58,7 +58,7 @@ def _execute(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _count_throttle(function_name: str, duration_ms: float, error: bool, throttle: bool) -> None:
-    """Count what never ran. The emulator reports a throttle where it happens, and its callers report it again."""
+    """Count a throttled invocation once: the emulator reports it where it happens, and its callers report it again."""
     if throttle and not error:
         _record("AWS/Lambda", "Throttles", 1, "Count", {"FunctionName": function_name})
 
@@ -86,34 +86,34 @@ def _execution_status(original: Callable[..., Any]) -> Callable[..., Any]:
     return announce
 
 
-def worth_telling(queue: tuple[str, str, str], visible: int, now: float) -> bool:
-    """Whether a queue's number changed, or is the first of its minute: SQS tells once a minute, and all of it is kept."""
-    told = (visible, int(now // 60))
-    if _told.get(queue) == told:
+def must_publish(queue: tuple[str, str, str], visible: int, now: float) -> bool:
+    """Whether a queue's number changed or is the first of its minute; others would only make the stored metrics grow."""
+    current = (visible, int(now // 60))
+    if _published.get(queue) == current:
         return False
-    _told[queue] = told
+    _published[queue] = current
     return True
 
 
 def _watch_queues() -> None:
-    """Tell how many messages wait in each queue."""
+    """Publish the number of visible messages of each queue."""
     queues, responses = service("sqs")._queues, core("responses")
     now = time.time()
     for (account, region, _), queue in list(queues._data.items()):
         visible = sum(message.get("visible_at", 0) <= now for message in list(queue["messages"]))
         name = queue["attributes"]["QueueArn"].rsplit(":", 1)[-1]
-        if not worth_telling((account, region, name), visible, now):
+        if not must_publish((account, region, name), visible, now):
             continue
         with responses.request_scope(account, region):
             _record("AWS/SQS", "ApproximateNumberOfMessagesVisible", visible, "Count", {"QueueName": name})
 
 
 def apply() -> None:
-    """Publish what the services of AWS publish about themselves."""
+    """Publish the services' metrics."""
     require(TARGETS)
     functions, machines = service("lambda_svc"), service("stepfunctions")
     replace(f"{_LAMBDA}._emit_lambda_metrics", _count_throttle)
     replace(f"{_LAMBDA}._execute_function_dispatch", _execute(functions._execute_function_dispatch))
     announce = "ministack.services.stepfunctions._emit_execution_status_event"
     replace(announce, _execution_status(machines._emit_execution_status_event))
-    ticking.every(QUEUE_SECONDS, _watch_queues, name="queue metrics")
+    repeating.every(QUEUE_SECONDS, _watch_queues, name="queue metrics")

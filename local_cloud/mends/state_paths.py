@@ -1,9 +1,9 @@
-"""How a state machine reads its data: JSONPath, Parameters, Choice variables and intrinsic functions.
+"""JSONPath, Parameters, Choice variables and intrinsic functions of state machines.
 
 Restores the behaviour of the AWS documentation pages "Handling errors in Step Functions workflows" (error names),
 "Using JSONPath paths", "Choice workflow state" and "Intrinsic functions for JSONPath states". Without this mend the
-emulator puts null where a path finds nothing, so a stage gets a wrong input and runs, where AWS fails at once; and
-``States.Format`` writes Python's spelling of a boolean, a null or an object.
+emulator uses null where a path does not exist, so a task runs with a wrong input, while AWS fails the execution; and
+``States.Format`` writes booleans, nulls and objects in Python's spelling.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ def _resolve_path(original: Callable[..., Any]) -> Callable[..., Any]:
             return original(path, data)
         found = data
         for kind, step in tokens:
-            there = (
+            exists = (
                 isinstance(found, dict) and step in found if kind == "field" else isinstance(found, list) and step < len(found)
             )
-            if not there:
+            if not exists:
                 text = json.dumps(data)
                 raise _error("States.Runtime", f"The JSONPath '{path}' could not be found in the input '{text}'")
             found = found[step]
@@ -58,7 +58,7 @@ def _resolve_path(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _resolve_parameters(original: Callable[..., Any]) -> Callable[..., Any]:
-    """A path that finds nothing in Parameters, ItemSelector or ResultSelector has an error name of its own."""
+    """Use the error name for a path in Parameters, ItemSelector or ResultSelector that does not exist."""
 
     def resolve(template: Any, data: Any, ctx: Any = None) -> Any:
         try:
@@ -72,7 +72,7 @@ def _resolve_parameters(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _evaluate_rule(original: Callable[..., Any]) -> Callable[..., Any]:
-    """IsPresent asks whether the path exists; a value of null is present."""
+    """Evaluate IsPresent by the existence of the path; a null value is present."""
 
     def evaluate(rule: dict[str, Any], data: Any, ctx: Any = None) -> Any:
         if "IsPresent" not in rule:
@@ -98,7 +98,7 @@ def _evaluate_intrinsic(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _execute_intrinsic(original: Callable[..., Any]) -> Callable[..., Any]:
-    """States.Format writes anything but a string as JSON."""
+    """Format every value except strings as JSON in States.Format."""
 
     def execute(node: tuple[str, str, list[Any]], data: Any, ctx: Any) -> Any:
         kind, name, arguments = node
@@ -114,7 +114,7 @@ def _execute_intrinsic(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _apply_result_path(original: Callable[..., Any]) -> Callable[..., Any]:
-    """A ResultPath needs an object to write into."""
+    """Fail when a ResultPath has no object to write to."""
 
     def apply_path(result_path: Any, raw_input: Any, result: Any) -> Any:
         if result_path not in (None, "$") and not isinstance(raw_input, dict):
@@ -128,7 +128,7 @@ def _apply_result_path(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _execute_wait(original: Callable[..., Any]) -> Callable[..., Any]:
-    """The number that SecondsPath points to must be one to wait by."""
+    """Fail when SecondsPath does not refer to a non-negative integer."""
 
     def execute(state: dict[str, Any], raw_input: Any, ctx: Any = None) -> Any:
         machines = service("stepfunctions")
@@ -147,7 +147,7 @@ def _execute_wait(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def apply() -> None:
-    """Fail where a path finds nothing, with AWS's error names, and format as JSON."""
+    """Use AWS's error names for missing paths, and JSON in States.Format."""
     require(TARGETS)
     machines = service("stepfunctions")
     wrappers = {

@@ -1,7 +1,7 @@
-"""Log lines that a service writes by itself into a log group that its configuration names.
+"""Vended logs: events that a service writes to the log group of its configuration.
 
-Restores what "Enable logging from AWS services" says of CloudWatch Logs as a destination: the line arrives as an event
-of a stream that the service names; where the group does not exist (any more) nothing is written and the service goes on.
+Restores "Enable logging from AWS services" for CloudWatch Logs as the destination: each line is an event in a stream
+that the service chooses. If the group does not exist, nothing is written and the service continues.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ def write(destination_arn: str, stream: str, timestamp: int, message: str) -> No
     Parameters
     ----------
     destination_arn : str
-        A log group's ARN, with or without ``:*`` behind it; other destinations are not written to.
+        A log group's ARN, with or without ``:*`` at the end; other destinations are ignored.
     stream : str
-        The stream's name.
+        Name of the log stream.
     timestamp : int
         Milliseconds since 1970.
     message : str
-        The line.
+        The log line.
     """
     parts = destination_arn.split(":", 6)
     if len(parts) < 7 or parts[2] != "logs":

@@ -181,7 +181,7 @@ def _runtime_links() -> dict[str, Path]:
         installed = distribution(name)
         for file in installed.files or ():
             top = file.parts[0]
-            if top not in ("..", "__pycache__"):
+            if top not in ("..", "__pycache__") and top not in links:  # a path is resolved once, not for each file
                 links[top] = Path(str(installed.locate_file(top))).resolve()
         for requirement in installed.requires or ():
             match = _REQUIREMENT_NAME.match(requirement)

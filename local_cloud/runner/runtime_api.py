@@ -166,14 +166,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._reply(404)
             return
         status = self._api.post(match.group(1), body, failed=match.group(2) == "error")
-        self._reply(
-            status,
-            b'{"status":"OK"}'
-            if status == 202
-            else error_payload(
-                "InvalidRequest", "the request id is not that of the current invocation, or the response is too large"
-            ),
-        )
+        error = error_payload("InvalidRequest", "the request id is not the current one, or the response is too large")
+        self._reply(status, b'{"status":"OK"}' if status == 202 else error)
 
     def _body(self) -> bytes:
         if "chunked" not in self.headers.get("Transfer-Encoding", "").lower():

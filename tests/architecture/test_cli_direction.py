@@ -1,13 +1,17 @@
-"""Commands import what they share, and never each other; the demo may use both."""
+"""Commands import what they share, and never each other; the demo may use both.
+
+One module alone imports the embedded cloud: commands of a stage in AWS run without it.
+"""
 
 from __future__ import annotations
 
 import ast
 from functools import cache
+from pathlib import Path
 
 import pytest
 
-from tests.architecture.sources import ROOT, circles, graph, python_files, tree
+from tests.architecture.sources import ROOT, circles, graph, imports, python_files, tree
 
 MAY_IMPORT = {
     "shared": frozenset({"shared"}),
@@ -18,15 +22,28 @@ MAY_IMPORT = {
 """What the modules of each group may import of ``cli``."""
 
 
+EMBEDDED_CLOUD = "cli.shared.local"
+"""The only module that may import ``local_cloud``."""
+
+
 @cache
 def cli() -> dict[str, set[str]]:
     """What each module of the command line imports of the others."""
-    modules = {}
+    return graph({module: (tree(path), path.name == "__init__.py") for module, path in paths().items()})
+
+
+def paths() -> dict[str, Path]:
+    """Every module of the command line by its dotted name."""
+    found = {}
     for path in python_files("cli"):
         parts = path.relative_to(ROOT).with_suffix("").parts
-        is_package = parts[-1] == "__init__"
-        modules[".".join(parts[:-1] if is_package else parts)] = tree(path), is_package
-    return graph(modules)
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def embedded_cloud_imports(source: ast.Module) -> list[str]:
+    """Names of ``local_cloud`` that a module imports, anywhere in it."""
+    return [name for name in imports(source) if name.split(".")[0] == "local_cloud"]
 
 
 def group(module: str) -> str:
@@ -92,3 +109,15 @@ def test_a_planted_circle_is_found() -> None:
     other = min(used)
     edges = {**cli(), other: cli()[other] | {module}}
     assert any({module, other} <= set(found) for found in circles(edges))
+
+
+def test_one_module_imports_the_embedded_cloud() -> None:
+    assert [module for module, path in paths().items() if embedded_cloud_imports(tree(path))] == [EMBEDDED_CLOUD]
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["import local_cloud", "from local_cloud.state import REPOSITORY", "def f():\n    from local_cloud import clients"],
+)
+def test_a_planted_import_of_the_embedded_cloud_is_found(source: str) -> None:
+    assert len(embedded_cloud_imports(ast.parse(source))) == 1

@@ -1,4 +1,4 @@
-"""AWS documentation, "Available CloudWatch metrics for Amazon SQS": a number a minute, here also as soon as it changes."""
+"""AWS documentation, "Available CloudWatch metrics for Amazon SQS": a number each minute, here also after a change."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ MINUTE = 60.0
 
 
 @pytest.fixture(autouse=True)
-def nothing_told() -> Iterator[None]:
-    service_metrics._told.clear()
+def nothing_published() -> Iterator[None]:
+    service_metrics._published.clear()
     yield
-    service_metrics._told.clear()
+    service_metrics._published.clear()
 
 
-def test_an_idle_queue_is_told_of_once_in_every_minute() -> None:
+def test_the_number_of_an_idle_queue_is_published_once_a_minute() -> None:
     moments = [10 * MINUTE + 5 * number for number in range(36)]
-    told = [moment for moment in moments if service_metrics.worth_telling(QUEUE, 0, moment)]
-    assert [moment // MINUTE for moment in told] == [10, 11, 12]
+    published = [moment for moment in moments if service_metrics.must_publish(QUEUE, 0, moment)]
+    assert [moment // MINUTE for moment in published] == [10, 11, 12]
 
 
-def test_a_number_that_changed_is_told_at_once() -> None:
-    assert [service_metrics.worth_telling(QUEUE, number, MINUTE) for number in (0, 0, 3, 3, 0)] == [
+def test_a_changed_number_is_published_at_once() -> None:
+    assert [service_metrics.must_publish(QUEUE, number, MINUTE) for number in (0, 0, 3, 3, 0)] == [
         True,
         False,
         True,
@@ -35,6 +35,6 @@ def test_a_number_that_changed_is_told_at_once() -> None:
     ]
 
 
-def test_queues_of_one_name_in_two_regions_are_told_apart() -> None:
-    assert service_metrics.worth_telling(QUEUE, 1, MINUTE)
-    assert service_metrics.worth_telling(("000000000000", "eu-west-1", "queue"), 1, MINUTE)
+def test_queues_with_the_same_name_in_two_regions_are_separate() -> None:
+    assert service_metrics.must_publish(QUEUE, 1, MINUTE)
+    assert service_metrics.must_publish(("000000000000", "eu-west-1", "queue"), 1, MINUTE)

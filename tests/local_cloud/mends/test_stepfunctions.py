@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from local_cloud.mends.stepfunctions import delay_before_retry
+from local_cloud.mends.state_tasks import delay_before_retry
 from tests.local_cloud.conftest import ROLE, eventually
 from tests.local_cloud.mends.conftest import Queue, Recorder
 

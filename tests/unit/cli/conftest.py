@@ -10,7 +10,7 @@ from moto import mock_aws
 from typer.testing import CliRunner
 
 from cli.shared.platform import Platform
-from tests.unit.cli.fakes import ARNS, StepFunctions
+from tests.unit.cli.fakes import StepFunctions, create_stage
 
 
 @pytest.fixture(autouse=True)
@@ -33,27 +33,7 @@ def aws(states: StepFunctions, monkeypatch: pytest.MonkeyPatch) -> Iterator[Plat
     """A stage ``dev`` with its parameters, buckets and registry table on moto."""
     with mock_aws():
         session = boto3.Session(region_name="us-east-1")
-        s3 = session.client("s3")
-        for name in ("landing", "lake", "artifacts"):
-            s3.create_bucket(Bucket=f"{name}-bucket")
-            s3.put_bucket_versioning(Bucket=f"{name}-bucket", VersioningConfiguration={"Status": "Enabled"})
-        session.client("dynamodb").create_table(
-            TableName="registry",
-            BillingMode="PAY_PER_REQUEST",
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
-        )
-        published = {
-            "projects": "flights",
-            "commit": "abc",
-            "tables/registry": "registry",
-            "api/url": "https://a1b2.execute-api.us-east-1.amazonaws.com/prod/",
-            **{f"buckets/{name}": f"{name}-bucket" for name in ("landing", "lake", "artifacts")},
-            **{f"machines/{name}": arn for name, arn in ARNS.items()},
-        }
-        parameters = session.client("ssm")
-        for name, value in published.items():
-            parameters.put_parameter(Name=f"/driftless/dev/{name}", Value=value, Type="String")
+        create_stage(session)
         original = Platform.client
         monkeypatch.setattr(Platform, "client", lambda self, name: states if name == "stepfunctions" else original(self, name))
         yield Platform("dev", session, None)

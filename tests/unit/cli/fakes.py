@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import boto3
 from botocore.exceptions import ClientError
 
 PAGE = 100
@@ -106,3 +107,28 @@ def event(second: float, kind: str, **details: Any) -> dict[str, Any]:
     elif details:
         found[f"{kind[0].lower()}{kind[1:]}EventDetails"] = details
     return found
+
+
+def create_stage(session: boto3.Session) -> None:
+    """The parameters, buckets and registry table of a stage ``dev``, on moto."""
+    s3 = session.client("s3")
+    for name in ("landing", "lake", "artifacts"):
+        s3.create_bucket(Bucket=f"{name}-bucket")
+        s3.put_bucket_versioning(Bucket=f"{name}-bucket", VersioningConfiguration={"Status": "Enabled"})
+    session.client("dynamodb").create_table(
+        TableName="registry",
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+    )
+    published = {
+        "projects": "flights",
+        "commit": "abc",
+        "tables/registry": "registry",
+        "api/url": "https://a1b2.execute-api.us-east-1.amazonaws.com/prod/",
+        **{f"buckets/{name}": f"{name}-bucket" for name in ("landing", "lake", "artifacts")},
+        **{f"machines/{name}": arn for name, arn in ARNS.items()},
+    }
+    parameters = session.client("ssm")
+    for name, value in published.items():
+        parameters.put_parameter(Name=f"/driftless/dev/{name}", Value=value, Type="String")

@@ -10,12 +10,15 @@ from typer.testing import CliRunner
 
 from cli.commands import cloud, pipelines
 from cli.main import app
+from cli.shared import local
 from cli.shared.console import Output
 from cli.shared.failures import Failure, explain
+from cli.shared.local import Deployed
 from cli.shared.platform import Platform, connect
 from driftless.errors import BadProject, Throttled
+from local_cloud import deploy as deployment
 from local_cloud import lifecycle
-from local_cloud.deploy import DeployError, Deployment
+from local_cloud.deploy import DeployError
 
 
 def test_nothing_running_is_said_without_a_traceback(runner: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,7 +39,7 @@ def test_an_endpoint_that_is_no_url_is_said(runner: CliRunner, monkeypatch: pyte
     monkeypatch.setenv("AWS_ENDPOINT_URL", "4566")
     result = runner.invoke(app, ["status", "--stage", stage, "--json"])
     assert result.exit_code == 1
-    assert "'4566' is no URL" in json.loads(result.stdout)["error"]["cause"]
+    assert "'4566' is not a URL" in json.loads(result.stdout)["error"]["cause"]
 
 
 def test_a_stage_that_is_not_deployed_is_said(aws: Platform, runner: CliRunner) -> None:
@@ -71,7 +74,7 @@ def test_a_failed_deploy_names_its_step_and_log(
         raise DeployError("synth", Path(tmp_path) / "deploy.log", "projects/x/project.toml:3: name: wrong. Fix: right")
 
     monkeypatch.setattr(lifecycle, "up", lambda enforce_iam: lifecycle.Cloud("http://127.0.0.1:4566", ours=True))
-    monkeypatch.setattr(cloud, "deploy", fails)
+    monkeypatch.setattr(deployment, "deploy", fails)
     result = runner.invoke(app, ["up", "--json"])
     error = json.loads(result.stdout)["error"]
     assert result.exit_code == 1
@@ -82,11 +85,11 @@ def test_what_is_not_as_the_template_says_is_listed_on_every_start(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(lifecycle, "up", lambda enforce_iam: lifecycle.Cloud("http://127.0.0.1:4566", ours=True))
-    deployment = Deployment(synthesised=False, log=Path("deploy.log"), synth_seconds=0.0, deploy_seconds=1.0)
-    monkeypatch.setattr(cloud, "deploy", lambda **_: deployment)
-    monkeypatch.setattr(cloud, "unfaithful", lambda endpoint: ["Queue q [KmsKeyId] was dropped"])
+    done = deployment.Deployment(synthesised=False, log=Path("deploy.log"), synth_seconds=0.0, deploy_seconds=1.0)
+    monkeypatch.setattr(deployment, "deploy", lambda **_: done)
+    monkeypatch.setattr(local, "differences", lambda endpoint: ["Queue q [KmsKeyId] was dropped"])
     found = cloud.start_and_deploy(Output(as_json=False))
-    assert found == ("http://127.0.0.1:4566", deployment, ["Queue q [KmsKeyId] was dropped"])
+    assert found == ("http://127.0.0.1:4566", Deployed(False, 0.0, 1.0), ["Queue q [KmsKeyId] was dropped"])
     assert "Queue q [KmsKeyId] was dropped" in capsys.readouterr().err
 
 

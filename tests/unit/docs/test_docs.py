@@ -149,6 +149,12 @@ def test_every_key_of_a_project_is_documented() -> None:
     assert missing == []
 
 
+def test_every_variable_of_make_is_documented() -> None:
+    variables = re.findall(r"^(\w+) \?=", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    section = (ROOT / "docs/environment.md").read_text().split("## Variables of make")[1].split("\n## ")[0]
+    assert re.findall(r"^\| `(\w+)`", section, flags=re.MULTILINE) == variables
+
+
 def test_every_context_key_is_documented() -> None:
     (keys,) = re.findall(r"_CONTEXT_KEYS = \((.+)\)", (ROOT / "app.py").read_text())
     context = (ROOT / "docs/environment.md").read_text().split("## Context")[1].split("\n## ")[0]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from tests.architecture.test_direction import LEVELS
 from tests.unit.docs.pages import LIBRARY, PAGES, ROOT, file_named, name_of, quoted, unknown_names
 
 
@@ -57,6 +59,21 @@ def test_the_list_of_packages_is_the_librarys() -> None:
     packages = {path.parent.name if path.name == "__init__.py" else path.stem for path in LIBRARY.glob("*/__init__.py")}
     modules = {path.stem for path in LIBRARY.glob("*.py")} - {"__init__"}
     assert sorted(re.findall(r"^\| `(\w+)` \|", table, flags=re.MULTILINE)) == sorted(packages | modules)
+
+
+def test_the_diagram_shows_the_levels_that_are_tested() -> None:
+    """A package stands on no line below one of a lower level, and the lowest levels read from left to right."""
+    text = (ROOT / "docs/architecture.md").read_text()
+    diagram = text.split("## Levels of the library\n\n```\n")[1].split("```")[0].splitlines()
+    places = {
+        name: next((line, text.index(name)) for line, text in enumerate(diagram) if re.search(rf"\b{name}\b", text))
+        for level in LEVELS
+        for name in level
+    }
+    for lower, higher in pairwise(LEVELS):
+        assert max(places[name][0] for name in higher) <= min(places[name][0] for name in lower)
+    lowest = [min(places[name] for name in level) for level in LEVELS[:3]]
+    assert [column for _, column in lowest] == sorted((column for _, column in lowest), reverse=True)
 
 
 def test_the_table_of_steps_names_every_function() -> None:

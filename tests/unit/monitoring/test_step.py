@@ -206,6 +206,24 @@ def test_the_report_is_stored_in_the_lake_and_in_the_registry(monitored: Build) 
     assert kept.window_end == datetime(2013, 5, 21, tzinfo=UTC)
 
 
+def test_the_report_keeps_its_format(monitored: Build) -> None:
+    """Reports of earlier releases lie in the lake, and people's tools read them."""
+    case = monitored(reference=0.56)
+    filled(case)
+    record = case.monitor()(MonitoringRequest(project="demo", execution_arn="arn:aws:states:execution"))
+    assert record.report is not None
+    report = json.loads(case.lake.get(record.report.key))
+    assert list(report) == [
+        *("project", "version", "window_start", "window_end", "predictions", "labels", "drift_level", "harm_level"),
+        *("metrics", "reference_metrics", "signals", "uncollected", "still_raised"),
+        *("judged_at", "execution_arn", "interval", "window_drift_level", "window_harm_level", "labels_by_day"),
+    ]
+    assert (report["judged_at"], report["execution_arn"]) == ("2026-03-01T12:00:00+00:00", "arn:aws:states:execution")
+    assert list(report["interval"]) == ["low", "high", "days"]
+    assert list(report["signals"][0]) == ["name", "level", "statistic", "value", "threshold", "reason"]
+    assert report == {**report, **record.model_dump(mode="json", exclude={"report"})}
+
+
 def test_without_a_champion_or_predictions_there_is_nothing_to_judge(monitored: Build) -> None:
     case = monitored()
     record = case.judge()

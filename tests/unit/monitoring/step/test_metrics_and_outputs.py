@@ -79,6 +79,8 @@ def test_an_undefined_metric_is_no_harm_and_says_so(monitored: Build) -> None:
     record = case.judge()
     assert (record.harm_level, "auc" in record.metrics) == (0, False)
     assert "undefined in the window" in signal(record.signals, "harm").reason
+    assert "PrimaryMetric" not in case.published(), "there is no value to publish"
+    assert case.published()["PrimaryMetricReference"] == 0.7
 
 
 def test_predictions_without_numbers_hide_no_harm(monitored: Build) -> None:

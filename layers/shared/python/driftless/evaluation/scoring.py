@@ -24,6 +24,7 @@ from driftless.modelling.inputs import Dtype, unfit
 from driftless.modelling.manifest import Manifest
 from driftless.modelling.onnx import OnnxModel
 from driftless.modelling.prediction_columns import output_columns
+from driftless.modelling.references import read
 from driftless.ports import FileFetcher, FileUploader, ObjectReader
 from driftless.records import Endpoint, Record, Ref, Run, ScoresRecord, ScoringRequest
 
@@ -72,8 +73,8 @@ class Score:
             folder = Path(scratch)
             holdout = self._artifacts.fetch(request.dataset.holdout, folder / "holdout.parquet")
             rows = self._artifacts.fetch(request.model.parity_rows, folder / "rows.parquet")
-            onnx = self._artifacts.fetch(request.model.onnx, folder / "model.onnx").read_bytes()
-            interface = self._artifacts.fetch(request.model.interface, folder / "interface.json").read_bytes()
+            onnx = read(self._artifacts, request.model.onnx)
+            interface = read(self._artifacts, request.model.interface)
             challenger = OnnxModel(onnx, json.loads(interface))
             with duckdb.connect(config={"threads": 1}) as database:
                 count = self._write(database, challenger, holdout, folder / "challenger.parquet")

@@ -33,11 +33,12 @@ from driftless.evaluation.report import report
 from driftless.modelling.intervals import day_blocks
 from driftless.modelling.metrics import Scored, measure_all
 from driftless.modelling.prediction_columns import scored
-from driftless.ports import FileFetcher, ObjectWriter, RunLog
+from driftless.modelling.references import read
+from driftless.ports import FileFetcher, ObjectReader, ObjectWriter, RunLog
 from driftless.records import Decision, EvaluationRecord, EvaluationRequest, GateResult, ModelRecord, Ref, RunFacts
 
 
-class EvaluationFiles(FileFetcher, ObjectWriter, Protocol):
+class EvaluationFiles(ObjectReader, FileFetcher, ObjectWriter, Protocol):
     """What evaluation needs of the artifacts bucket."""
 
 
@@ -67,7 +68,7 @@ class Evaluate:
             When an input is not the one recorded.
         """
         project, model, scores = named(self._projects, request.run.project), request.model, request.scores
-        interface = json.loads(self._content(model.interface))
+        interface = json.loads(read(self._artifacts, model.interface))
         classes = tuple(interface["classes"] or ())
         case = self._case(project, request, classes, interface["event_time"])
         rows, expected, observed = map(self._read, (model.parity_rows, model.parity_expected, scores.parity_observed))
@@ -124,10 +125,6 @@ class Evaluate:
     def _read(self, ref: Ref, names: list[str] | None = None) -> Columns:
         with tempfile.TemporaryDirectory() as scratch:
             return read_columns(self._artifacts.fetch(ref, Path(scratch) / "file"), names)
-
-    def _content(self, ref: Ref) -> bytes:
-        with tempfile.TemporaryDirectory() as scratch:
-            return self._artifacts.fetch(ref, Path(scratch) / "file").read_bytes()
 
 
 def expected_metrics(primary: str, model: ModelRecord, metrics: Mapping[str, float]) -> dict[str, float]:

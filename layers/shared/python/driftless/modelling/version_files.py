@@ -6,13 +6,12 @@ each file: nothing that does not match is believed. :mod:`driftless.modelling.lo
 
 from __future__ import annotations
 
-import hashlib
-
 from pydantic import ValidationError
 
 from driftless.core.layout.artifacts import MANIFEST, model_file
 from driftless.errors import IntegrityError
 from driftless.modelling.manifest import Manifest
+from driftless.modelling.references import read_recorded
 from driftless.ports import ObjectReader
 
 
@@ -25,8 +24,7 @@ def read_manifest(store: ObjectReader, project: str, version: int, manifest_sha2
         When the manifest is not the recorded one, lacks what a manifest holds, or speaks of another project or version.
     """
     key = model_file(project, version, MANIFEST)
-    content = store.get(key)
-    _check(key, content, manifest_sha256)
+    content = read_recorded(store, key, manifest_sha256)
     manifest = parse_manifest(key, content)
     if (manifest.project, manifest.version) != (project, version):
         raise IntegrityError(f"{key} is that of {manifest.project} version {manifest.version}")
@@ -49,12 +47,4 @@ def read_file(store: ObjectReader, manifest: Manifest, name: str) -> bytes:
     recorded = manifest.files.get(name)
     if recorded is None:
         raise IntegrityError(f"{key} is not in the manifest")
-    content = store.get(key)
-    _check(key, content, recorded)
-    return content
-
-
-def _check(key: str, content: bytes, recorded: str) -> None:
-    found = hashlib.sha256(content).hexdigest()
-    if found != recorded:
-        raise IntegrityError(f"{key} has sha256 {found}, recorded was {recorded}")
+    return read_recorded(store, key, recorded)

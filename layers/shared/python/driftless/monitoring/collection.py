@@ -1,7 +1,8 @@
-"""Whether the predictions that were answered came to lie in the lake: two counts of the same minutes, compared.
+"""Checks that every prediction reached the lake, by comparing two counts minute by minute.
 
-Inference counts what it answers by a metric out of its log lines, the collector leaves receipts of what it has written, under
-the minute it was answered in. So the comparison costs a prediction's way nothing.
+Inference counts its predictions with a metric extracted from its log lines. The collector writes
+receipts of what it stored, under the minute of the prediction. So the check adds nothing to the
+latency of a prediction.
 """
 
 from __future__ import annotations
@@ -12,23 +13,27 @@ from driftless.modelling.receipts import collected
 from driftless.ports import MetricReader, ObjectLister
 
 HORIZON = timedelta(hours=24)
-"""How far back answers are counted. A batch that fails is tried again for an hour or two, and people need the rest."""
+"""How far back predictions are counted.
+
+A failed batch is retried for up to two hours; the rest of the time is for people to act.
+"""
 SETTLING = timedelta(minutes=15)
-"""How long an answer may be on its way before it counts as missing."""
+"""How long a prediction may take from response to lake before it counts as missing."""
 
 
 def uncollected(lake: ObjectLister, metrics: MetricReader, where: dict[str, str], now: datetime) -> int:
-    """How many predictions were answered and are not in the lake.
+    """Count the predictions that were made and are not in the lake.
 
     Parameters
     ----------
     where : dict
         The metric's dimensions of one project of one stage: ``Stage`` and ``Project``.
     now : datetime
-        Timezone-aware; counted are the 24 hours that ended a quarter of an hour before.
+        Timezone-aware. The 24 hours that ended 15 minutes before are counted.
     """
     until = now.replace(second=0, microsecond=0) - SETTLING
-    answered = metrics.minutes("Predictions", where, until - HORIZON, until)
+    predicted = metrics.minutes("Predictions", where, until - HORIZON, until)
     found = collected(lake, where["Project"], until - HORIZON, until)
-    # Minute by minute: what one has too many of, delivered twice in batches of another cut, hides no loss of another.
-    return sum(max(0, round(count) - found[minute]) for minute, count in answered.items())
+    # By the minute, so that a minute stored twice (redelivered in other batches) cannot hide the
+    # loss of another.
+    return sum(max(0, round(count) - found[minute]) for minute, count in predicted.items())

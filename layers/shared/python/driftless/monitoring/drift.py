@@ -1,22 +1,56 @@
-"""Did a column move? All column detectors run, and their comparisons are judged together.
+"""Drift of columns: runs the column detectors and judges their comparisons together.
 
-A column counts as drifted only when a test rejects "nothing moved" after Holm's correction over all tests of the window (Holm,
-1979), *and* the effect size exceeds its threshold by more than it would by chance. So neither many rows nor few can raise an
-alarm alone.
+A column has drifted only when a test rejects "same distribution" after Holm's correction over all
+tests of the window (Holm, 1979), *and* the effect size beyond chance reaches its threshold. So
+neither a large nor a small sample raises an alarm by itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from driftless.definition.operation import Monitoring
+from driftless.definition.project import Project
 from driftless.modelling.column_profile import HiddenProfile, Profile
+from driftless.monitoring.champion import Champion
 from driftless.monitoring.detectors import DETECTORS, ColumnDetector, Comparison, Detector
+from driftless.monitoring.profiles import profile_features, profile_outputs
+from driftless.monitoring.window import Window
 from driftless.records import Signal
 
 
+@dataclass(frozen=True)
+class Drift:
+    """Signals of drift, one for each column."""
+
+    features: list[Signal]
+    outputs: list[Signal]
+
+
+def judge_drift(project: Project, champion: Champion, window: Window, detectors: Sequence[Detector]) -> Drift:
+    """Judge a window's features and outputs.
+
+    A window that is too small gets a single signal, which says so.
+    """
+    settings, baseline = project.monitoring, champion.baseline
+    count, needed = len(window), settings.minimum_predictions
+    if count < needed:
+        reason = f"{count} predictions, fewer than the {needed} that drift is judged on"
+        return Drift([], [Signal(name="drift", level=0, statistic="predictions", value=count, threshold=needed, reason=reason)])
+    features = judge(compare_all(baseline.features, profile_features(baseline, window), detectors), settings)
+    current = profile_outputs(project, champion.classes, baseline, window)
+    outputs = judge(compare_all(baseline.outputs, current, detectors), settings, prefix="output.")
+    # The baseline's outputs are those of rows the model was fitted on, so they warn at most.
+    capped = [signal.model_copy(update={"level": min(signal.level, 1)}) for signal in outputs]
+    return Drift(features, capped)
+
+
 def compare(column: str, reference: Profile, current: Profile, detectors: Sequence[Detector] = DETECTORS) -> list[Comparison]:
-    """All tests of one column; ``current`` was profiled over the reference's bins. None where either side is empty."""
+    """Run all tests of one column; ``current`` was profiled over the reference's bins.
+
+    There are none where either side is empty.
+    """
     # Columns of personal data have no distribution to compare: the prediction log leaves them out.
     if isinstance(reference, HiddenProfile) or isinstance(current, HiddenProfile):
         return []
@@ -41,7 +75,10 @@ def compare_all(
 
 
 def judge(comparisons: Sequence[Comparison], settings: Monitoring, *, prefix: str = "") -> list[Signal]:
-    """One signal for each column: the worst of its tests, at the p-values that Holm's correction over all of them leaves."""
+    """One signal for each column: that of its worst test.
+
+    P-values are corrected by Holm's method over all ``comparisons``.
+    """
     adjusted = holm([found.p for found in comparisons])
     worst: dict[str, Signal] = {}
     for found, p in zip(comparisons, adjusted, strict=True):

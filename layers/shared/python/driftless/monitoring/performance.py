@@ -1,7 +1,7 @@
-"""How well the champion did on the labelled rows of a window: every metric, and the primary one's confidence interval.
+"""Measures the champion on a window's labelled rows: metrics, and the primary one's interval.
 
-Rows of a day share its weather, so the interval comes from a bootstrap over whole days. Outcome detectors judge what is
-measured here.
+Rows of a day share its weather, so the interval comes from a bootstrap over whole days. Outcome
+detectors judge what is measured here.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ class Performance:
     rows : int
         Rows with a label and with numbers for outputs.
     outcomes : Outcomes or None
-        These rows; None where they are fewer than ``settings.minimum_labels``, and nothing is measured.
+        These rows; None where they are fewer than ``settings.minimum_labels``, and nothing is
+        measured.
     metrics : mapping
         Every metric that the rows define.
     reference : mapping
@@ -76,7 +77,8 @@ def measure_window(project: Project, window: Window, classes: Sequence[str], ref
     classes : sequence of str
         The model's classes in order; empty for regression.
     reference : mapping
-        The champion's expected metrics: those of its hold-out, the primary one as ``EvaluationRecord.expected`` defines.
+        The champion's expected metrics: those of its hold-out, the primary one as
+        ``EvaluationRecord.expected`` defines.
     """
     metric, settings = project.gates.primary, project.monitoring
     rows = window.labelled & _numeric(window, classes)
@@ -100,6 +102,9 @@ def _outputs(window: Window, classes: Sequence[str], rows: NDArray[np.bool_]) ->
 
 
 def _numeric(window: Window, classes: Sequence[str]) -> NDArray[np.bool_]:
-    """Mask of the rows whose outputs are all numbers: a single NaN would leave the metrics of the whole window undefined."""
+    """Mask of the rows whose outputs are all finite.
+
+    A single NaN would leave the metrics of the whole window undefined.
+    """
     names = probability_columns(classes) or ["score"]
     return np.asarray(np.all([np.isfinite(window.columns[name]) for name in names], axis=0))

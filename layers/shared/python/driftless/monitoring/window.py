@@ -1,7 +1,8 @@
-"""One stretch of event time: what was asked, what was answered, and what turned out to be true.
+"""The predictions of a window of event time, joined with their labels.
 
-Predictions are read from the collector's Parquet files, labels from the accepted requests. Both arrive at least once, in any
-order: predictions are recognised by id, and of several labels the one observed last counts.
+Predictions are read from the collector's Parquet files, labels from the accepted requests. Both
+are delivered at least once, in any order. So predictions are deduplicated by id, and of several
+labels of one id the one with the latest ``observed_at`` counts.
 """
 
 from __future__ import annotations
@@ -9,12 +10,12 @@ from __future__ import annotations
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ from driftless.core.layout.lake import day_of, labels_prefix, predictions_prefix
 from driftless.core.parquet import Columns, read_columns
 from driftless.ports import FileDownloader, ObjectLister, ObjectReader
 
+ColumnKind = Literal["number", "text"]
 _READERS = 8
 
 
@@ -33,13 +35,14 @@ class Window:
     Attributes
     ----------
     columns : dict of ndarray, each of shape (n,)
-        The prediction columns that were asked for, one row per prediction id.
+        The requested prediction columns, one row per prediction id.
     times : ndarray of datetime64, shape (n,)
-        When each event happens (when it was predicted, if nobody said).
+        Event time of each prediction; the time of prediction where the request gave none.
     truth : ndarray of object, shape (n,)
         The label, None where there is none yet.
     labels_by_day : dict of date to int
-        How many predictions of any version have a label, for each whole UTC day that the window touches and that has any.
+        Labelled predictions of any version, for each whole UTC day that the window touches. Days
+        without labels are absent.
     """
 
     start: datetime
@@ -54,7 +57,7 @@ class Window:
 
     @property
     def labelled(self) -> NDArray[np.bool_]:
-        """Mask of the rows whose truth is known, shape (n,)."""
+        """Mask of the rows that have a label, shape (n,)."""
         return np.array([label is not None for label in self.truth], dtype=bool)
 
 
@@ -70,7 +73,7 @@ class Predictions:
     lake : PredictionFiles
     project : str
     folder : Path
-        Where files may be put while they are read.
+        For temporary files.
     """
 
     def __init__(self, lake: PredictionFiles, project: str, folder: Path) -> None:
@@ -86,13 +89,13 @@ class Predictions:
         last = max(_event_times(part).max() for part in parts)
         return datetime.fromisoformat(str(last.astype("datetime64[us]"))).replace(tzinfo=UTC)
 
-    def window(self, start: datetime, end: datetime, version: int, names: Mapping[str, str]) -> Window:
-        """The predictions of one version.
+    def window(self, start: datetime, end: datetime, version: int, names: Mapping[str, ColumnKind]) -> Window:
+        """Read the predictions of one version with an event time in ``(start, end]``.
 
         Parameters
         ----------
         names : mapping of column to "number" or "text"
-            Columns to read; a file without one has nulls there.
+            Columns to read; where a file lacks one, it is null.
         """
         first, last = start.astimezone(UTC).date(), end.astimezone(UTC).date()
         parts = self._read([key for day, key in self._files if first <= day <= last])
@@ -108,32 +111,37 @@ class Predictions:
         return Window(start, end, {name: columns[name] for name in names}, columns["at"], truth, dict(labels_by_day))
 
     def _labels(self, parts: Sequence[Columns]) -> dict[str, Any]:
-        """The truth of every prediction that has a label, by prediction id."""
+        """Labels by prediction id."""
         if not parts:
             return {}
         ids = {name for part in parts for name in part["id"]}
-        # A label cannot be received before its prediction was made; a day's grace for clocks that disagree.
+        # A label is received after its prediction was made. One day more allows for clocks that
+        # differ.
         since = min(_days(part["time"]).min() for part in parts) - timedelta(days=1)
         keys = [key for key in self._lake.list(labels_prefix(self._project)) if day_of(key) >= since]
-        newest: dict[str, tuple[datetime, datetime]] = {}
-        truth: dict[str, Any] = {}
         with ThreadPoolExecutor(_READERS) as pool:
-            for content in pool.map(self._lake.get, keys):
-                for line in content.splitlines():
-                    label = json.loads(line)
-                    name = label["id"]
-                    if name not in ids:
-                        continue
-                    stamp = (datetime.fromisoformat(label["observed_at"]), datetime.fromisoformat(label["received_at"]))
-                    if name not in newest or stamp >= newest[name]:
-                        newest[name], truth[name] = stamp, label["label"]
-        return truth
+            return _latest_labels(pool.map(self._lake.get, keys), ids)
 
     def _read(self, keys: Sequence[str]) -> list[Columns]:
         with tempfile.TemporaryDirectory(dir=self._folder) as folder, ThreadPoolExecutor(_READERS) as pool:
             paths = [Path(folder, f"{index}.parquet") for index in range(len(keys))]
             list(pool.map(self._lake.download, keys, paths))
             return [read_columns(path) for path in paths]
+
+
+def _latest_labels(files: Iterable[bytes], ids: set[str]) -> dict[str, Any]:
+    """The latest label of each of these predictions, by time observed, then by time received."""
+    newest: dict[str, tuple[datetime, datetime]] = {}
+    found: dict[str, Any] = {}
+    for line in (line for content in files for line in content.splitlines()):
+        label = json.loads(line)
+        name = label["id"]
+        if name not in ids:
+            continue
+        stamp = (datetime.fromisoformat(label["observed_at"]), datetime.fromisoformat(label["received_at"]))
+        if name not in newest or stamp >= newest[name]:
+            newest[name], found[name] = stamp, label["label"]
+    return found
 
 
 def _event_times(part: Columns) -> NDArray[np.datetime64]:
@@ -150,7 +158,7 @@ def _naive(time: datetime) -> np.datetime64:
     return np.datetime64(time.astimezone(UTC).replace(tzinfo=None), "us")
 
 
-def _inside(part: Columns, start: datetime, end: datetime, version: int, names: Mapping[str, str]) -> Columns:
+def _inside(part: Columns, start: datetime, end: datetime, version: int, names: Mapping[str, ColumnKind]) -> Columns:
     at = _event_times(part)
     rows = (at > _naive(start)) & (at <= _naive(end)) & (part["version"] == version)
     count = int(rows.sum())

@@ -33,9 +33,10 @@ from driftless.errors import Conflict, IntegrityError
 from driftless.modelling import fitted_packages
 from driftless.modelling.audit_chain import canonical
 from driftless.modelling.manifest import Manifest
+from driftless.modelling.references import read
 from driftless.modelling.version_files import parse_manifest
 from driftless.ports import Clock, ObjectLister, ObjectReader, ObjectWriter, RunLog, Signer, VersionRegistration
-from driftless.records import ModelVersion, Ref, RegistrationRequest, RunFacts, VersionRecord
+from driftless.records import ModelVersion, RegistrationRequest, RunFacts, VersionRecord
 from driftless.registry.card import model_card, render
 
 _JSON = "application/json"
@@ -131,10 +132,10 @@ class Register:
         """Fill the folder and write its manifest; the manifest's bytes."""
         model = request.model
         contents = {
-            ONNX: self._checked(model.onnx),
-            JOBLIB: self._checked(model.joblib),
-            BASELINE: self._checked(model.baseline),
-            INTERFACE: self._checked(model.interface),
+            ONNX: read(self._artifacts, model.onnx),
+            JOBLIB: read(self._artifacts, model.joblib),
+            BASELINE: read(self._artifacts, model.baseline),
+            INTERFACE: read(self._artifacts, model.interface),
         }
         card = self._card(project, request, version, f"{prefix}/{CARD}", there)
         contents[CARD] = _encoded(card)
@@ -149,7 +150,7 @@ class Register:
 
     def _card(self, project: Project, request: RegistrationRequest, version: int, key: str, there: set[str]) -> dict[str, Any]:
         """The card, with the time of an earlier attempt that got as far as writing the same card."""
-        report = json.loads(self._checked(request.evaluation.report))
+        report = json.loads(read(self._artifacts, request.evaluation.report))
         card = model_card(project, request, version=version, created_at=self._clock(), report=report)
         if key not in there:
             return card
@@ -202,13 +203,6 @@ class Register:
         if fingerprint != signing_key:
             raise IntegrityError(f"{prefix}/{MANIFEST} names key {signing_key}, the registration key is {fingerprint}")
         self._artifacts.put(f"{prefix}/{SIGNATURE}", self._signer.sign(sealed), if_absent=True)
-
-    def _checked(self, ref: Ref) -> bytes:
-        content = self._artifacts.get(ref.key)
-        found = hashlib.sha256(content).hexdigest()
-        if found != ref.sha256:
-            raise IntegrityError(f"{ref.key} has sha256 {found}, recorded was {ref.sha256}")
-        return content
 
     def _place(self, key: str, content: bytes, there: set[str]) -> None:
         """Write a file of a folder that no manifest seals yet, over what an earlier attempt left, never over a rival's."""

@@ -1,8 +1,8 @@
 """What a detector is: one test for drift of a column, or for harm of the champion's predictions.
 
-A detector is a class with a name, a condition under which it applies, a test and a level. It holds no state between windows.
-Column detectors return comparisons, so that all comparisons of a window share one correction for multiple tests; outcome
-detectors return a signal each.
+A detector is a class with a name, a condition under which it applies, a test and a level. It holds
+no state between windows. Column detectors return comparisons, so that all comparisons of a window
+share one correction for multiple tests; outcome detectors return a signal each.
 """
 
 from __future__ import annotations
@@ -63,22 +63,25 @@ class ColumnDetector(ABC, Generic[P]):
     kinds: ClassVar[tuple[type[NumberProfile | CategoryProfile], ...]]
 
     def applies(self, reference: P) -> bool:
-        """Whether a column with this training profile, of one of ``kinds``, is tested. By default every one is."""
+        """Whether to test a column with this training profile; True by default."""
         return True
 
     @abstractmethod
     def test(self, column: str, reference: P, current: P) -> Comparison | None:
-        """Compare a window's profile with training's, made over the same bins; None where there is nothing to compare."""
+        """Compare profiles over the same bins; None where there is nothing to compare."""
 
     def level(self, found: Comparison, p: float, settings: Monitoring) -> Level:
-        """2 from ``psi_alert``, 1 from ``psi_warn``, both only when significant; ``p`` is the corrected p-value."""
+        """Level of one comparison, whose p-value is ``p`` after correction.
+
+        2 from ``psi_alert``, 1 from ``psi_warn``, both only where ``p`` is significant.
+        """
         if p > settings.significance or found.index < settings.psi_warn:
             return 0
         return 2 if found.index >= settings.psi_alert else 1
 
 
 class OutcomeDetector(ABC):
-    """Tests whether the champion predicts worse than at evaluation, on the labelled rows of a window.
+    """Tests whether the champion predicts worse on a window's labelled rows than at evaluation.
 
     Attributes
     ----------

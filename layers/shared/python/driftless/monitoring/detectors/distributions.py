@@ -1,4 +1,4 @@
-"""Detectors of a whole distribution: Kolmogorov-Smirnov for numbers, Pearson's chi-squared for categories."""
+"""Detectors of a whole distribution: Kolmogorov-Smirnov and Pearson's chi-squared tests."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from driftless.monitoring.detectors.base import ColumnDetector, Comparison
 from driftless.monitoring.detectors.stability import Counts, coarsen, excess_index
 
 FEWEST_EXPECTED = 5.0
-"""Expected count of a cell below which normal and chi-squared approximations are not to be trusted (Cochran, 1954)."""
+"""Smallest expected count of a cell for normal and chi-squared approximations (Cochran, 1954)."""
 
 
 class KolmogorovSmirnov(ColumnDetector[NumberProfile]):
-    """The two-sample test over the profile's bins, up to 257; the index is taken over about ten of them."""
+    """The two-sample test over the profile's bins, up to 257; the index uses about ten."""
 
     name = "ks"
     kinds: ClassVar = (NumberProfile,)
@@ -35,7 +35,10 @@ class KolmogorovSmirnov(ColumnDetector[NumberProfile]):
 
 
 class ChiSquared(ColumnDetector[CategoryProfile]):
-    """Pearson's test of homogeneity over the training's categories and all others together; rare ones are pooled."""
+    """Pearson's test of homogeneity over the categories of training and all others together.
+
+    Rare categories are pooled.
+    """
 
     name = "chi2"
     kinds: ClassVar = (CategoryProfile,)
@@ -52,7 +55,10 @@ class ChiSquared(ColumnDetector[CategoryProfile]):
 
 
 def _pool(before: Counts, after: Counts) -> tuple[Counts, Counts]:
-    """Pool categories too rare for Pearson's approximation; a pool still too rare joins the rarest other one."""
+    """Pool categories too rare for the approximation.
+
+    A pool that is still too rare joins the rarest of the other categories.
+    """
     n, m = before.sum(), after.sum()
     expected = (before + after) * min(n, m) / (n + m)
     order = np.argsort(expected, kind="stable")

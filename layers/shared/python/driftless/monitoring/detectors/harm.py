@@ -1,7 +1,7 @@
 """Detector of harm: the primary metric of a window compared with the same metric at evaluation.
 
-Harm is an alert only when the whole confidence interval lies beyond the margin, and a warning when the estimate does. With too
-few days the interval cannot be trusted, and harm is a warning at most.
+Harm is an alert only when the whole confidence interval lies beyond the margin, and a warning when
+the estimate does. With too few days the interval cannot be trusted, and harm is a warning at most.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from driftless.records import Level, Signal
 
 
 class PrimaryMetric(OutcomeDetector):
-    """Judges the interval of the project's primary metric; see the module."""
+    """Judges the confidence interval of the project's primary metric."""
 
     name = "harm"
 
@@ -34,7 +34,11 @@ class PrimaryMetric(OutcomeDetector):
 
 
 def harm_signal(metric: str, interval: Interval, expected: float, margin: float) -> Signal:
-    """Judge a metric's interval: level 2 when all of it is worse by more than the margin, 1 when the estimate is, else 0."""
+    """Judge a metric's interval.
+
+    Level 2 when all of the interval is worse by more than the margin, 1 when the estimate is,
+    else 0.
+    """
     higher = metric in HIGHER_IS_BETTER
     worse = expected - interval.estimate if higher else interval.estimate - expected
     surely = expected - interval.high if higher else interval.low - expected

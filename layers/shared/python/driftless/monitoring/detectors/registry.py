@@ -1,7 +1,7 @@
 """Every detector, in the order in which a window is tested.
 
-To add one, write its class in a module of this package and name it here. Where two tests of a column find the same level and
-effect size, the column's signal shows the earlier one.
+To add one, write its class in a module of this package and name it here. Where two tests of a
+column find the same level and effect size, the column's signal shows the earlier one.
 """
 
 from __future__ import annotations

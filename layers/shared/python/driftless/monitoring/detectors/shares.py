@@ -1,7 +1,8 @@
-"""Detectors of one share of a column's rows: nulls, unseen categories, values other than the dominant one.
+"""Detectors of a share of rows: nulls, unseen categories, values other than the dominant one.
 
-Each compares two proportions, two-sided: by the pooled z-test, or by Fisher's exact test where fewer than five rows are expected
-in a cell. However large a window is, a column may be null but for a few of its rows.
+Each compares two proportions, two-sided: by the pooled z-test, or by Fisher's exact test where
+fewer than five rows are expected in a cell. That happens in windows of any size: a column may be
+null in all but a few rows.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class Share:
 
 
 class ShareDetector(ColumnDetector[P]):
-    """Compares the share of rows with one property. Nothing is compared where neither side has a row with it."""
+    """Compares the share of rows with one property, unless neither side has any such row."""
 
     def test(self, column: str, reference: P, current: P) -> Comparison | None:
         before, after = self.share(reference, reference), self.share(reference, current)
@@ -70,7 +71,8 @@ class Nulls(ShareDetector[NumberProfile | CategoryProfile]):
 class UnseenCategories(ShareDetector[CategoryProfile]):
     """The share of categories that training never saw.
 
-    Where training saw more categories than a profile counts one by one, ``other`` holds seen and unseen ones alike: not tested.
+    Where training saw more categories than a profile counts one by one, ``other`` holds seen and
+    unseen ones alike: not tested.
     """
 
     name = "unseen"
@@ -87,7 +89,10 @@ class UnseenCategories(ShareDetector[CategoryProfile]):
 
 
 class DominantValue(ShareDetector[NumberProfile | CategoryProfile]):
-    """The share of other values in a column that was constant or nearly so in training, where quantile bins see nothing."""
+    """The share of other values in a column that was constant, or nearly so, in training.
+
+    Bins at quantiles cannot show a change of such a column.
+    """
 
     name = "dominant"
     kinds: ClassVar = (NumberProfile, CategoryProfile)
@@ -119,14 +124,15 @@ def compare_shares(before: Share, after: Share) -> tuple[float, float]:
 
 
 def _exact_p(before: Share, after: Share) -> float:
-    """Two-sided p-value of Fisher's exact test: twice the smaller of the two tails, at most 1 (Yates, 1984).
+    """Two-sided p-value of Fisher's exact test: twice the smaller tail, at most 1 (Yates, 1984).
 
-    The two-sided alternative of ``scipy.stats.fisher_exact`` sums the probabilities of all tables that are no likelier than the
-    one observed. Where one side has few rows and the property is rare, the second tail has no such table, and that p-value is
-    one-sided: half of this one. So scipy computes the tails, and the smaller one is doubled.
+    The two-sided alternative of ``scipy.stats.fisher_exact`` sums the probabilities of all tables
+    that are no likelier than the one observed. Where one side has few rows and the property is
+    rare, the second tail has no such table, and that p-value is one-sided: half of this one. So
+    scipy computes the tails, and the smaller one is doubled.
     """
-    # Imported here because scipy.stats costs 0.5 s of processor time and 47 MB, which nearly doubles a cold start, and only small
-    # counts need it.
+    # Imported here because scipy.stats costs 0.5 s of processor time and 47 MB, which nearly
+    # doubles a cold start, and only small counts need it.
     from scipy.stats import fisher_exact
 
     table = [[side.hits, side.rows - side.hits] for side in (after, before)]

@@ -1,4 +1,4 @@
-"""The effect size of every column detector: the population stability index beyond what chance explains.
+"""Effect size of every column detector: the population stability index beyond chance.
 
 Under no drift the index is distributed as chi-squared over sample size (Yurdakul, 2018), with mean
 ``(bins - 1) (1/n + 1/m)``: this much is subtracted.
@@ -16,7 +16,8 @@ COARSE_BINS = 10
 def stability_index(before: Counts, after: Counts) -> float:
     """Population stability index: the symmetric relative entropy of two histograms.
 
-    An empty bin counts as half an observation, so that the index stays finite and a bin that only one side fills still weighs.
+    An empty bin counts as half an observation, so that the index stays finite and a bin that only
+    one side fills still weighs.
     """
     p = np.maximum(before, 0.5) / before.sum()
     q = np.maximum(after, 0.5) / after.sum()
@@ -32,7 +33,9 @@ def excess_index(before: Counts, after: Counts) -> float:
 
 
 def coarsen(before: Counts, after: Counts, bins: int = COARSE_BINS) -> tuple[Counts, Counts]:
-    """Merge neighbouring bins into about ``bins`` of equal share in ``before``: a fine histogram's index is mostly noise.
+    """Merge neighbouring bins into about ``bins`` of equal share in ``before``.
+
+    The stability index of a fine histogram is mostly noise.
 
     The outermost bins, which hold what lies beyond everything seen in training, stay apart.
     """

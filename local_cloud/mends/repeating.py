@@ -1,7 +1,7 @@
-"""Work that the cloud repeats for as long as it lives.
+"""Repeat work on a thread for as long as the server runs.
 
-A thread that ended with an exception would end alarms or metrics for good while everything else looks well, so what goes wrong in
-one round is logged, and the next round comes all the same.
+An exception in one round is logged, and the next round runs. Otherwise a thread that ended with an exception would stop
+alarms or metrics while everything else works.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import logging
 import threading
 from collections.abc import Callable
 
-logger = logging.getLogger("local_cloud.ticking")
+logger = logging.getLogger("local_cloud.repeating")
 
 
 def every(seconds: float, work: Callable[[], None], *, name: str) -> Callable[[], None]:
-    """Do something again and again on a thread of its own, ``seconds`` after the last time ended; return what ends that."""
+    """Call ``work`` on a thread, ``seconds`` after the last call ended; return a function that stops this."""
     stopped = threading.Event()
 
     def repeat() -> None:

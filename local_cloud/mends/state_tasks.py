@@ -1,10 +1,8 @@
-"""Step Functions: how tasks fail and are retried, how executions start, stop and run out of time.
+"""Step Functions tasks: errors, retries and timeouts, Map iterations, and calls of Lambda and SNS.
 
 Restores the behaviour of the AWS documentation pages "Handling errors in Step Functions workflows" (MaxDelaySeconds,
-JitterStrategy, what States.ALL cannot catch), "Map workflow state" (one failed iteration stops the others), "State machine
-structure" (TimeoutSeconds), "StartExecution" (a repeated
-call is idempotent while the execution runs), "StopExecution", "Invoke an AWS Lambda function with Step Functions" and
-"Publish messages to an Amazon SNS topic with Step Functions".
+JitterStrategy, which errors States.ALL does not catch), "Map workflow state" (one failed iteration stops the others),
+"Invoke an AWS Lambda function with Step Functions" and "Publish messages to an Amazon SNS topic with Step Functions".
 """
 
 from __future__ import annotations
@@ -12,11 +10,9 @@ from __future__ import annotations
 import contextvars
 import json
 import random
-import threading
 from collections.abc import Callable
 from typing import Any
 
-from local_cloud.mends.execution_ends import claim
 from local_cloud.mends.patching import core, replace, require, service
 
 _NAME = "ministack.services.stepfunctions"
@@ -27,23 +23,18 @@ TARGETS = (
     f"{_NAME}._call_lambda",
     f"{_NAME}._run_map_items",
     f"{_NAME}._run_sub_machine",
-    f"{_NAME}._run_execution",
-    f"{_NAME}._fail_execution",
-    f"{_NAME}._start_execution",
-    f"{_NAME}._add_event",
     f"{_NAME}._SERVICE_DISPATCH",
     f"{_NAME}._invoke_sns_publish",
     f"{_NAME}._scaled_sleep",
 )
 
-#: A state's input and output may not be larger ("Step Functions service quotas").
+#: Maximum size of a state's input and output ("Step Functions service quotas").
 MAX_DATA_BYTES = 262_144
-#: Errors that no retrier and no States.ALL catcher sees.
+#: Errors that no retrier and no catcher handles.
 _TERMINAL = ("States.Runtime",)
 _SNS_PUBLISH = "arn:aws:states:::sns:publish"
 
-_lock = threading.RLock()
-#: Inside a Map, the errors its iterations ended with: one is enough to stop the others.
+#: Inside a Map, the errors of its failed iterations; one stops the others.
 _failed_iterations: contextvars.ContextVar[list[Any] | None] = contextvars.ContextVar("failed_iterations", default=None)
 
 
@@ -53,7 +44,7 @@ def _error(name: str, cause: str) -> Exception:
 
 
 def _error_matches(error_equals: list[str], error: str) -> bool:
-    """Whether a retrier or catcher is for this error."""
+    """Whether a retrier or catcher with these names handles an error."""
     if error in _TERMINAL:
         return False
     if error in error_equals:
@@ -71,7 +62,7 @@ def delay_before_retry(retrier: dict[str, Any], retries_made: int) -> float:
     retrier : dict
         A retrier of the state machine definition.
     retries_made : int
-        How often this retrier has been used for this state already.
+        How often this retrier was used for this state.
     """
     delay = float(retrier.get("IntervalSeconds", 1)) * float(retrier.get("BackoffRate", 2.0)) ** retries_made
     delay = min(delay, float(retrier.get("MaxDelaySeconds", delay)))
@@ -118,7 +109,7 @@ def _execute_task(original: Callable[..., Any]) -> Callable[..., Any]:
 def _attempt_task(state: dict[str, Any], raw_input: Any, execution: dict[str, Any], ctx: dict[str, Any]) -> tuple[Any, Any]:
     machines = service("stepfunctions")
     if execution["status"] != "RUNNING":
-        # Stopped or out of time: no retrier and no catcher may carry on, and the recorded status stays.
+        # Stopped or timed out: no retrier and no catcher may continue, and the final status stays.
         raise _error("States.Runtime", f"The execution is {execution['status']}")
     if _failed_iterations.get():
         raise _error("States.Runtime", "Another iteration of the Map failed")
@@ -154,7 +145,7 @@ def _attempt_task(state: dict[str, Any], raw_input: Any, execution: dict[str, An
 
 
 def _call_resource(state: dict[str, Any], resource: str, effective: Any, raw_input: Any, ctx: dict[str, Any]) -> Any:
-    """Call what the task names, within its timeout."""
+    """Call the task's resource within its timeout."""
     machines = service("stepfunctions")
     timeout = state.get("TimeoutSeconds")
     if "TimeoutSecondsPath" in state:
@@ -168,7 +159,7 @@ def _call_resource(state: dict[str, Any], resource: str, effective: Any, raw_inp
 
 
 def _call_lambda(function_ref: str, event: Any) -> Any:
-    """Invoke a function for a task: its error type becomes the error's name, its error document the cause."""
+    """Invoke a function for a task; its error type is the error name, and its error document the cause."""
     functions = service("lambda_svc")
     record, config, name = functions._get_func_record_for_ref(function_ref)
     if not record or not config:
@@ -212,7 +203,7 @@ def _publish_to_topic(resource: str, parameters: dict[str, Any]) -> dict[str, An
 
 
 def _run_map_items(original: Callable[..., Any]) -> Callable[..., Any]:
-    """A Map whose iterations know of each other's failure; a distributed one counts them and goes on."""
+    """Stop the iterations of a Map after the first failure; a distributed Map counts failures and continues."""
 
     def run(state: dict[str, Any], *given: Any) -> Any:
         processor = state.get("ItemProcessor") or state.get("Iterator") or {}
@@ -227,7 +218,7 @@ def _run_map_items(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _run_sub_machine(original: Callable[..., Any]) -> Callable[..., Any]:
-    """An iteration does not begin, and ends with the first failure's error, once another one has failed."""
+    """Do not start an iteration after another one failed, and end it with the error of the first failure."""
 
     def run(*given: Any) -> Any:
         failed = _failed_iterations.get()
@@ -244,102 +235,17 @@ def _run_sub_machine(original: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def _run_execution(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Give the execution the time its definition allows."""
-
-    def run(execution_arn: str) -> None:
-        machines = service("stepfunctions")
-        execution = machines._executions.get(execution_arn) or {}
-        machine = machines._state_machines.get(execution.get("stateMachineArn", "")) or {}
-        limit = json.loads(machine.get("definition", "{}")).get("TimeoutSeconds")
-        if limit is None:
-            original(execution_arn)
-            return
-        context = contextvars.copy_context()
-        timer = threading.Timer(float(limit), context.run, args=(_time_out, execution))
-        timer.daemon = True
-        timer.start()
-        try:
-            original(execution_arn)
-        finally:
-            timer.cancel()
-
-    return run
-
-
-def _time_out(execution: dict[str, Any]) -> None:
-    if not claim(execution, "TIMED_OUT"):
-        return
-    machines = service("stepfunctions")
-    execution.update(error="States.Timeout", stopDate=core("responses").now_iso())
-    details = {"error": "States.Timeout", "cause": "The execution ran longer than its TimeoutSeconds"}
-    machines._add_event(execution, "ExecutionTimedOut", {"executionTimedOutEventDetails": details})
-    machines._emit_execution_status_event(execution)
-
-
-def _fail_execution(execution: dict[str, Any], error: str, cause: str) -> None:
-    """An execution that was stopped or ran out of time does not fail afterwards; a failed one has no output."""
-    if not claim(execution, "FAILED"):
-        return
-    machines = service("stepfunctions")
-    execution.update(error=error, cause=cause, stopDate=core("responses").now_iso())
-    machines._add_event(execution, "ExecutionFailed", {"executionFailedEventDetails": {"error": error, "cause": cause}})
-    machines._emit_execution_status_event(execution)
-
-
-def _start_execution(original: Callable[..., Any]) -> Callable[..., Any]:
-    """A repeated StartExecution answers with the execution that runs, if name and input are the same."""
-
-    def start(data: dict[str, Any]) -> Any:
-        machines, responses = service("stepfunctions"), core("responses")
-        text = data.get("input", "{}")
-        try:
-            json.loads(text)
-        except ValueError as error:
-            reason = f"Invalid State Machine Execution Input: {error}"
-            return responses.error_response_json("InvalidExecutionInput", reason, 400)
-        with _lock:
-            machine_arn = machines._resolve_state_machine_arn(data.get("stateMachineArn", "").split("#")[0])
-            if data.get("name") and machine_arn is not None:
-                prefix = machine_arn.replace(":stateMachine:", ":execution:")
-                running = machines._executions.get(f"{prefix}:{data['name']}")
-                if running and running["status"] == "RUNNING" and running["input"] == text:
-                    return responses.json_response({"executionArn": running["executionArn"], "startDate": running["startDate"]})
-            return original(data)
-
-    return start
-
-
-def _add_event(execution: dict[str, Any], event_type: str, details: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Append to an execution's history; branches of a Map share it, so numbers are given under a lock."""
-    with _lock:
-        number = len(execution["events"]) + 1
-        event = {
-            "id": number,
-            "previousEventId": number - 1,
-            "type": event_type,
-            "timestamp": core("responses").now_iso(),
-            **(details or {}),
-        }
-        execution["events"].append(event)
-        return event
-
-
 def apply() -> None:
-    """Run tasks and executions by AWS's rules."""
+    """Run tasks by AWS's rules."""
     require(TARGETS)
     machines = service("stepfunctions")
     replace(f"{_NAME}._error_matches", _error_matches)
     replace(f"{_NAME}._with_retry_and_catch", _with_retry_and_catch)
     replace(f"{_NAME}._call_lambda", _call_lambda)
-    replace(f"{_NAME}._add_event", _add_event)
-    replace(f"{_NAME}._fail_execution", _fail_execution)
     wrappers = {
         "_execute_task": _execute_task,
         "_run_map_items": _run_map_items,
         "_run_sub_machine": _run_sub_machine,
-        "_run_execution": _run_execution,
-        "_start_execution": _start_execution,
     }
     for name, wrap in wrappers.items():
         replace(f"{_NAME}.{name}", wrap(getattr(machines, name)))
