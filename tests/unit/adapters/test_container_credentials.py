@@ -85,7 +85,7 @@ def snap_started(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
     return sandbox
 
 
-def test_the_endpoint_is_asked_once_and_its_keys_sign(snap_started: Sandbox) -> None:
+def test_credentials_are_requested_once_and_sign_requests(snap_started: Sandbox) -> None:
     reader = ObstoreReader("bucket")
     assert snap_started.asked == []
     assert reader.get("a") == reader.get("b") == b"content"
@@ -93,7 +93,7 @@ def test_the_endpoint_is_asked_once_and_its_keys_sign(snap_started: Sandbox) -> 
 
 
 @pytest.mark.parametrize("lifetime", [timedelta(minutes=-1), timedelta(minutes=4)])
-def test_keys_that_expired_or_soon_will_are_asked_for_again(snap_started: Sandbox, lifetime: timedelta) -> None:
+def test_credentials_that_expire_soon_are_requested_again(snap_started: Sandbox, lifetime: timedelta) -> None:
     snap_started.lifetime = lifetime
     reader = ObstoreReader("bucket")
     reader.get("a")
@@ -112,7 +112,7 @@ def test_access_keys_come_first(snap_started: Sandbox, monkeypatch: pytest.Monke
 def test_an_endpoint_that_gives_nothing_may_give_later(snap_started: Sandbox) -> None:
     snap_started.status = 500
     reader = ObstoreReader("bucket")
-    with pytest.raises(StoreUnavailable, match="the credentials endpoint answered 500"):
+    with pytest.raises(StoreUnavailable, match="the credentials endpoint returned 500"):
         reader.get("a")
     snap_started.status = 200
     assert reader.get("a") == b"content"
@@ -126,7 +126,7 @@ def test_keys_still_valid_outlast_a_failing_endpoint(snap_started: Sandbox) -> N
     now += timedelta(hours=5, minutes=58)
     assert provider()["token"] == "session 1"
     now += timedelta(minutes=3)
-    with pytest.raises(OSError, match="answered 500"):
+    with pytest.raises(OSError, match="returned 500"):
         provider()
     snap_started.status = 200
     assert provider()["token"] == "session 2"

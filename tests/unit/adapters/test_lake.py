@@ -75,7 +75,7 @@ def test_concurrent_deliveries_of_the_same_sources_commit_each_once(tables: Delt
     assert sorted(ids(tables.fetch(TABLE, 4, tmp_path / "all"))) == [0, 1, 10, 11, 20, 21, 30, 31]
 
 
-def test_files_come_in_the_order_of_their_commits_whatever_a_writers_clock_says(tmp_path: Path) -> None:
+def test_files_are_ordered_by_commit_and_not_by_the_writers_clock(tmp_path: Path) -> None:
     class Behind(DeltaTables):
         """A writer whose clock is behind, or whose upload began long before its commit."""
 
@@ -122,7 +122,7 @@ def test_many_files_are_fetched_at_once_but_not_all_of_them(tmp_path: Path) -> N
     assert 4 <= store.most <= 8
 
 
-def test_history_tells_what_was_committed_newest_first(tables: DeltaTables, tmp_path: Path) -> None:
+def test_history_lists_commits_newest_first(tables: DeltaTables, tmp_path: Path) -> None:
     before = datetime.now(UTC).replace(microsecond=0)
     tables.append(TABLE, parquet(tmp_path, "a", 0), columns=COLUMNS, transaction="a", commit={"key": "shop/orders/a.csv"})
     tables.append(TABLE, parquet(tmp_path, "b", 0), columns=COLUMNS, transaction="b", commit={"key": "shop/orders/b.csv"})

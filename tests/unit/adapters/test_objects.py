@@ -80,7 +80,7 @@ def test_put_if_absent_keeps_the_first_content(store: ObjectStore) -> None:
     assert store.get("once") == b"one"
 
 
-def test_get_if_changed_answers_only_news(store: ObjectStore) -> None:
+def test_get_if_changed_returns_only_changed_content(store: ObjectStore) -> None:
     store.put("endpoint.json", b"one")
     first = store.get_if_changed("endpoint.json", None)
     assert first is not None and first[0] == b"one"
@@ -105,7 +105,7 @@ def test_put_if_unchanged_loses_to_whoever_was_first(store: ObjectStore) -> None
     assert store.get("endpoint.json") == b"two" and store.list("") == ["endpoint.json"]
 
 
-def test_of_many_writers_who_read_the_same_one_wins(tmp_path: Path) -> None:
+def test_one_of_many_writers_that_read_the_same_content_wins(tmp_path: Path) -> None:
     store = FolderStore(tmp_path)
     store.put("endpoint.json", b"start")
     read = store.get_if_changed("endpoint.json", None)

@@ -12,7 +12,7 @@ from driftless.adapters.ssm import REMEMBERED_SECONDS, parameter, remembered
 from driftless.errors import NotFound
 
 
-def test_a_parameter_is_asked_for_once_a_minute_and_a_failure_is_not_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_parameter_is_read_once_a_minute_and_a_failure_is_not_cached(monkeypatch: pytest.MonkeyPatch) -> None:
     now, asked = [0.0], list[str]()
     with mock_aws():
         client = boto3.client("ssm", region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test")

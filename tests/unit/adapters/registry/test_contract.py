@@ -79,7 +79,7 @@ def test_runs_are_listed_newest_first_by_project(registry: TableRegistry) -> Non
     assert [entry.run_id for entry in registry.runs("cricket")] == ["other"]
 
 
-def test_a_run_nobody_recorded_is_not_found(registry: TableRegistry) -> None:
+def test_an_unrecorded_run_is_not_found(registry: TableRegistry) -> None:
     with pytest.raises(NotFound, match="flights has no run run-9"):
         registry.run("flights", "run-9")
 
@@ -117,7 +117,7 @@ def test_a_run_gets_one_version_number(registry: TableRegistry) -> None:
     assert registry.reserve_version("cricket", "a") == 1
 
 
-def test_registering_again_answers_what_is_there(registry: TableRegistry) -> None:
+def test_registering_again_returns_the_registered_version(registry: TableRegistry) -> None:
     first = registry.create_version(version(1))
     again = registry.create_version(version(1, created_at=START + timedelta(days=1)))
     assert again == first == registry.version("flights", 1)
@@ -142,7 +142,7 @@ def test_versions_are_listed_newest_first(registry: TableRegistry) -> None:
 # -- endpoint -------------------------------------------------------------------------------------------------------
 
 
-def test_nobody_serves_at_first(registry: TableRegistry) -> None:
+def test_a_new_project_has_no_champion(registry: TableRegistry) -> None:
     endpoint = registry.endpoint("flights")
     assert (endpoint.revision, endpoint.champion, endpoint.challenger) == (0, None, None)
     assert registry.endpoint("flights") == endpoint
@@ -171,7 +171,7 @@ def test_a_move_writes_endpoint_aliases_and_audit_together(registry: TableRegist
     assert last.detail["before"]["challenger"] is None
 
 
-def test_an_alias_goes_when_nobody_holds_it(registry: TableRegistry) -> None:
+def test_an_alias_without_a_version_is_not_found(registry: TableRegistry) -> None:
     registry.create_version(version(1))
     registry.create_version(version(2))
     registry.move_endpoint("flights", champion(1), actor="ann", action="promote")

@@ -162,7 +162,7 @@ def test_a_lost_race_decides_again_on_what_the_winner_left(registry: TableRegist
     assert (moved.champion, moved.previous_champion, moved.revision) == (3, 2, 3)
 
 
-def test_who_always_loses_gives_up_with_a_conflict(registry: TableRegistry) -> None:
+def test_a_writer_that_loses_every_race_raises_a_conflict(registry: TableRegistry) -> None:
     for number in (1, 2):
         registry.create_version(version(number))
     registry.move_endpoint("flights", champion(1), actor="ann", action="promote")
@@ -203,7 +203,7 @@ class Cancelling:
         ("InternalServerError", [], StoreUnavailable),
     ],
 )
-def test_a_refused_transaction_is_told_by_its_reasons(code: str, reasons: list[str], expected: type[Exception]) -> None:
+def test_a_refused_transaction_becomes_the_error_of_its_reasons(code: str, reasons: list[str], expected: type[Exception]) -> None:
     items = DynamoItems("registry", client=Cancelling(code, reasons))
     with pytest.raises(expected) as caught:
         items.transact([Write("flights#runs", "a", {"x": 1}, Absent())])

@@ -76,7 +76,7 @@ def test_only_p256_keys_are_trusted() -> None:
         EcdsaVerifier().verify(b"no key", MANIFEST, b"")
 
 
-def test_the_public_key_is_asked_for_once(kms: Any) -> None:
+def test_the_public_key_is_requested_once(kms: Any) -> None:
     key = kms.create_key(KeyUsage="SIGN_VERIFY", KeySpec="ECC_NIST_P256")["KeyMetadata"]["KeyId"]
     signer = KmsSigner(key, client=kms)
     first = signer.public_key()

@@ -43,7 +43,7 @@ def test_a_started_execution_runs_under_its_name(workflow: Workflow) -> None:
     assert workflow.running() == ["retrain-flights-1"]
 
 
-def test_the_same_name_again_answers_the_first_execution(workflow: Workflow) -> None:
+def test_starting_the_same_name_again_returns_the_first_execution(workflow: Workflow) -> None:
     first = workflow.start("retrain-flights-1", {"project": "flights"})
     assert workflow.start("retrain-flights-1", {"project": "flights"}) == first
     assert workflow.start("retrain-flights-1", {"project": "flights", "reason": "harm"}) == first

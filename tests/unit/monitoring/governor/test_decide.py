@@ -105,7 +105,7 @@ def test_trainings_cool_down_whoever_started_them() -> None:
     assert decision.reasons == ["the last training began 2026-03-01 11:00 UTC; the next may begin 2026-03-02 11:00 UTC"]
 
 
-def test_the_budget_counts_each_training_once_and_forgets_old_ones() -> None:
+def test_the_budget_counts_each_training_of_its_period_once() -> None:
     used = [run("retrain-flights-a", 5), run("b", 10), run("c", 31)]
     earlier = [granted("retrain-flights-a", 5 * 24 * 60)]
     assert outcome(runs=used, retrains=earlier).reasons == ["trigger harm; 2 of 3 trainings of the budget are used"]
@@ -193,7 +193,7 @@ def test_a_second_attempt_at_a_run_is_that_run() -> None:
     assert outcome(policy=policy, runs=[judged]).reasons == ["trigger harm; 1 of 2 trainings of the budget are used"]
 
 
-def test_harm_found_before_the_last_training_has_had_its_answer() -> None:
+def test_harm_found_before_the_last_training_does_not_retrain_again() -> None:
     policy = project(cooldown_hours=0)
     told = [report({}, judged_days_ago=0.2, harm_level=2), report({}, judged_days_ago=0.3, harm_level=2)]
     after, before = run("a", 0.1), run("a", 0.25)
@@ -204,11 +204,11 @@ def test_harm_found_before_the_last_training_has_had_its_answer() -> None:
     assert outcome(policy=policy, reports=told[::-1], runs=[before]).retrain, "in whatever order windows were judged"
     assert outcome(asked("schedule"), policy, reports=told, runs=[after]).retrain
     quiet = [report({}, judged_days_ago=0.2, harm_level=1)]
-    assert outcome(policy=policy, reports=quiet, runs=[after]).retrain, "whoever asks knows more than the reports"
-    assert outcome(policy=policy, reports=told, runs=[failed("f", 0.15), before]).retrain, "a failed run answers nothing"
+    assert outcome(policy=policy, reports=quiet, runs=[after]).retrain, "a request may know more than the reports"
+    assert outcome(policy=policy, reports=told, runs=[failed("f", 0.15), before]).retrain, "a failed run is no training"
 
 
-def test_every_reason_against_is_told() -> None:
+def test_a_refusal_names_every_reason() -> None:
     decision = outcome(
         asked("drift"), project(minimum_new_labels=10, budget_runs=1), runs=[run("a", 0.5)], running=["a"], reports=[]
     )

@@ -65,7 +65,7 @@ def test_a_schedule_is_named_by_its_event_or_else_by_its_delivery() -> None:
         ({}, "project"),
     ],
 )
-def test_what_asks_for_nothing_is_refused(event: dict[str, Any], reason: str) -> None:
+def test_an_event_without_a_request_is_refused(event: dict[str, Any], reason: str) -> None:
     with pytest.raises(BadRequest, match=reason):
         read_request(event, delivery="lambda-1")
 

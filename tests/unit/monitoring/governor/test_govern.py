@@ -56,7 +56,7 @@ def test_an_event_delivered_again_starts_nothing_more(scene: Scene) -> None:
     assert scene.workflow.running() == []
 
 
-def test_a_run_that_fails_before_any_stage_records_it_is_remembered_behind_many_refusals(scene: Scene) -> None:
+def test_a_run_that_fails_before_any_step_records_it_counts_after_many_refusals(scene: Scene) -> None:
     first = scene.ask("event-0")
     (known,) = scene.registry.runs("flights")
     assert (known.run_id, known.reason, known.recorded_at) == (first.run_id, "harm", NOW)
@@ -105,7 +105,7 @@ def test_alarm_and_monitoring_asking_because_of_one_report_start_one_training_ho
     assert scene.ask("harm execution-2").retrain, "harm that a training did not end asks again"
 
 
-def test_a_crash_between_decision_and_start_is_mended_by_the_next_delivery(scene: Scene) -> None:
+def test_after_a_crash_between_decision_and_start_the_next_delivery_starts_it(scene: Scene) -> None:
     class Down(MemoryWorkflow):
         def start(self, name: str, payload: dict[str, Any]) -> str:
             raise StoreUnavailable("no")
@@ -117,7 +117,7 @@ def test_a_crash_between_decision_and_start_is_mended_by_the_next_delivery(scene
     assert len(scene.workflow.started) == 1
 
 
-def test_a_project_nobody_deployed_is_named(scene: Scene) -> None:
+def test_an_unknown_project_is_named(scene: Scene) -> None:
     scene.projects.clear()
     with pytest.raises(NotFound, match="no project 'flights'; known: none"):
         scene.ask("event-1")

@@ -11,8 +11,8 @@ from driftless.definition.loading import load
 from driftless.definition.project import Project
 from driftless.records import (
     DatasetRecord,
-    Decision,
     EvaluationRecord,
+    GateDecision,
     GateResult,
     ModelRecord,
     RegistrationRequest,
@@ -50,7 +50,9 @@ class Clock:
         return self.now
 
 
-def request(store: MemoryStore, run_id: str = "run-1", *, decision: Decision = "promote", **changes: Any) -> RegistrationRequest:
+def request(
+    store: MemoryStore, run_id: str = "run-1", *, decision: GateDecision = "promote", **changes: Any
+) -> RegistrationRequest:
     """Write the run's files into the store and describe them."""
     folder = f"runs/flights/{run_id}"
 

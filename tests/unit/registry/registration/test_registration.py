@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from driftless.adapters.ecdsa import EcdsaVerifier
 from driftless.errors import Conflict, IntegrityError
 from driftless.modelling.version_files import read_manifest
-from driftless.records import Decision, Ref, RunFacts
+from driftless.records import GateDecision, Ref, RunFacts
 from driftless.registry.registration import Register
 from driftless.testing.memory import MemoryStore
 from driftless.testing.memory_registry import MemoryRegistry, MemorySigner
@@ -110,13 +110,13 @@ def test_the_registry_knows_the_version_and_the_run_its_number(scene: Scene) -> 
 
 
 @pytest.mark.parametrize("decision", ["refuse", "await_approval"])
-def test_what_is_not_promoted_is_registered_too(scene: Scene, decision: Decision) -> None:
+def test_what_is_not_promoted_is_registered_too(scene: Scene, decision: GateDecision) -> None:
     assert scene.register()(request(scene.store, decision=decision)).decision == decision
     assert scene.registry.version("flights", 1).decision == decision
     assert scene.registry.endpoint("flights").champion is None
 
 
-def test_a_rerun_answers_the_same_version_and_writes_nothing(scene: Scene) -> None:
+def test_a_rerun_returns_the_same_version_and_writes_nothing(scene: Scene) -> None:
     first = scene.register()(request(scene.store))
     before, versions = scene.folder(), {key: scene.store.version_ids(key) for key in scene.folder()}
     assert scene.register()(request(scene.store)) == first
@@ -230,7 +230,7 @@ def test_after_the_seal_nothing_is_replaced(scene: Scene) -> None:
     assert scene.store.get("models/flights/1/model.onnx") == b"run-1 onnx"
 
 
-def test_a_run_judged_otherwise_when_tried_again_remembers_the_sealed_verdict(scene: Scene) -> None:
+def test_a_run_with_another_decision_at_its_next_attempt_keeps_the_sealed_one(scene: Scene) -> None:
     sealed = request(scene.store, decision="refuse", reasons=["not surely better"])
     scene.register()(sealed)
     scene.registry.record_run(sealed.run, RunFacts(decision="promote", reasons=["better"], metrics={}, evaluation="other"))

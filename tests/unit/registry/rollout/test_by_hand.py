@@ -53,7 +53,7 @@ def test_rolling_back_stops_a_canary_first(scene: Scene) -> None:
     scene.step(2)
     moved = rollback(scene.registry, scene.store, "flights", "ann")
     assert (moved.champion, moved.challenger, moved.challenger_weight) == (1, None, 0.0)
-    assert scene.registry.audit("flights")[-1].detail["reasons"] == ["challenger 2 taken back by hand"]
+    assert scene.registry.audit("flights")[-1].detail["reasons"] == ["challenger 2 rolled back by hand"]
 
 
 def test_rolling_back_returns_to_the_champion_before_and_not_forward_again(scene: Scene) -> None:

@@ -21,7 +21,7 @@ def scene() -> Scene:
 def test_the_first_champion_is_promoted_at_once(scene: Scene) -> None:
     record = scene.step(1)
     assert (record.status, record.weight, record.champion, record.bake_seconds) == ("promoted", 1.0, 1, 0)
-    assert record.reasons == ["nobody serves yet"]
+    assert record.reasons == ["there is no champion yet"]
     assert scene.copy() == scene.registry.endpoint("flights")
     assert scene.copy().manifests == {"1": f"{1:064x}"}
 
@@ -73,7 +73,7 @@ def test_a_step_without_traffic_bakes_on_for_its_quiet_bakes_and_passes_then(sce
     assert scene.step(2, second).status == "promoted"
 
 
-def test_errors_that_come_late_are_still_judged(scene: Scene) -> None:
+def test_late_errors_still_count(scene: Scene) -> None:
     scene.first_champion()
     first = scene.step(2)
     scene.clock.pass_seconds(60)
@@ -170,7 +170,7 @@ def test_a_rolled_back_call_made_again_stays_rolled_back(scene: Scene) -> None:
     assert scene.actions() == ["promote", "canary", "roll_back"]
 
 
-def test_an_execution_started_again_goes_on_where_it_was(scene: Scene) -> None:
+def test_an_execution_started_again_continues_the_rollout(scene: Scene) -> None:
     scene.first_champion()
     scene.baked(2, scene.baked(2))
     record = scene.step(2)
@@ -198,11 +198,11 @@ def test_a_challenger_that_a_person_took_away_is_rolled_back(scene: Scene) -> No
     for deployment in (first, None):
         record = scene.step(2, deployment)
         assert (record.status, record.weight) == ("rolled_back", 0.0)
-        assert record.reasons == ["version 2 is no longer challenger: somebody took it away"]
+        assert record.reasons == ["version 2 is no longer challenger: it was replaced"]
     assert scene.copy().challenger is None
 
 
-def test_a_verdict_about_another_champion_is_out_of_date(scene: Scene) -> None:
+def test_a_decision_against_another_champion_is_out_of_date(scene: Scene) -> None:
     scene.first_champion()
     scene.registry.create_version(model_version(3, compared_with=1))
     scene.baked(2, scene.baked(2, scene.baked(2)))
@@ -212,7 +212,7 @@ def test_a_verdict_about_another_champion_is_out_of_date(scene: Scene) -> None:
     assert scene.registry.endpoint("flights").challenger is None
 
 
-def test_a_verdict_from_before_there_was_a_champion_is_out_of_date(scene: Scene) -> None:
+def test_a_decision_without_a_champion_is_out_of_date_once_there_is_one(scene: Scene) -> None:
     scene.first_champion()
     scene.registry.create_version(model_version(3, compared_with=None))
     assert scene.step(3).reasons == ["its gates compared version 3 with no champion, but version 1 is champion now"]
@@ -283,7 +283,7 @@ def test_what_is_unknown_is_named(scene: Scene) -> None:
 # -- the copy -------------------------------------------------------------------------------------------------------
 
 
-def test_a_crash_before_the_copy_is_mended_by_the_retry(scene: Scene) -> None:
+def test_after_a_crash_before_the_copy_the_retry_writes_it(scene: Scene) -> None:
     class Down:
         get_if_changed = scene.store.get_if_changed
 
@@ -329,10 +329,10 @@ def test_a_copy_of_another_registry_gives_way(scene: Scene) -> None:
     assert scene.copy().champion == 1
 
 
-def test_the_run_remembers_how_its_rollout_ended(scene: Scene) -> None:
+def test_the_run_records_how_its_rollout_ended(scene: Scene) -> None:
     scene.step(1)
     found = scene.registry.run("flights", "run-1").deployment
-    assert found == DeploymentFacts(status="promoted", step=0, reasons=["nobody serves yet"])
+    assert found == DeploymentFacts(status="promoted", step=0, reasons=["there is no champion yet"])
 
 
 def test_a_version_registered_without_comparison_is_rolled_out(scene: Scene) -> None:

@@ -1,8 +1,8 @@
-"""One way to make a boto3 client, and one way to read what botocore raises.
+"""Creates boto3 clients and translates botocore's errors.
 
-Clients come from a default session: region, credentials and ``AWS_ENDPOINT_URL`` are botocore's own business, so the same code
-talks to AWS, to LocalStack and to the embedded cloud. :func:`translated` turns botocore's errors into Driftless's tree, chained,
-so that Step Functions can retry by class name whatever client failed.
+Clients come from a default session, which reads region, credentials and ``AWS_ENDPOINT_URL``, so the same code runs against AWS,
+LocalStack and the embedded cloud. :func:`translated` turns botocore's errors into Driftless's tree, chained, so that Step
+Functions can retry by class name whichever client failed.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from driftless.errors import AccessDenied, BadRequest, Conflict, DriftlessError,
 _NOT_FOUND = frozenset({"NoSuchKey", "NoSuchBucket", "NoSuchVersion", "NotFound", "404", "ParameterNotFound"})
 _THROTTLED = frozenset({"SlowDown", "RequestLimitExceeded", "ProvisionedThroughputExceededException", "LimitExceededException"})
 _CONFLICT = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "ConditionalCheckFailedException", "OperationAborted"})
-# Answered with HTTP 400, though it is the service or the network that was late.
+# HTTP 400, although the service or the network was late.
 _UNAVAILABLE = frozenset({"RequestTimeout", "RequestTimeoutException"})
 _DENIED = frozenset({"AccessDenied", "AccessDeniedException", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"})
 
 
 @cache
 def client(service: str) -> Any:
-    """The process's client of one AWS service, made at first use.
+    """The process's client of one AWS service, created at first use.
 
     With an endpoint of its own (``AWS_ENDPOINT_URL``) S3 is addressed by path: bucket names are no host names there.
     """
@@ -47,17 +47,17 @@ def client(service: str) -> Any:
 
 
 def error_code(error: ClientError) -> str:
-    """The service's own name for what went wrong, such as ``NoSuchKey``."""
+    """The service's error code, such as ``NoSuchKey``."""
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
 def translate(error: ClientError, what: str) -> DriftlessError:
-    """The leaf of Driftless's error tree for an error answer of a service.
+    """The leaf of Driftless's error tree for an error response of a service.
 
     Parameters
     ----------
     error : ClientError
-        The answer.
+        The response.
     what : str
         What was being done, for the message: ``"read s3://lake/a"``.
     """

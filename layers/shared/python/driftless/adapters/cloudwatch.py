@@ -1,4 +1,4 @@
-"""The MetricSink port on CloudWatch."""
+"""The MetricSink and MetricReader ports on CloudWatch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PERIOD = 60
 
 
 class CloudWatchMetrics:
-    """Publishes to one namespace and adds up, minute by minute, what was published there.
+    """Publishes to one namespace, and reads sums per minute of what was published there.
 
     Functions count their own work with embedded metrics (:mod:`driftless.core.emf`), which no network call confirms. The levels
     that monitoring publishes raise alarms, so they are put by a call that fails, and is retried, when CloudWatch is unavailable.

@@ -1,7 +1,7 @@
-"""Credentials from the endpoint that Lambda offers a function with SnapStart, which gets no access keys in its environment.
+"""Credentials from Lambda's endpoint for functions with SnapStart, which have no access keys in their environment.
 
-``obstore`` knows such an endpoint only with a token file, and Lambda gives the token itself. The standard library's HTTP client
-suffices, so a cold start pays for no SDK.
+``obstore`` supports such an endpoint only with a token file, and Lambda passes the token itself. The standard library's HTTP
+client suffices, so a cold start imports no SDK.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _EARLY = timedelta(minutes=5)
 
 
 class ContainerCredentials:
-    """Credential provider of an obstore store: asks the endpoint, and again five minutes before what it gave expires.
+    """Credential provider of an obstore store: requests credentials, and new ones five minutes before they expire.
 
-    Expiry is kept here and by the wall clock: a process that was frozen meanwhile must not believe a clock that stood still.
+    Expiry is compared with the wall clock, because a monotonic clock may stand still while a process is frozen.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ class ContainerCredentials:
             "access_key_id": found["AccessKeyId"],
             "secret_access_key": found["SecretAccessKey"],
             "token": found["Token"],
-            # Expired at once for the store, which therefore asks here before each request.
+            # The store takes them as expired at once, so it calls this provider before each request.
             "expires_at": now,
         }
 
@@ -82,7 +82,7 @@ class ContainerCredentials:
         finally:
             connection.close()
         if answer.status != http.client.OK:
-            raise OSError(f"the credentials endpoint answered {answer.status}")
+            raise OSError(f"the credentials endpoint returned {answer.status}")
         found = json.loads(content)
         kept = {name: str(found[name]) for name in ("AccessKeyId", "SecretAccessKey", "Token")}
         return kept, datetime.fromisoformat(found["Expiration"])

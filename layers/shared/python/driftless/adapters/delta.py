@@ -2,8 +2,8 @@
 
 Parquet files are written by DuckDB and uploaded first; a commit then adds the file's name to the table's log. The log is
 written with conditional puts, so no lock table is needed, and each commit carries the identity of its source object as a Delta
-application transaction: whoever comes second, even after a crash or at the same moment, finds it and commits nothing. What a
-commit knows of its source is kept in ``userMetadata``, where Spark and Athena show it too.
+application transaction: a second writer, even after a crash or at the same moment, finds it and commits nothing. The source of
+a commit is kept in ``userMetadata``, where Spark and Athena show it too.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _TYPES = {"integer": "long", "number": "double", "string": "string", "boolean": 
 _ATTEMPTS = 10
 _AT_ONCE = 8
 _LOG_FILE = re.compile(r"/_delta_log/(\d{20})\.json$")
-# Versions that a run was trained on must stay readable for as long as its model may be asked about.
+# Versions that a run was trained on must stay readable for as long as its model is kept.
 _CONFIGURATION = {"delta.logRetentionDuration": "interval 3650 days"}
 
 
@@ -155,7 +155,7 @@ class DeltaTables:
         return AddAction(name, ref.size, {}, now, True, stats)
 
     def _commit(self, table: str, action: AddAction, schema: Schema, transaction: str, note: str) -> tuple[int, bool]:
-        """One attempt; Conflict when somebody else's commit came between reading the table and writing its log."""
+        """One attempt; Conflict when another writer committed between reading the table and writing its log."""
         properties = CommitProperties({"userMetadata": note}, app_transactions=[Transaction(transaction, 1)])
         found = self._open(table)
         if found is None:
@@ -164,14 +164,14 @@ class DeltaTables:
         if found is None:
             raise StoreUnavailable(f"table {table} was created but cannot be read")
         self._widen(table, found, schema)
-        # Asked of the very snapshot that the commit starts from: deltalake refuses what came under this transaction since.
+        # Read from the snapshot that the commit starts from: deltalake refuses a later commit of the same transaction.
         if _committed(found, transaction):
             return self._holding(table, found, transaction), True
         found.create_write_transaction([action], "append", found.schema(), commit_properties=properties)
         return self._holding(table, found, transaction), False
 
     def _create(self, table: str, schema: Schema) -> None:
-        """Write version 0, the empty table, unless somebody else has.
+        """Write version 0, the empty table, unless another writer has.
 
         deltalake's own creation, when it loses a race, commits a second creation on top: here the conditional put decides.
         """

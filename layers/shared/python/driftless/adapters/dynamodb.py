@@ -1,8 +1,8 @@
 """The registry's table in DynamoDB: keys ``pk`` and ``sk`` (text), consistent reads, conditional transactions.
 
-Every write is a TransactWriteItems, whose token botocore keeps over its own retries: an answer lost on the network cannot make
-a write happen twice. A transaction that was cancelled by a condition or by another transaction is a Conflict, for the registry
-to read again.
+Every write is a TransactWriteItems, whose token botocore keeps over its own retries: a response lost on the network cannot make
+a write happen twice. A transaction that was cancelled by a condition or by another transaction is a Conflict, after which the
+registry reads again.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def _encoded(value: str | int) -> dict[str, str]:
 
 
 def _decoded(item: dict[str, dict[str, str]]) -> Attributes:
-    """Attributes without the keys; numbers are whole, because only whole ones are ever written."""
+    """Attributes without the keys; numbers are integers, because only integers are written."""
     keys = (REGISTRY_PARTITION, REGISTRY_SORT)
     return {name: int(value["N"]) if "N" in value else value["S"] for name, value in item.items() if name not in keys}
 
@@ -131,7 +131,7 @@ def _condition(condition: Absent | Unchanged | None) -> dict[str, Any]:
 
 
 def _cancelled(error: ClientError, what: str) -> DriftlessError:
-    """What a refused transaction means: a lost race, a request to slow down, or a mistake."""
+    """The error of a refused transaction: a lost race, throttling, or a bad request."""
     code = error_code(error)
     if code == "TransactionInProgressException":
         return Conflict(f"{what}: {code}")

@@ -1,8 +1,7 @@
-"""A table of items with conditional transactions: all the registry asks of a database.
+"""A table of items with conditional transactions: all that the registry needs of a database.
 
-An item has a partition, a sort key, and attributes that are text or whole numbers; whatever is richer is kept as JSON text.
-DynamoDB's own numbers would lose the difference between 1 and 1.0, refuse 1e-200 and know no NaN, and a hash chain needs the
-very text.
+An item has a partition, a sort key, and attributes that are text or integers; anything else is kept as JSON text. DynamoDB's
+own numbers do not distinguish 1 from 1.0, refuse 1e-200 and have no NaN, and a hash chain needs the exact text.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ class Unchanged:
 
 @dataclass(frozen=True)
 class Write:
-    """Create or replace one item, if its condition holds. Nothing is ever deleted: the registry forgets nothing."""
+    """Create or replace one item, if its condition holds. Items are never deleted."""
 
     partition: str
     sort: str
@@ -52,11 +51,11 @@ class Items(Protocol):
         """Items of a partition whose sort key begins with ``prefix``, in its order; pages are fetched as they are consumed."""
 
     def transact(self, writes: Sequence[Write]) -> None:
-        """All writes or none; Conflict when a condition does not hold, or another transaction was at the same items."""
+        """All writes or none; Conflict when a condition does not hold, or another transaction writes the same items."""
 
 
 def check_size(write: Write) -> None:
-    """Refuse an item that DynamoDB would refuse, by name and with its size."""
+    """Raise BadRequest for an item over DynamoDB's limit, naming the item and its size."""
     texts = [*write.attributes, *map(str, write.attributes.values())]
     size = sum(len(text.encode()) for text in (REGISTRY_PARTITION, write.partition, REGISTRY_SORT, write.sort, *texts))
     if size > LIMIT:

@@ -1,6 +1,6 @@
 """The Signer port on KMS: an asymmetric key (ECC_NIST_P256) whose private half never leaves the service.
 
-Only the digest travels, so a manifest of any size is signed by one small call; who verifies needs the public key and no KMS.
+Only the digest is sent, so one small call signs a manifest of any size. Verification needs the public key and no KMS.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ class FolderStore:
         with path.with_name(f".{path.name}.lock.part").open("wb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if (_etag(path.read_bytes()) if path.exists() else None) != etag:
-                raise Conflict(f"write {self.folder}/{key}: somebody else was first")
+                raise Conflict(f"write {self.folder}/{key}: another writer was first")
             return self.put(key, content)
 
     def download(self, key: str, path: Path, *, version_id: str | None = None) -> Ref:

@@ -22,7 +22,7 @@ _TIMEOUT = timedelta(seconds=8)
 class ObstoreReader:
     """ObjectReader of one S3 bucket.
 
-    Timeouts are short: a client waits for the answer, and a model that is already loaded can serve without the store.
+    Timeouts are short: a client waits for the response, and a loaded model can serve without the store.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class ObstoreReader:
     def get(self, key: str) -> bytes:
         found = self.get_if_changed(key, None)
         if found is None:
-            raise StoreUnavailable(f"read s3://{self.bucket}/{key}: answered 'not modified' to an unconditional read")
+            raise StoreUnavailable(f"read s3://{self.bucket}/{key}: the response to an unconditional read was 'not modified'")
         return found[0]
 
     def get_if_changed(self, key: str, etag: str | None) -> tuple[bytes, str] | None:
@@ -62,7 +62,7 @@ class ObstoreReader:
         except PermissionDeniedError as error:
             raise AccessDenied(f"read s3://{self.bucket}/{key}: {error}") from error
         except UnauthenticatedError as error:
-            # S3 refuses with 403; this is obstore's word for a credential provider that gave nothing, and may do so later.
+            # S3 refuses with 403; obstore raises this when the credential provider fails, which may succeed later.
             raise StoreUnavailable(f"read s3://{self.bucket}/{key}: {error}") from error
         except BaseError as error:
             raise StoreUnavailable(f"read s3://{self.bucket}/{key}: {error}") from error

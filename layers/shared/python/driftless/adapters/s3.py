@@ -61,7 +61,7 @@ class S3Store:
             with translated(doing):
                 self._client.put_object(Bucket=self.bucket, Key=key, Body=content, ContentType=content_type, **condition)
         except Conflict:
-            # Somebody was first, perhaps ourselves before a retry: equal content is the outcome that was asked for.
+            # Another writer was first, or this one before a retry: equal content is the requested outcome.
             if not if_absent or self._digest(key) != ref.sha256:
                 raise
         return ref

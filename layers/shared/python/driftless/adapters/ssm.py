@@ -1,4 +1,4 @@
-"""Reading one SSM parameter, the place where a deployment publishes what its functions may ask for."""
+"""Reading one SSM parameter, by which a deployment publishes a value to its functions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def parameter(name: str, *, client: Any) -> str:
 
 
 def remembered(name: str, *, client: Any, monotonic: Callable[[], float] = time.monotonic) -> Callable[[], str]:
-    """A reader of a parameter that asks once a minute at most, because an account may read but some tens of them a second."""
+    """A reader of a parameter with one request a minute at most, because SSM limits an account to some tens a second."""
     known: list[tuple[float, str]] = []
 
     def read() -> str:

@@ -13,12 +13,12 @@ from driftless.evaluation.case import Case, Masks
 from driftless.evaluation.groups import protected_report
 from driftless.modelling.intervals import metric_interval
 from driftless.modelling.metrics import Scored, calibration_bins, measure, measure_all
-from driftless.records import Decision, GateResult
+from driftless.records import GateDecision, GateResult
 
 RESAMPLES = 200
 
 
-def report(project: Project, case: Case, gates: list[GateResult], decision: Decision, reasons: list[str]) -> dict[str, Any]:
+def report(project: Project, case: Case, gates: list[GateResult], decision: GateDecision, reasons: list[str]) -> dict[str, Any]:
     """The report as JSON-ready values; undefined numbers are left out."""
     policy = project.gates
     sides = {"challenger": case.challenger, "champion": case.champion, "naive": case.naive}

@@ -35,7 +35,7 @@ from driftless.modelling.metrics import Scored, measure_all
 from driftless.modelling.prediction_columns import scored
 from driftless.modelling.references import read
 from driftless.ports import FileFetcher, ObjectReader, ObjectWriter, RunLog
-from driftless.records import Decision, EvaluationRecord, EvaluationRequest, GateResult, ModelRecord, Ref, RunFacts
+from driftless.records import EvaluationRecord, EvaluationRequest, GateDecision, GateResult, ModelRecord, Ref, RunFacts
 
 
 class EvaluationFiles(ObjectReader, FileFetcher, ObjectWriter, Protocol):
@@ -134,7 +134,7 @@ def expected_metrics(primary: str, model: ModelRecord, metrics: Mapping[str, flo
     return {primary: statistics.median(known)} if known else {}
 
 
-def decide(project: Project, gates: list[GateResult], case: Case) -> tuple[Decision, list[str]]:
+def decide(project: Project, gates: list[GateResult], case: Case) -> tuple[GateDecision, list[str]]:
     """The decision and its reasons.
 
     Any failed gate refuses. A champion that could not be compared (it reads features this hold-out lacks, or knows other

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, FiniteFloat
 
-from driftless.records import Decision, Record, Ref, TableVersion
+from driftless.records import GateDecision, Record, Ref, TableVersion
 
 
 class Manifest(Record):
@@ -32,7 +32,7 @@ class Manifest(Record):
     run_id: str
     execution_arn: str
     created_at: datetime
-    decision: Decision
+    decision: GateDecision
     compared_with: int | None
     files: dict[str, str]
     tables: list[TableVersion]

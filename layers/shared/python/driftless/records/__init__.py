@@ -7,7 +7,7 @@ not its neighbours: the state machines put records side by side under fixed keys
 
 from __future__ import annotations
 
-from driftless.records.common import Decision, Record, Ref, Run, Scalar, Stamp, Stored
+from driftless.records.common import GateDecision, Record, Ref, Run, Scalar, Stamp, Stored
 from driftless.records.ingest import (
     IngestionRecord,
     IngestionRequest,
@@ -64,7 +64,6 @@ __all__ = [
     "Candidate",
     "DatasetFacts",
     "DatasetRecord",
-    "Decision",
     "DeploymentFacts",
     "DeploymentRecord",
     "DeploymentRequest",
@@ -72,6 +71,7 @@ __all__ = [
     "EvaluationRecord",
     "EvaluationRequest",
     "FailedCandidate",
+    "GateDecision",
     "GateResult",
     "IngestFacts",
     "IngestionRecord",

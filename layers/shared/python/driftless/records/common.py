@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, PlainSerializer
 from driftless.core.iso_time import stamp
 
 Scalar = bool | int | float | str | None
-Decision = Literal["promote", "refuse", "await_approval"]
+GateDecision = Literal["promote", "refuse", "await_approval"]
 
 Stamp = Annotated[datetime, PlainSerializer(stamp, when_used="json")]
 """A time that the registry wrote: timezone-aware UTC; JSON keeps the text that it wrote."""

@@ -18,7 +18,7 @@ class ValidationRequest(Record):
 
 
 class SourceObject(Record):
-    """Where rows came from: object, S3 version and content digest."""
+    """The source of rows: object, S3 version and content digest."""
 
     bucket: str
     key: str
@@ -54,7 +54,7 @@ class ValidationRecord(Record):
 
 
 class IngestionRequest(Record):
-    """An accepted file to commit; ``execution_arn`` is the ingest execution that asks."""
+    """An accepted file to commit; ``execution_arn`` is the ingest execution."""
 
     validation: ValidationRecord
     execution_arn: str = ""

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from driftless.records.common import Decision, Record, Stamp, Stored
+from driftless.records.common import GateDecision, Record, Stamp, Stored
 
 
 class DatasetFacts(Stored):
@@ -44,7 +44,7 @@ class RunFacts(Stored):
 
     dataset: DatasetFacts | None = None
     metrics: Mapping[str, float | None] = Field(default_factory=dict)
-    decision: Decision | None = None
+    decision: GateDecision | None = None
     reasons: list[str] = Field(default_factory=list)
     parameters: dict[str, Any] = Field(default_factory=dict)
     evaluation: str | None = None
@@ -93,7 +93,7 @@ class ModelVersion(Record):
     source: str
     manifest_sha256: str
     signing_key: str
-    decision: Decision
+    decision: GateDecision
     metrics: dict[str, float]
     tags: dict[str, str] = Field(default_factory=dict)
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from driftless.records.common import Decision, Record, Ref, Run
+from driftless.records.common import GateDecision, Record, Ref, Run
 
 
 class TransformRequest(Record):
@@ -70,7 +70,7 @@ class TunedRecord(Record):
 
 
 class FailedCandidate(Record):
-    """A candidate without a score: scikit-learn refused it, or its function died of it."""
+    """A candidate without a score: scikit-learn refused it, or its function failed."""
 
     candidate: Candidate
     failure: str
@@ -87,8 +87,8 @@ class TrainingRequest(Record):
 class ModelRecord(Record):
     """A fitted, not yet registered model under ``runs/<project>/<run_id>/model/``.
 
-    ``parity_rows`` and ``parity_expected`` are Parquet: the rows that challenge the export, and scikit-learn's outputs.
-    ``dependencies`` are the packages it was fitted with (name → version). ``failed_candidates`` had no score to compare it with.
+    ``parity_rows`` and ``parity_expected`` are Parquet: rows that test the export, and scikit-learn's outputs.
+    ``dependencies`` are the packages it was fitted with (name → version). ``failed_candidates`` had no score.
     """
 
     onnx: Ref
@@ -130,7 +130,7 @@ class ScoresRecord(Record):
 
 
 class EvaluationRequest(Record):
-    """Judge the challenger by its scored predictions."""
+    """Evaluate the challenger by its scored predictions."""
 
     run: Run
     dataset: DatasetRecord
@@ -139,7 +139,7 @@ class EvaluationRequest(Record):
 
 
 class GateResult(Record):
-    """One gate: what was asked, what was seen, and in words why it passed or not."""
+    """One gate: the requirement, the observed value, and why it passed or not."""
 
     gate: str
     passed: bool
@@ -149,14 +149,14 @@ class GateResult(Record):
 
 
 class EvaluationRecord(Record):
-    """The gate's verdict with its reasons.
+    """The gate decision with its reasons.
 
-    ``metrics`` are the challenger's on the hold-out. ``expected`` is what monitoring holds later windows to: the primary metric's
-    median over every period the model was judged on without having seen it, the tuning folds and the hold-out, so that one
-    unusual fortnight neither hides harm nor invents it.
+    ``metrics`` are the challenger's on the hold-out. ``expected`` is what monitoring compares later windows with: the primary
+    metric's median over every unseen period (the tuning folds and the hold-out), so that one unusual period neither hides harm
+    nor causes a false alarm.
     """
 
-    decision: Decision
+    decision: GateDecision
     reasons: list[str]
     gates: list[GateResult]
     metrics: dict[str, float]
@@ -184,7 +184,7 @@ class VersionRecord(Record):
     prefix: str
     manifest_sha256: str
     signing_key: str
-    decision: Decision
+    decision: GateDecision
 
 
 class DeploymentRecord(Record):

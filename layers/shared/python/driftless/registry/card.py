@@ -1,6 +1,6 @@
-"""The model card: what a version is for, what it was fitted on, how well it does and for whom, and where its limits are.
+"""The model card: purpose, training data, metrics by slice and group, gates, decision and limits of a version.
 
-One dictionary (``card.json``, for machines) and one page drawn from nothing but that dictionary (``card.md``, for people).
+``card.json`` is for programs; ``card.md`` is a page rendered from ``card.json`` alone.
 """
 
 from __future__ import annotations
@@ -158,8 +158,8 @@ def _limits(project: Project, request: RegistrationRequest) -> list[str]:
     dataset = request.dataset
     limits = [
         f"Fitted on events from {dataset.train_start:%Y-%m-%d} to {dataset.train_end:%Y-%m-%d} and judged on those until "
-        f"{dataset.holdout_end:%Y-%m-%d}; later seasons and regimes are unseen, monitoring watches for them.",
-        f"A prediction's truth is known {project.target.label_delay_hours:g} hours after its event, so harm is seen no sooner.",
+        f"{dataset.holdout_end:%Y-%m-%d}; later periods are unseen; monitoring tests for drift.",
+        f"A prediction's label is known {project.target.label_delay_hours:g} hours after its event; harm is detected no sooner.",
     ]
     for left_out in request.model.failed_candidates:
         limits.append(f"Candidate {left_out.candidate.index} was not compared with: {left_out.failure}.")

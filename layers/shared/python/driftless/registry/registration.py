@@ -1,10 +1,9 @@
-"""Registration: freeze a model into an immutable folder, sign its manifest, and tell the registry.
+"""Registration: freeze a model into an immutable folder, sign its manifest, and register the version.
 
-Written in this order, so that a crash between any two writes leaves nothing that looks finished, and the next attempt finishes
-it: number, files, card, public key, manifest, signature, registry. The manifest seals the folder. Until it is there the folder
-may be filled again; from then on every attempt for the same run answers what the manifest says, also one that was judged
-otherwise. Refused challengers are registered like any other version, with their decision: what was tried and why it was not
-taken belongs to the record.
+The order of writes is number, files, card, public key, manifest, signature, registry. A crash between any two writes leaves no
+folder that looks finished, and the next attempt finishes it. The manifest seals the folder: before it is written the folder may
+be filled again; afterwards every attempt for the same run returns what the manifest says, even when a later attempt had another
+gate decision. Refused challengers are registered like any other version, with their decision and its reasons.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ class VersionFolders(ObjectReader, ObjectWriter, ObjectLister, Protocol):
 
 
 class Register:
-    """The registration stage.
+    """The registration step.
 
     Parameters
     ----------
@@ -64,7 +63,7 @@ class Register:
     projects : mapping
         Projects by name.
     clock : callable
-        Answers the time, aware, in UTC.
+        Returns the current time, timezone-aware.
     """
 
     def __init__(
@@ -109,7 +108,7 @@ class Register:
         if f"{prefix}/{SIGNATURE}" not in there:
             self._sign(prefix, sealed, manifest.signing_key)
         registered = self._registry.create_version(_model_version(manifest, prefix, hashlib.sha256(sealed).hexdigest()))
-        # A run that was tried again may have been judged otherwise since; what it remembers is the verdict that was sealed.
+        # A later attempt of the run may have had another gate decision; the run keeps the one that was sealed.
         facts = RunFacts(
             version=version,
             manifest_sha256=registered.manifest_sha256,
@@ -205,7 +204,7 @@ class Register:
         self._artifacts.put(f"{prefix}/{SIGNATURE}", self._signer.sign(sealed), if_absent=True)
 
     def _place(self, key: str, content: bytes, there: set[str]) -> None:
-        """Write a file of a folder that no manifest seals yet, over what an earlier attempt left, never over a rival's."""
+        """Write a file of a folder that no manifest seals yet, over an earlier attempt's, never over a concurrent one's."""
         try:
             self._artifacts.put(key, content, if_absent=True)
         except Conflict:

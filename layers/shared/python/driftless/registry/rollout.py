@@ -1,10 +1,10 @@
-"""Deployment: a challenger takes over step by step, or is taken back.
+"""Rollout: a challenger replaces the champion step by step, or is rolled back.
 
-First decide, then do. :func:`decide` looks at the endpoint and at what was observed and returns a frozen decision with its
-reasons; :class:`Deploy` carries it out by one conditional move of the endpoint and then renews the copy that serving reads. A
-step is told by the share of traffic the challenger has, so the same call made twice (a retry, a delivery too many) finds its
-work done and answers the same. Metrics come late and traffic may not come at all: a step that saw no prediction bakes on, for
-as long as the project says. The registry is the truth; the copy follows it and never returns to an older revision.
+:func:`decide` is pure: from the endpoint and the observed metrics it returns a frozen decision with its reasons.
+:class:`Deploy` executes the decision by one conditional move of the endpoint, then updates the copy that serving reads. The
+challenger's share of traffic identifies the step, so a repeated call (a retry, a second delivery) finds its work done and
+returns the same. Metrics are late and there may be no traffic: a step without a prediction keeps baking, for as long as the
+project allows. The registry is the source of truth; the copy follows it and never returns to an older revision.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Observed:
 
     @property
     def nothing(self) -> bool:
-        """Whether it was not asked at all, or not that anybody knows of yet."""
+        """Whether no request is known yet."""
         return not self.predictions + self.errors
 
     @property
@@ -74,8 +74,8 @@ class Observed:
 
 
 @dataclass(frozen=True)
-class Decision:
-    """What to do with the endpoint, and why; ``endpoint`` is what it shall become, None to leave it."""
+class RolloutDecision:
+    """What to do with the endpoint, and why; ``endpoint`` is the new endpoint, None to leave it unchanged."""
 
     action: Action
     status: Literal["baking", "promoted", "rolled_back"]
@@ -93,7 +93,7 @@ def decide(
     *,
     past: Sequence[str] = (),
     abandon: bool = False,
-) -> Decision:
+) -> RolloutDecision:
     """The next step of one version's rollout.
 
     Parameters
@@ -111,7 +111,7 @@ def decide(
     past : sequence of str
         Moves this version's run made before, oldest first; they tell a finished rollout from one that never began.
     abandon : bool
-        The rollout failed elsewhere: take the challenger back.
+        The rollout failed elsewhere: roll the challenger back.
 
     Raises
     ------
@@ -120,7 +120,7 @@ def decide(
     """
     number, last = version.version, len(serving.canary_steps) - 1
     if endpoint.champion == number:
-        return Decision("leave", "promoted", last + 1, None, (f"version {number} is champion",))
+        return RolloutDecision("leave", "promoted", last + 1, None, (f"version {number} is champion",))
     if abandon:
         return _abandoned(endpoint, number)
     if version.decision != "promote":
@@ -130,54 +130,56 @@ def decide(
     current = _step_of(endpoint.challenger_weight, serving.canary_steps)
     share = f"{endpoint.challenger_weight:.0%} of traffic"
     if step is None or current != step:
-        return Decision("leave", "baking", current, None, (f"version {number} already has {share}",))
+        return RolloutDecision("leave", "baking", current, None, (f"version {number} already has {share}",))
     seen = f"{observed.errors:g} errors in {observed.predictions + observed.errors:g} predictions with {share}"
     if observed.error_rate > serving.max_error_rate:
         reason = f"{seen}: {observed.error_rate:.2%} is more than the {serving.max_error_rate:.2%} allowed"
-        return Decision("roll_back", "rolled_back", step, _without_challenger(endpoint), (reason,))
+        return RolloutDecision("roll_back", "rolled_back", step, _without_challenger(endpoint), (reason,))
     if observed.nothing:
         patience = (1 + serving.quiet_bakes) * serving.bake_seconds
         if observed.seconds < patience:
             reason = f"no prediction with {share} yet: bakes on, for {patience} s at most"
-            return Decision("leave", "baking", step, None, (reason,))
+            return RolloutDecision("leave", "baking", step, None, (reason,))
         seen = f"no prediction with {share} within {patience} s, which is no evidence against version {number}"
     if current >= last:
-        return Decision("promote", "promoted", last + 1, _with_champion(endpoint, number), (seen, "every step is baked"))
+        return RolloutDecision("promote", "promoted", last + 1, _with_champion(endpoint, number), (seen, "every step is baked"))
     return _canary(endpoint, number, current + 1, serving.canary_steps, seen)
 
 
-def _begin(endpoint: Endpoint, version: ModelVersion, step: int | None, serving: Serving, past: Sequence[str]) -> Decision:
+def _begin(endpoint: Endpoint, version: ModelVersion, step: int | None, serving: Serving, past: Sequence[str]) -> RolloutDecision:
     """The first step, unless this rollout is over already."""
     number = version.version
     if past and past[-1] == "promote":
         reason = f"version {number} was promoted and replaced since"
-        return Decision("leave", "promoted", len(serving.canary_steps), None, (reason,))
+        return RolloutDecision("leave", "promoted", len(serving.canary_steps), None, (reason,))
     if step is not None or (past and past[-1] != "abandon"):
-        taken = "it was rolled back" if past and past[-1] == "roll_back" else "somebody took it away"
-        return Decision("leave", "rolled_back", step or 0, None, (f"version {number} is no longer challenger: {taken}",))
+        taken = "it was rolled back" if past and past[-1] == "roll_back" else "it was replaced"
+        return RolloutDecision("leave", "rolled_back", step or 0, None, (f"version {number} is no longer challenger: {taken}",))
     if endpoint.champion is None:
-        return Decision("promote", "promoted", 0, _with_champion(endpoint, number), ("nobody serves yet",))
+        return RolloutDecision("promote", "promoted", 0, _with_champion(endpoint, number), ("there is no champion yet",))
     compared = version.tags.get("compared_with")
     if compared is not None and compared != str(endpoint.champion):
         judged = f"version {compared}" if compared else "no champion"
         reason = f"its gates compared version {number} with {judged}, but version {endpoint.champion} is champion now"
-        return Decision("leave", "rolled_back", 0, None, (reason,))
+        return RolloutDecision("leave", "rolled_back", 0, None, (reason,))
     if not serving.canary_steps:
-        return Decision("promote", "promoted", 0, _with_champion(endpoint, number), ("the project defines no canary steps",))
+        return RolloutDecision(
+            "promote", "promoted", 0, _with_champion(endpoint, number), ("the project defines no canary steps",)
+        )
     replaced = f"replaces challenger {endpoint.challenger}" if endpoint.challenger is not None else "no rollout is under way"
     return _canary(endpoint, number, 0, serving.canary_steps, replaced)
 
 
-def _canary(endpoint: Endpoint, number: int, step: int, steps: Sequence[float], reason: str) -> Decision:
+def _canary(endpoint: Endpoint, number: int, step: int, steps: Sequence[float], reason: str) -> RolloutDecision:
     moved = endpoint.model_copy(update={"challenger": number, "challenger_weight": steps[step]})
     reasons = (reason, f"version {number} gets {steps[step]:.0%} of traffic, step {step + 1} of {len(steps)}")
-    return Decision("canary", "baking", step, moved, reasons)
+    return RolloutDecision("canary", "baking", step, moved, reasons)
 
 
-def _abandoned(endpoint: Endpoint, number: int) -> Decision:
+def _abandoned(endpoint: Endpoint, number: int) -> RolloutDecision:
     if endpoint.challenger != number:
-        return Decision("leave", "rolled_back", 0, None, (f"version {number} gets no traffic",))
-    return Decision("abandon", "rolled_back", 0, _without_challenger(endpoint), ("the rollout failed",))
+        return RolloutDecision("leave", "rolled_back", 0, None, (f"version {number} gets no traffic",))
+    return RolloutDecision("abandon", "rolled_back", 0, _without_challenger(endpoint), ("the rollout failed",))
 
 
 def _step_of(weight: float, steps: Sequence[float]) -> int:
@@ -195,7 +197,7 @@ def _with_champion(endpoint: Endpoint, number: int) -> Endpoint:
 
 
 class Deploy:
-    """The deployment stage.
+    """The deployment step.
 
     Parameters
     ----------
@@ -208,9 +210,9 @@ class Deploy:
     projects : mapping
         Projects by name.
     stage : str
-        The deployment stage, a dimension of the metrics.
+        The stage (local, dev, prod), a dimension of the metrics.
     clock : callable
-        Answers the time, aware, in UTC.
+        Returns the current time, timezone-aware.
     """
 
     def __init__(
@@ -246,7 +248,7 @@ class Deploy:
         step = request.deployment.step if request.deployment is not None else None
         actor = f"run/{version.run_id}"
 
-        def choose(now: Endpoint) -> Decision:
+        def choose(now: Endpoint) -> RolloutDecision:
             observed = self._observed(now, number) if step is not None else Observed(0, 0, 0)
             past = self._past(now, number, actor)
             return decide(now, version, step, serving, observed, past=past, abandon=request.abandon)
@@ -281,7 +283,7 @@ class Deploy:
         )
 
     def _past(self, endpoint: Endpoint, number: int, actor: str) -> list[str]:
-        """What this run did to the endpoint; asked only when the endpoint itself does not tell."""
+        """Earlier moves of this run; read only when the endpoint does not show them."""
         if number in (endpoint.champion, endpoint.challenger):
             return []
         return [
@@ -292,7 +294,7 @@ class Deploy:
 
 
 def promote(registry: VersionedEndpoints, artifacts: EndpointCopy, project: str, version: int, actor: str) -> Endpoint:
-    """Make a registered version champion at once, whatever its gates decided: a person answers for it by name.
+    """Make a registered version champion at once, whatever its gates decided; the audit chain names the person.
 
     Raises
     ------
@@ -303,18 +305,18 @@ def promote(registry: VersionedEndpoints, artifacts: EndpointCopy, project: str,
     """
     registered = registry.version(project, version)
 
-    def chosen(now: Endpoint) -> Decision:
+    def chosen(now: Endpoint) -> RolloutDecision:
         if now.champion == version:
             raise IllegalMove(f"version {version} of {project} is champion already")
         reason = f"promoted by hand; its gates decided {registered.decision}"
-        return Decision("promote", "promoted", 0, _with_champion(now, version), (reason,))
+        return RolloutDecision("promote", "promoted", 0, _with_champion(now, version), (reason,))
 
     _settle(registry, project, chosen, actor)
     return publish_endpoint(registry, artifacts, project)
 
 
 def rollback(registry: Endpoints, artifacts: EndpointCopy, project: str, actor: str) -> Endpoint:
-    """Take a running canary back; when there is none, give the endpoint back to the champion before.
+    """Roll back a running canary; when there is none, return to the previous champion.
 
     Raises
     ------
@@ -322,29 +324,29 @@ def rollback(registry: Endpoints, artifacts: EndpointCopy, project: str, actor: 
         When there is neither a challenger nor a previous champion.
     """
 
-    def back(now: Endpoint) -> Decision:
+    def back(now: Endpoint) -> RolloutDecision:
         if now.challenger is not None:
-            reason = f"challenger {now.challenger} taken back by hand"
-            return Decision("roll_back", "rolled_back", 0, _without_challenger(now), (reason,))
+            reason = f"challenger {now.challenger} rolled back by hand"
+            return RolloutDecision("roll_back", "rolled_back", 0, _without_challenger(now), (reason,))
         if now.previous_champion is None:
             raise IllegalMove(
                 f"{project} has no challenger and no previous champion to return to; promote a version by its number instead"
             )
-        # The champion that was left is not remembered as previous: a second rollback must not bring it back.
+        # The replaced champion is not kept as the previous one: a second rollback must not return to it.
         change = {"champion": now.previous_champion, "previous_champion": None}
-        reason = f"version {now.champion} gives way to version {now.previous_champion} by hand"
-        return Decision("roll_back", "rolled_back", 0, now.model_copy(update=change), (reason,))
+        reason = f"version {now.champion} replaced by version {now.previous_champion} by hand"
+        return RolloutDecision("roll_back", "rolled_back", 0, now.model_copy(update=change), (reason,))
 
     _settle(registry, project, back, actor)
     return publish_endpoint(registry, artifacts, project)
 
 
 def publish_endpoint(registry: EndpointReader, artifacts: EndpointCopy, project: str) -> Endpoint:
-    """Bring the copy that serving reads up to the registry's endpoint; the endpoint it now holds.
+    """Update the copy that serving reads to the registry's endpoint; returns the endpoint that the copy now holds.
 
-    The copy is read before the registry, so it can only be behind, and is replaced only while it is still what was read: whoever
-    is overtaken between the two finds out and looks again, so no revision is ever written over a newer one. It is read again
-    after a write, because the registry may have moved meanwhile.
+    The copy is read before the registry, so it can only be older, and is replaced only while it is unchanged since. A writer
+    that lost the race reads both again, so no revision overwrites a newer one. The copy is read again after a write, because
+    the registry may have moved meanwhile.
     """
     key = serving_endpoint(project)
     for _ in range(_ATTEMPTS):
@@ -355,7 +357,7 @@ def publish_endpoint(registry: EndpointReader, artifacts: EndpointCopy, project:
             return endpoint
         with suppress(Conflict):
             artifacts.put_if_unchanged(key, content, etag, content_type="application/json")
-    raise Conflict(f"{key} could not keep up with the moves of its endpoint")
+    raise Conflict(f"{key} could not be updated: its endpoint moved each time")
 
 
 def _read(store: ConditionalReader, key: str) -> tuple[bytes | None, str | None]:
@@ -366,8 +368,8 @@ def _read(store: ConditionalReader, key: str) -> tuple[bytes | None, str | None]
         return None, None
 
 
-def _settle(registry: Endpoints, project: str, choose: Callable[[Endpoint], Decision], actor: str) -> Decision:
-    """Decide on what is there and do exactly that; who was overtaken decides again."""
+def _settle(registry: Endpoints, project: str, choose: Callable[[Endpoint], RolloutDecision], actor: str) -> RolloutDecision:
+    """Decide on the current endpoint and execute exactly that; decide again after a lost race."""
     for _ in range(_ATTEMPTS):
         before = registry.endpoint(project)
         decision = choose(before)
@@ -376,8 +378,8 @@ def _settle(registry: Endpoints, project: str, choose: Callable[[Endpoint], Deci
     raise Conflict(f"the endpoint of {project} moved {_ATTEMPTS} times while this was decided")
 
 
-def _moved(registry: EndpointMover, before: Endpoint, decision: Decision, actor: str) -> bool:
-    """Whether the endpoint was still as it was when this was decided, and moved."""
+def _moved(registry: EndpointMover, before: Endpoint, decision: RolloutDecision, actor: str) -> bool:
+    """Move the endpoint if it is still the one that was decided on; False after a lost race."""
     overtaken = False
 
     def unless_overtaken(now: Endpoint) -> Endpoint | None:

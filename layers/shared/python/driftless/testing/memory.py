@@ -36,7 +36,7 @@ class MemoryStore:
         self, key: str, content: bytes, etag: str | None, *, content_type: str = "application/octet-stream"
     ) -> Ref:
         if (_etag(self.get(key)) if key in self._objects else None) != etag:
-            raise Conflict(f"write {self.bucket}/{key}: somebody else was first")
+            raise Conflict(f"write {self.bucket}/{key}: another writer was first")
         return self.put(key, content)
 
     def download(self, key: str, path: Path, *, version_id: str | None = None) -> Ref:

@@ -1,6 +1,6 @@
-"""The registry and the smaller ports in memory, for tests: the same contract suite runs against them and against AWS's.
+"""The registry and the smaller ports in memory, for tests: the same contract suite runs against them and the AWS adapters.
 
-The registry's logic is the very one of DynamoDB's; only the table underneath is a dictionary with a lock.
+The registry's logic is that of DynamoDB's adapter; only the table is a dictionary with a lock.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class MemoryRegistry(TableRegistry):
 
 
 class MemorySigner:
-    """The Signer port with a key that lives as long as the object."""
+    """The Signer port with a key of its own, made with the object."""
 
     def __init__(self) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
@@ -109,7 +109,7 @@ class MemoryWorkflow:
 
 
 class MemoryMetrics:
-    """The MetricSink port: every publication is kept with its time."""
+    """The MetricSink and MetricReader ports: every publication is kept with its time."""
 
     def __init__(self, *, clock: Callable[[], datetime] = utc_now) -> None:
         self.published: list[tuple[datetime, dict[str, float], dict[str, str]]] = []

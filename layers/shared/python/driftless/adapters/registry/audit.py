@@ -12,7 +12,7 @@ from driftless.records import AuditEvent
 
 
 class Audited(RegistryTable):
-    """AuditReader, and what registers or moves appends its event."""
+    """AuditReader, and the base of the parts that append events."""
 
     def audit(self, project: str) -> list[AuditEvent]:
         sequence, head = self._head(project)
@@ -26,7 +26,7 @@ class Audited(RegistryTable):
         return (0, audit_chain.GENESIS) if item is None else (int(item["sequence"]), str(item["hash"]))
 
     def _audited(self, project: str, *, actor: str, action: str, detail: Mapping[str, Any]) -> list[Write]:
-        """The writes that append one event to the chain, provided nobody else appends first."""
+        """The writes that append one event to the chain, on condition that no other writer appends first."""
         partition = f"{project}#audit"
         sequence, head = self._head(project)
         event = audit_chain.link(

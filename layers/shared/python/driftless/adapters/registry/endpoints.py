@@ -57,7 +57,7 @@ class Endpoints(Versions):
 
 
 def _moved(before: Endpoint, after: Endpoint) -> list[Write]:
-    """The endpoint and the aliases derived from it; an alias that nobody holds points to version 0."""
+    """The endpoint and the aliases derived from it; an alias without a version points to version 0."""
     partition = f"{after.project}#endpoint"
     still = Unchanged("revision", before.revision) if before.revision else Absent()
     attributes: Attributes = {"revision": after.revision, "record": audit_chain.canonical(after)}
