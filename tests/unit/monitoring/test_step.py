@@ -207,7 +207,7 @@ def test_the_report_is_stored_in_the_lake_and_in_the_registry(monitored: Build) 
 
 
 def test_the_report_keeps_its_format(monitored: Build) -> None:
-    """Reports of earlier releases lie in the lake, and people's tools read them."""
+    """Reports of earlier releases stay in the lake, and other tools read them."""
     case = monitored(reference=0.56)
     filled(case)
     record = case.monitor()(MonitoringRequest(project="demo", execution_arn="arn:aws:states:execution"))
