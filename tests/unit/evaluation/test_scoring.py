@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 from driftless.errors import IntegrityError, SignatureInvalid
 from driftless.evaluation import scoring
 from driftless.evaluation.scoring import Score
+from driftless.modelling.interface import parse_interface
 from driftless.modelling.manifest import Manifest
 from driftless.modelling.onnx import OnnxModel
 from driftless.records import DatasetRecord, Endpoint, ModelRecord, ScoringRequest
@@ -96,21 +97,22 @@ def test_the_champion_comes_through_the_verified_loader(world: World) -> None:
     assert np.array_equal(challenger, champion)
 
 
+def _crown_with_speed_as(world: World, **change: Any) -> None:
+    """Make the challenger's graph the champion, with another input in place of the speed."""
+    interface = parse_interface("interface.json", world.store.get(world.model.interface.key))
+    inputs = tuple(replace(item, **change) if item.feature == "speed" else item for item in interface.inputs)
+    world.champion = OnnxModel(world.store.get(world.model.onnx.key), replace(interface, inputs=inputs))
+
+
 def test_a_champion_of_features_the_holdout_lacks_has_a_version_but_no_scores(world: World) -> None:
-    interface = json.loads(world.store.get(world.model.interface.key))
-    for item in interface["inputs"]:
-        if item["feature"] == "speed":
-            item["feature"] = "velocity"
-    world.champion = OnnxModel(world.store.get(world.model.onnx.key), interface)
+    _crown_with_speed_as(world, feature="velocity")
     world.serve(4)
     record = world.score()
     assert (record.champion, record.champion_version) == (None, 4)
 
 
 def test_a_champion_fitted_on_another_type_of_a_feature_cannot_be_compared_and_stops_nothing(world: World) -> None:
-    interface = json.loads(world.store.get(world.model.interface.key))
-    next(item for item in interface["inputs"] if item["feature"] == "speed")["dtype"] = "string"
-    world.champion = OnnxModel(world.store.get(world.model.onnx.key), interface)
+    _crown_with_speed_as(world, dtype="string")
     world.serve(4)
     record = world.score()
     assert (record.champion, record.champion_version) == (None, 4)

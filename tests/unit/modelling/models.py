@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from onnx import TensorProto, helper
 
 from driftless.definition.project import Project
+from driftless.modelling.interface import Interface, ModelOutputs, feature_inputs, interface_features
 from driftless.modelling.manifest import Manifest
 from driftless.ports import ObjectStore
 from driftless.records import Endpoint, Ref
@@ -33,18 +34,12 @@ class Key:
         return self._key.sign(content, ec.ECDSA(hashes.SHA256()))
 
 
-def graph(project: Project, *, bias: float = 0.0) -> tuple[bytes, dict[str, Any]]:
+def graph(project: Project, *, bias: float = 0.0) -> tuple[bytes, Interface]:
     """A linear model of the first numeric feature: its bytes and its interface."""
-    columns = project.features.columns
-    inputs = [
-        {"name": f"in_{name}", "feature": name, "dtype": "string" if column.type == "category" else "float"}
-        for name, column in columns.items()
-    ]
-    first = next(item["name"] for item in inputs if item["dtype"] == "float")
+    inputs = tuple(replace(item, name=f"in_{item.feature}") for item in feature_inputs(project))
+    first = next(item.name for item in inputs if item.dtype == "float")
     values = [
-        helper.make_tensor_value_info(
-            item["name"], TensorProto.STRING if item["dtype"] == "string" else TensorProto.FLOAT, [None, 1]
-        )
+        helper.make_tensor_value_info(item.name, TensorProto.STRING if item.dtype == "string" else TensorProto.FLOAT, [None, 1])
         for item in inputs
     ]
     constants = [
@@ -88,16 +83,16 @@ def graph(project: Project, *, bias: float = 0.0) -> tuple[bytes, dict[str, Any]
     made = helper.make_graph(nodes, "linear", values, outputs, constants)
     model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     onnx.checker.check_model(model)
-    interface = {
-        "project": project.name,
-        "task": project.task,
-        "features": [{"name": name, "type": column.type} for name, column in columns.items()],
-        "classes": classes,
-        "event_time": "at",
-        "inputs": inputs,
-        "outputs": {"label": "label", "scores": "scores"},
-    }
-    return model.SerializeToString(), interface
+    outputs_named = ModelOutputs(None if project.task == "regression" else "label", "scores")
+    return model.SerializeToString(), Interface(
+        project=project.name,
+        task=project.task,
+        features=interface_features(project),
+        classes=None if classes is None else tuple(classes),
+        event_time="at",
+        inputs=inputs,
+        outputs=outputs_named,
+    )
 
 
 DAY = datetime(2026, 1, 1, tzinfo=UTC)
@@ -137,7 +132,7 @@ def manifest(project: str, version: int, files: Mapping[str, bytes], **fields: A
 def publish(store: ObjectStore, project: Project, version: int, key: Key, *, bias: float = 0.0) -> str:
     """Write one signed version with its key under trust/; the digest of its manifest."""
     content, interface = graph(project, bias=bias)
-    files = {"model.onnx": content, "interface.json": json.dumps(interface).encode()}
+    files = {"model.onnx": content, "interface.json": interface.to_json()}
     made = manifest(project.name, version, files, signing_key=key.fingerprint, metrics={project.gates.primary: 0.5})
     files["manifest.json"] = made.model_dump_json().encode()
     files["manifest.sig"] = key.sign(files["manifest.json"])

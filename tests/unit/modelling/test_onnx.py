@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import onnxruntime
 import pytest
 
 from driftless.errors import BadRequest, IntegrityError
+from driftless.modelling.interface import Interface, ModelOutputs, parse_interface
 from driftless.modelling.onnx import OnnxModel
 from driftless.testing.memory import MemoryStore
 from driftless.training.pipeline import features_frame
@@ -20,19 +21,19 @@ from tests.unit.training.fit import scene
 ONE: dict[str, Any] = {"speed": [55.5], "count": [3], "wet": [True], "colour": ["red"]}
 
 
-def _trained(task: str) -> tuple[bytes, dict[str, Any]]:
+def _trained(task: str) -> tuple[bytes, Interface]:
     store = MemoryStore()
     dataset = scene.freeze(store, scene.rows(task), scene.rows(task, 100, start=40))
     model = scene.train(store, scene.project(task), dataset)
-    return store.get(model.onnx.key), json.loads(store.get(model.interface.key))
+    return store.get(model.onnx.key), parse_interface(model.interface.key, store.get(model.interface.key))
 
 
 @pytest.fixture(scope="module")
-def binary() -> tuple[bytes, dict[str, Any]]:
+def binary() -> tuple[bytes, Interface]:
     return _trained("binary")
 
 
-def test_binary_labels_are_bools_and_scores_are_by_class(binary: tuple[bytes, dict[str, Any]]) -> None:
+def test_binary_labels_are_bools_and_scores_are_by_class(binary: tuple[bytes, Interface]) -> None:
     model = OnnxModel(*binary)
     found = model.predict({name: values * 3 for name, values in ONE.items()})
     assert model.classes == ("false", "true") and found.scores.shape == (3, 2)
@@ -55,7 +56,7 @@ def test_regression_answers_values() -> None:
     assert 50 < found.labels[0] < 150
 
 
-def test_every_way_to_say_null_means_the_same(binary: tuple[bytes, dict[str, Any]]) -> None:
+def test_every_way_to_say_null_means_the_same(binary: tuple[bytes, Interface]) -> None:
     model = OnnxModel(*binary)
     ways = [
         {**ONE, "speed": [None], "colour": [None]},
@@ -66,7 +67,7 @@ def test_every_way_to_say_null_means_the_same(binary: tuple[bytes, dict[str, Any
     assert scores[0] == scores[1] == scores[2] != model.predict(ONE).scores.tolist()
 
 
-def test_huge_numbers_are_answered_as_the_pipeline_would(binary: tuple[bytes, dict[str, Any]]) -> None:
+def test_huge_numbers_are_answered_as_the_pipeline_would(binary: tuple[bytes, Interface]) -> None:
     model = OnnxModel(*binary)
     huge = model.predict({**ONE, "speed": [1e300]}).scores
     assert np.isfinite(huge).all() and huge.tolist() == model.predict({**ONE, "speed": [float("inf")]}).scores.tolist()
@@ -83,25 +84,25 @@ def test_huge_numbers_are_answered_as_the_pipeline_would(binary: tuple[bytes, di
         ({**ONE, "speed": [[1.0, 2.0]]}, "holds something else"),
     ],
 )
-def test_malformed_columns_are_bad_requests(binary: tuple[bytes, dict[str, Any]], columns: dict[str, Any], told: str) -> None:
+def test_malformed_columns_are_bad_requests(binary: tuple[bytes, Interface], columns: dict[str, Any], told: str) -> None:
     with pytest.raises(BadRequest, match=told):
         OnnxModel(*binary).predict(columns)
 
 
-def test_no_rows_are_no_predictions(binary: tuple[bytes, dict[str, Any]]) -> None:
+def test_no_rows_are_no_predictions(binary: tuple[bytes, Interface]) -> None:
     found = OnnxModel(*binary).predict({name: [] for name in ONE})
     assert found.labels == [] and found.scores.shape == (0, 2)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a graph", b"\x80\x04N."])
-def test_bytes_that_are_no_graph_are_refused(binary: tuple[bytes, dict[str, Any]], content: bytes) -> None:
+def test_bytes_that_are_no_graph_are_refused(binary: tuple[bytes, Interface], content: bytes) -> None:
     with pytest.raises(IntegrityError, match="not a loadable ONNX graph"):
         OnnxModel(content, binary[1])
 
 
 @pytest.mark.parametrize("name", ["RuntimeException", "EPFail", "EngineError", "NoSuchFile", "Fail"])
 def test_whatever_the_runtime_raises_at_loading_is_a_refusal(
-    binary: tuple[bytes, dict[str, Any]], monkeypatch: pytest.MonkeyPatch, name: str
+    binary: tuple[bytes, Interface], monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     kind = getattr(onnxruntime.capi.onnxruntime_pybind11_state, name)
 
@@ -113,12 +114,12 @@ def test_whatever_the_runtime_raises_at_loading_is_a_refusal(
         OnnxModel(*binary)
 
 
-def test_an_interface_of_another_graph_is_refused(binary: tuple[bytes, dict[str, Any]]) -> None:
+def test_an_interface_of_another_graph_is_refused(binary: tuple[bytes, Interface]) -> None:
     content, interface = binary
     with pytest.raises(IntegrityError, match="inputs"):
-        OnnxModel(content, {**interface, "inputs": interface["inputs"][1:]})
+        OnnxModel(content, replace(interface, inputs=interface.inputs[1:]))
     with pytest.raises(IntegrityError, match="outputs"):
-        OnnxModel(content, {**interface, "outputs": {"label": "label", "scores": "elsewhere"}})
+        OnnxModel(content, replace(interface, outputs=ModelOutputs("label", "elsewhere")))
 
 
 def test_the_predictor_imports_no_training_library() -> None:

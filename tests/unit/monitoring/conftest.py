@@ -26,12 +26,11 @@ from driftless.records import Label, ModelVersion, MonitoringRecord, MonitoringR
 from driftless.serving.collector import Collect, CollectRequest, Compressed
 from driftless.testing.memory import MemoryStore
 from driftless.testing.memory_registry import MemoryMetrics, MemoryRegistry
-from tests.unit.modelling.models import manifest
+from tests.unit.modelling.models import graph, manifest
 from tests.unit.modelling.projects import definition
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 START = datetime(2013, 5, 1, tzinfo=UTC)
-CLASSES: dict[str, list[str] | None] = {"binary": ["false", "true"], "multiclass": ["no", "yes"], "regression": None}
 
 
 def inputs(generator: np.random.Generator, count: int) -> dict[str, list[Any]]:
@@ -83,8 +82,8 @@ class Monitored:
             target=profile_categories((chances > 0.5).tolist()),
             outputs=outputs or {"p_false": profile_numbers(1 - chances), "p_true": profile_numbers(chances)},
         )
-        interface = {"classes": CLASSES[self.project.task]}
-        files = {"baseline.json": baseline.model_dump_json().encode(), "interface.json": json.dumps(interface).encode()}
+        _, interface = graph(self.project)
+        files = {"baseline.json": baseline.model_dump_json().encode(), "interface.json": interface.to_json()}
         files.pop(leave_out, None)
         metrics = {self.project.gates.primary: reference}
         measured = {name: value + 9.0 for name, value in metrics.items()}

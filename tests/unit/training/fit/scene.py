@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from driftless.core.parquet import read_columns, write_columns
 from driftless.definition.project import Project
+from driftless.modelling.interface import parse_interface
 from driftless.modelling.onnx import OnnxModel
 from driftless.records import Candidate, DatasetRecord, ModelRecord, Run, TrainingRequest, TunedRecord
 from driftless.testing.memory import MemoryStore
@@ -127,7 +127,7 @@ def train(store: MemoryStore, definition: Project, dataset: DatasetRecord, run_i
 
 
 def load(store: MemoryStore, model: ModelRecord) -> OnnxModel:
-    return OnnxModel(store.get(model.onnx.key), json.loads(store.get(model.interface.key)))
+    return OnnxModel(store.get(model.onnx.key), parse_interface(model.interface.key, store.get(model.interface.key)))
 
 
 def columns(store: MemoryStore, key: str) -> Columns:

@@ -7,7 +7,6 @@ challenger also answers the parity rows. Rows are read in chunks, so memory does
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from driftless.core.layout.artifacts import run_scores, serving_endpoint
 from driftless.errors import NotFound
 from driftless.modelling.inputs import Dtype, unfit
+from driftless.modelling.interface import parse_interface
 from driftless.modelling.manifest import Manifest
 from driftless.modelling.onnx import OnnxModel
 from driftless.modelling.prediction_columns import output_columns
@@ -75,7 +75,7 @@ class Score:
             rows = self._artifacts.fetch(request.model.parity_rows, folder / "rows.parquet")
             onnx = read(self._artifacts, request.model.onnx)
             interface = read(self._artifacts, request.model.interface)
-            challenger = OnnxModel(onnx, json.loads(interface))
+            challenger = OnnxModel(onnx, parse_interface(request.model.interface.key, interface))
             with duckdb.connect(config={"threads": 1}) as database:
                 count = self._write(database, challenger, holdout, folder / "challenger.parquet")
                 self._write(database, challenger, rows, folder / "parity.parquet")

@@ -30,6 +30,7 @@ from driftless.evaluation.groups import cut
 from driftless.evaluation.naive import naive
 from driftless.evaluation.parity import parity_gate
 from driftless.evaluation.report import report
+from driftless.modelling.interface import parse_interface
 from driftless.modelling.intervals import day_blocks
 from driftless.modelling.metrics import Scored, measure_all
 from driftless.modelling.prediction_columns import scored
@@ -68,9 +69,9 @@ class Evaluate:
             When an input is not the one recorded.
         """
         project, model, scores = named(self._projects, request.run.project), request.model, request.scores
-        interface = json.loads(read(self._artifacts, model.interface))
-        classes = tuple(interface["classes"] or ())
-        case = self._case(project, request, classes, interface["event_time"])
+        interface = parse_interface(model.interface.key, read(self._artifacts, model.interface))
+        classes = interface.classes or ()
+        case = self._case(project, request, classes, interface.event_time)
         rows, expected, observed = map(self._read, (model.parity_rows, model.parity_expected, scores.parity_observed))
         gates = [parity_gate(classes, rows, expected, observed), *judge(project, case)]
         decision, reasons = decide(project, gates, case)

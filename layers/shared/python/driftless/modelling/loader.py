@@ -1,22 +1,21 @@
-"""Loading a model version, and nothing that is not provably that version.
+"""Load a model version after verifying its signature and digests.
 
-The chain of trust runs offline, so a cold start makes no KMS call: the endpoint names a version and the digest of its manifest;
-the manifest names its signing key by fingerprint; the public key lies under ``trust/``, where only registration may write; the
-signature is checked over the manifest's bytes; the manifest's digests are checked over each file that is read. Only then are
-the ONNX bytes handed to ONNX Runtime. Nothing is ever deserialised besides JSON and ONNX.
+Verification works offline, so a cold start makes no KMS call. The endpoint names a version and the digest of its manifest. The
+manifest names its signing key by fingerprint; the public key is under ``trust/``, where only registration may write. The
+signature is verified over the manifest's bytes, and each file that is read against its digest in the manifest. Only then does
+ONNX Runtime read the ONNX bytes. Nothing but JSON and ONNX is deserialised.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 
-from driftless.core.layout.artifacts import INTERFACE, MANIFEST, ONNX, SIGNATURE, model_file, trusted_key
+from driftless.core.layout.artifacts import MANIFEST, ONNX, SIGNATURE, model_file, trusted_key
 from driftless.errors import NotFound, SignatureInvalid
 from driftless.modelling.manifest import Manifest
 from driftless.modelling.onnx import OnnxModel
-from driftless.modelling.version_files import read_file, read_manifest
+from driftless.modelling.version_files import read_file, read_interface, read_manifest
 from driftless.ports import ObjectReader, Verifier
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
@@ -67,5 +66,5 @@ def load_version(
         From the store.
     """
     manifest = verified_manifest(store, project, version, manifest_sha256, verifier)
-    interface = json.loads(read_file(store, manifest, INTERFACE))
+    interface = read_interface(store, manifest)
     return OnnxModel(read_file(store, manifest, ONNX), interface, threads=1), manifest

@@ -1,7 +1,7 @@
-"""A model as serving sees it: ONNX bytes and their interface, columns in, labels and scores out.
+"""An ONNX model and its interface: columns in, labels and scores out.
 
-The inference function and the score stage both predict through this class, so the gate judges exactly what would serve. It
-imports numpy and ONNX Runtime only, and never unpickles anything: an ONNX graph is data.
+The inference function and the score step both predict through this class, so the gates judge exactly what would serve. It needs
+numpy and ONNX Runtime only, and it never unpickles: an ONNX graph is data.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from driftless.errors import IntegrityError
 from driftless.modelling.inputs import Dtype, Values, float_matrix, require, string_column
+from driftless.modelling.interface import Interface
 
 _native = onnxruntime.capi.onnxruntime_pybind11_state
-# Its errors share no base class of their own; a process that serves must survive every one of them.
+# Its errors have no common base class; a process that serves must survive each of them.
 _LOAD_ERRORS = tuple(found for found in vars(_native).values() if isinstance(found, type) and issubclass(found, Exception))
 
 
@@ -45,30 +46,29 @@ class OnnxModel:
     Parameters
     ----------
     content : bytes
-        The ONNX file; its digest has been checked by whoever hands it over.
-    interface : mapping
-        ``interface.json`` of the model: task, classes, inputs and outputs.
+        The ONNX file; the caller has checked its digest.
+    interface : Interface
+        Its inputs, outputs and classes.
     threads : int
         Threads of one prediction; 1 fits a function with one virtual CPU.
 
     Raises
     ------
     IntegrityError
-        When the bytes are no ONNX graph, or not the one the interface describes.
+        When the bytes are not an ONNX graph, or not the one that the interface describes.
     """
 
-    def __init__(self, content: bytes, interface: Mapping[str, Any], threads: int = 1) -> None:
-        self.interface = dict(interface)
-        self.task: str = interface["task"]
-        self.classes: tuple[str, ...] = tuple(interface["classes"] or ())
-        inputs = [(item["name"], item["feature"], item["dtype"]) for item in interface["inputs"]]
+    def __init__(self, content: bytes, interface: Interface, threads: int = 1) -> None:
+        self.task = interface.task
+        self.classes = interface.classes or ()
+        inputs = [(item.name, item.feature, item.dtype) for item in interface.inputs]
         self.features: tuple[str, ...] = tuple(feature for _, feature, _ in inputs)
         self.dtypes: dict[str, Dtype] = {feature: dtype for _, feature, dtype in inputs}
         self._floats = [(name, feature) for name, feature, dtype in inputs if dtype != "string"]
         self._strings = [(name, feature) for name, feature, dtype in inputs if dtype == "string"]
         self._float_features = [feature for _, feature in self._floats]
-        outputs = interface["outputs"]
-        self._outputs = [outputs["label"], outputs["scores"]] if self.classes else [outputs["scores"]]
+        label, scores = interface.outputs.label, interface.outputs.scores
+        self._outputs = [label, scores] if label is not None else [scores]
         self._session = _session(content, threads)
         _agree("inputs", {item.name for item in self._session.get_inputs()}, {name for name, _, _ in inputs})
         _agree("outputs", {item.name for item in self._session.get_outputs()}, set(self._outputs))
@@ -79,7 +79,7 @@ class OnnxModel:
         Parameters
         ----------
         columns : mapping of feature name to a list or ndarray of length n
-            Null is None, NaN or masked. Columns that are no features are ignored.
+            Null is None, NaN or masked. Columns that are not features are ignored.
 
         Raises
         ------
@@ -96,12 +96,12 @@ class OnnxModel:
                 feed[name] = matrix[position].reshape(rows, 1)
         for name, feature in self._strings:
             feed[name] = string_column(columns[feature]).reshape(rows, 1)
-        answers = self._session.run(self._outputs, feed)
-        scores = np.asarray(answers[-1], dtype=np.float64)
+        outputs = self._session.run(self._outputs, feed)
+        scores = np.asarray(outputs[-1], dtype=np.float64)
         if not self.classes:
             scores = scores.reshape(rows)
             return Predictions(scores.tolist(), scores)
-        labels = answers[0].tolist()
+        labels = outputs[0].tolist()
         return Predictions([bool(label) for label in labels] if self.task == "binary" else labels, scores)
 
 
@@ -110,7 +110,7 @@ def _session(content: bytes, threads: int) -> onnxruntime.InferenceSession:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    # A spinning thread burns the time slice that a function's single virtual CPU needs for the answer.
+    # A spinning thread would take time from the function's single virtual CPU.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])

@@ -1,15 +1,16 @@
-"""Files of a registered model version, read against recorded digests.
+"""Files of a registered model version, checked against recorded digests.
 
-Whoever reads a version knows the digest of its manifest (from the endpoint or the registry), and the manifest knows the digest of
-each file: nothing that does not match is believed. :mod:`driftless.modelling.loader` adds the signature and the model.
+The endpoint and the registry record the digest of a version's manifest, and the manifest records the digest of each file. A file
+with another digest is refused. :mod:`driftless.modelling.loader` adds the check of the signature and loads the model.
 """
 
 from __future__ import annotations
 
 from pydantic import ValidationError
 
-from driftless.core.layout.artifacts import MANIFEST, model_file
+from driftless.core.layout.artifacts import INTERFACE, MANIFEST, model_file
 from driftless.errors import IntegrityError
+from driftless.modelling.interface import Interface, parse_interface
 from driftless.modelling.manifest import Manifest
 from driftless.modelling.references import read_recorded
 from driftless.ports import ObjectReader
@@ -48,3 +49,9 @@ def read_file(store: ObjectReader, manifest: Manifest, name: str) -> bytes:
     if recorded is None:
         raise IntegrityError(f"{key} is not in the manifest")
     return read_recorded(store, key, recorded)
+
+
+def read_interface(store: ObjectReader, manifest: Manifest) -> Interface:
+    """The interface of a version's model; IntegrityError when it is not the recorded one."""
+    key = model_file(manifest.project, manifest.version, INTERFACE)
+    return parse_interface(key, read_file(store, manifest, INTERFACE))

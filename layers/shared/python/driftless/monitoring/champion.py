@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
-from driftless.core.layout.artifacts import BASELINE, INTERFACE
+from driftless.core.layout.artifacts import BASELINE
 from driftless.modelling.column_profile import Baseline
-from driftless.modelling.version_files import read_file, read_manifest
+from driftless.modelling.version_files import read_file, read_interface, read_manifest
 from driftless.ports import ObjectReader
 from driftless.records import Endpoint
 
@@ -45,6 +44,6 @@ def load_champion(artifacts: ObjectReader, endpoint: Endpoint) -> Champion | Non
     if version is None:
         return None
     manifest, _ = read_manifest(artifacts, endpoint.project, version, endpoint.manifests.get(str(version), ""))
-    interface = json.loads(read_file(artifacts, manifest, INTERFACE))
+    interface = read_interface(artifacts, manifest)
     baseline = Baseline.model_validate_json(read_file(artifacts, manifest, BASELINE))
-    return Champion(version, tuple(interface["classes"] or ()), baseline, manifest.metrics | manifest.expected)
+    return Champion(version, interface.classes or (), baseline, manifest.metrics | manifest.expected)

@@ -15,6 +15,7 @@ from sklearn.pipeline import Pipeline
 from driftless.definition.project import Project
 from driftless.errors import ExportRefused
 from driftless.modelling.inputs import dtype_of
+from driftless.modelling.interface import Interface, ModelOutputs, feature_inputs, interface_features
 from driftless.training.compat import boolean_attributes_as_integers
 from driftless.training.pipeline import class_names
 
@@ -47,28 +48,15 @@ def to_onnx(project: Project, pipeline: Pipeline) -> bytes:
     return content
 
 
-def interface(project: Project, pipeline: Pipeline) -> dict[str, Any]:
-    """``interface.json``: what serving needs to know of the model besides its graph."""
-    described: list[dict[str, Any]] = [
-        {
-            "name": name,
-            "type": column.type,
-            "nullable": column.nullable,
-            "range": list(column.range) if column.range is not None else None,
-            "allowed": list(column.allowed) if column.allowed is not None else None,
-            "pii": column.pii,
-        }
-        for name, column in project.features.columns.items()
-    ]
+def interface(project: Project, pipeline: Pipeline) -> Interface:
+    """What serving needs to know of the exported model besides its graph."""
     regression = project.task == "regression"
-    return {
-        "project": project.name,
-        "task": project.task,
-        "features": described,
-        "classes": None if regression else class_names(project, pipeline),
-        "event_time": project.datasets[project.features.base].event_time,
-        "inputs": [
-            {"name": name, "feature": name, "dtype": dtype_of(column.type)} for name, column in project.features.columns.items()
-        ],
-        "outputs": {"label": None if regression else "label", "scores": "variable" if regression else "probabilities"},
-    }
+    return Interface(
+        project=project.name,
+        task=project.task,
+        features=interface_features(project),
+        classes=None if regression else tuple(class_names(project, pipeline)),
+        event_time=project.datasets[project.features.base].event_time,
+        inputs=feature_inputs(project),
+        outputs=ModelOutputs(label=None, scores="variable") if regression else ModelOutputs("label", "probabilities"),
+    )

@@ -9,7 +9,6 @@ parity rows with scikit-learn's own outputs, by which a later gate refuses a gra
 from __future__ import annotations
 
 import io
-import json
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -88,7 +87,7 @@ class Train:
             ONNX: onnx,
             JOBLIB: _pickled(pipeline),
             BASELINE: baseline(project, pipeline, train).model_dump_json().encode(),
-            INTERFACE: json.dumps(interface(project, pipeline), indent=1, sort_keys=True).encode(),
+            INTERFACE: interface(project, pipeline).to_json(),
         }
         for name, content in contents.items():
             refs[name] = self._artifacts.put(run_model(run.project, run.run_id, name), content)
