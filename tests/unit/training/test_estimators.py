@@ -19,7 +19,7 @@ BOOSTING = "sklearn.ensemble.HistGradientBoostingClassifier"
         ({"estimator": "sklearn.svm.SVC"}, "model.estimator", "not an allowed estimator"),
         ({"estimator": "os.system"}, "model.estimator", "not an allowed estimator"),
         ({"estimator": "sklearn.ensemble.HistGradientBoostingClasifier"}, "model.estimator", f'write "{BOOSTING}"'),
-        ({"estimator": "sklearn.linear_model.Ridge"}, "model.estimator", "does not do binary"),
+        ({"estimator": "sklearn.linear_model.Ridge"}, "model.estimator", "does not support binary"),
         ({"estimator": BOOSTING, "parameters": {"max_iters": 5}}, "model.parameters.max_iters", "write max_iter"),
         ({"estimator": BOOSTING, "parameters": {"max_iter": -5}}, "model.parameters.max_iter", "'max_iter'"),
         ({"estimator": BOOSTING, "parameters": {"random_state": 1}}, "model.parameters.random_state", "model.seed"),

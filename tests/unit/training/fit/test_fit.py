@@ -142,7 +142,7 @@ def test_the_pickle_for_people_predicts_what_the_graph_predicts() -> None:
 def test_training_on_one_class_is_not_enough_data() -> None:
     store = MemoryStore()
     rows = {**scene.rows(), "late": np.ones(1200, dtype=bool)}
-    with pytest.raises(NotEnoughData, match="one value only"):
+    with pytest.raises(NotEnoughData, match="only one value"):
         scene.train(store, scene.project(), scene.freeze(store, rows, scene.rows(count=100, start=40)))
 
 

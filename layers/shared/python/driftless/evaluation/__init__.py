@@ -1,1 +1,1 @@
-"""Judge a challenger by its scored predictions: parity, the naive predictor, absolute bounds, the champion, slices."""
+"""Evaluation: score challenger and champion on the hold-out, then judge the challenger by gates."""

@@ -1,4 +1,4 @@
-"""What is judged: one hold-out with its truth, and everybody's predictions on it."""
+"""What the gates judge: one hold-out with its target, and all predictions for it."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class Case:
     Attributes
     ----------
     challenger, naive : Scored
-        Their predictions on all n rows.
+        Predictions for all n rows.
     champion : Scored or None
         None when there is no champion, or when it cannot be compared.
     champion_version : int or None
     champion_train_end : datetime or None
         Where the champion's own training data ended.
     naive_metric : str
-        The metric on which the naive predictor has to be beaten.
+        The metric by which the challenger must beat the naive predictor.
     times : ndarray of datetime64, shape (n,)
     blocks : ndarray of int64, shape (n,)
         The bootstrap block of each row.

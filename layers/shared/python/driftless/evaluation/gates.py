@@ -1,7 +1,7 @@
-"""The gates, each a pure function from scored predictions to a verdict with its figures in words.
+"""The gates: each is a pure function from scored predictions to a result with its figures in words.
 
-A comparison passes only when the whole confidence interval of the difference lies on the better side: what cannot be told apart
-is refused, because a change that does not help is a risk without a reward. Differences are signed so that positive is better.
+A comparison passes only when the whole confidence interval of the difference is on the better side. A challenger that may be no
+better is refused, because replacing the champion is a risk. Differences are signed so that positive is better.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ def better_by(gates: Gates, metric: str, challenger: Scored, other: Scored, bloc
 def naive_gate(gates: Gates, challenger: Scored, naive: Scored, metric: str, blocks: Blocks) -> GateResult:
     """The challenger must beat the naive predictor by the estimate.
 
-    Confidence is asked of a comparison that costs a champion its place. Against the naive predictor nothing would be lost:
-    a hold-out of a few wild days can leave that undecided for a sound model, and the absolute bounds still hold it to a level.
+    Only a comparison that can replace a champion needs confidence. Against the naive predictor no champion is lost, and a
+    hold-out with a few unusual days can leave the interval undecided for a good model. The absolute bounds still apply.
     """
     interval = better_by(gates, metric, challenger, naive, blocks)
     words = _words(gates, metric, challenger, naive, interval, "the naive predictor's")
@@ -88,7 +88,7 @@ def champion_gate(gates: Gates, challenger: Scored, champion: Scored, blocks: Bl
     Parameters
     ----------
     seen : str
-        What must be said about the champion's own training data, or nothing.
+        A remark about the champion's own training data; empty when there is none.
     """
     metric = gates.primary
     interval = better_by(gates, metric, challenger, champion, blocks)
@@ -102,9 +102,9 @@ def champion_gate(gates: Gates, challenger: Scored, champion: Scored, blocks: Bl
 def slice_gate(
     gates: Gates, name: str, mask: NDArray[np.bool_], challenger: Scored, champion: Scored, blocks: Blocks
 ) -> GateResult:
-    """One slice: refused when the challenger is surely worse there than the champion by more than the margin.
+    """One slice: it fails when the challenger is worse than the champion by more than the margin, with confidence.
 
-    Where a slice lives on too few days to say so, it passes, and says that.
+    A slice with rows on too few days for an interval passes, and the reason says so.
     """
     part, other = challenger.take(mask), champion.take(mask)
     interval = better_by(gates, gates.primary, part, other, _renumbered(blocks[mask]))
@@ -117,10 +117,10 @@ def slice_gate(
 
 
 def unseen_rows(times: NDArray[np.datetime64], train_end: datetime | None, minimum_rows: int) -> tuple[NDArray[np.bool_], str]:
-    """The hold-out rows on which a champion can be judged fairly, and what must be said about it.
+    """The hold-out rows on which a champion can be judged fairly, and a remark about them.
 
-    A champion looks better than it is on rows it was trained on. Where enough of the hold-out lies after its training data, only
-    those rows count. Otherwise all rows do: they favour the champion, so a challenger that wins all the same has won.
+    A champion looks better than it is on rows that it was trained on. Where enough of the hold-out is later than its training
+    data, only those rows count. Otherwise all rows count: they favour the champion, so a challenger that still wins is better.
     """
     everything = np.ones(len(times), dtype=bool)
     if train_end is None:

@@ -1,4 +1,4 @@
-"""How the hold-out is cut: slices that gates judge, and protected groups that the report shows side by side."""
+"""Groups of the hold-out: slices that the gates judge, and protected groups that the report compares."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from driftless.evaluation.case import Masks
 from driftless.modelling.metrics import Scored, class_name, measure_all
 
 LEVELS = 20
-"""Groups of a column at most: what follows from them travels in step payloads, whatever a column holds."""
+"""Most groups of a column. Their results are part of step payloads, whose size is limited."""
 NAME_LENGTH = 60
 
 
 def cut(values: NDArray[Any]) -> Masks:
     """Masks of a column's groups, each of shape (n,).
 
-    Texts and numbers of few distinct values are grouped by value, other numbers by quartile; null is a group of its own. Of texts
-    with many values the most frequent have groups of their own, and the others are one group together.
+    Texts, and numbers with few distinct values, are grouped by value; other numbers by quartile; nulls are one group. Of texts
+    with many values, each of the most frequent is a group, and all others are one group.
     """
     if values.dtype.kind == "f":
         present = values[~np.isnan(values)]
@@ -39,7 +39,7 @@ def cut(values: NDArray[Any]) -> Masks:
 
 
 def _short(name: str) -> str:
-    """A name that fits into a table, and is still its own."""
+    """A name short enough for a table; a digest keeps it distinct."""
     if len(name) <= NAME_LENGTH:
         return str(name)
     return f"{name[: NAME_LENGTH - 10]}… {hashlib.sha256(name.encode()).hexdigest()[:8]}"

@@ -1,4 +1,4 @@
-"""The predictor that knows the target's training distribution and nothing else: what any model must beat."""
+"""The naive predictor: it knows only the distribution of the target in training, and every model must beat it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from driftless.modelling.metrics import Scored, class_positions
 def naive(holdout: Scored, train_target: NDArray[Any], classes: Sequence[str], metric: str) -> Scored:
     """The naive predictor on the rows of ``holdout``.
 
-    Classification answers the training shares of the classes and the commonest class. Regression answers the constant that
-    is best for the metric: the training median for ``mae``, the mean otherwise.
+    For classification it predicts the most common class, with the classes' training shares as probabilities. For regression it
+    predicts the constant that is best for the metric: the training median for ``mae``, the mean otherwise.
     """
     rows = len(holdout)
     if not classes:

@@ -1,8 +1,8 @@
-"""The parity gate: the ONNX graph must answer the parity rows as scikit-learn did.
+"""The parity gate: the ONNX graph must predict the parity rows as scikit-learn does.
 
-A probability may differ by ``TOLERANCE`` (float32 sums of a hundred trees differ by about 1e-6; wrong splits by far more), a
-predicted value by that share of itself, or of the spread of the middle half of all where that is larger. A label may differ only
-where the two best classes are tied within the tolerance.
+A probability may differ by ``TOLERANCE`` (float32 sums of a hundred trees differ by about 1e-6, wrong splits by far more). A
+predicted value may differ by that share of itself, or of the interquartile range of all where that is larger. A class may differ
+only where the two best classes are tied within the tolerance.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The evaluation's report: everything the verdict rests on, for the model card, the CLI and whoever doubts it."""
+"""The evaluation report: all figures behind the gate decision, for the model card and for people who check it."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _slices(metric: str, sides: dict[str, Scored], column: str, masks: Masks) ->
 
 
 def _intervals(policy: Gates, case: Case) -> dict[str, list[float]]:
-    """Low and high of each metric of the challenger that is defined; fewer resamples than a gate takes, for they gate nothing."""
+    """Low and high of each defined metric of the challenger. No gate depends on them, so fewer resamples suffice."""
     found = {}
     for metric in measure_all(case.challenger):
         interval = metric_interval(metric, case.challenger, case.blocks, confidence=policy.confidence, resamples=RESAMPLES)

@@ -1,8 +1,8 @@
-"""The score stage: serving's own code over the frozen hold-out, for challenger and champion.
+"""The score step: predict the frozen hold-out with challenger and champion, by the code that serving uses.
 
-The challenger is the run's ONNX graph; the champion is whatever the endpoint serves now, loaded by the verified loader that
-serving uses. Both predict through :class:`~driftless.modelling.onnx.OnnxModel`, so the gate judges exactly what would serve. The
-challenger also answers the parity rows. Rows are read in chunks, so memory does not grow with the width of the file.
+The challenger is the run's ONNX graph. The champion is the version that the endpoint serves now, loaded with verification as in
+serving. Both predict through :class:`~driftless.modelling.onnx.OnnxModel`, so the gates judge exactly what would serve. The
+challenger also predicts the parity rows. Rows are read in chunks, which bounds the memory.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ LoadVersion = Callable[[str, int, str], tuple[OnnxModel, Manifest]]
 
 
 class _Champion(Record):
-    """What the score stage learnt about the champion."""
+    """What the score step found out about the champion."""
 
     version: int | None = None
     train_end: datetime | None = None
@@ -53,7 +53,7 @@ class Score:
     artifacts : ScoringFiles
         The artifacts bucket.
     load_version : callable
-        The verified loader: ``(project, version, manifest_sha256)`` to model and manifest.
+        Loads and verifies a version: ``(project, version, manifest_sha256)`` to model and manifest.
     """
 
     def __init__(self, *, artifacts: ScoringFiles, load_version: LoadVersion) -> None:
@@ -121,7 +121,7 @@ class Score:
 
 
 def _dtypes(database: duckdb.DuckDBPyConnection, path: Path) -> dict[str, Dtype]:
-    """What each column of a Parquet file would be as a model input."""
+    """The input type of each column of a Parquet file."""
     described = database.execute("DESCRIBE SELECT * FROM read_parquet(?)", [str(path)]).fetchall()
     return {name: "string" if kind == "VARCHAR" else "float" for name, kind, *_ in described}
 

@@ -1,9 +1,9 @@
-"""The evaluate stage: may the challenger become champion?
+"""The evaluate step: decide whether the challenger may become champion.
 
-It reads only what the earlier stages froze: the hold-out's truth, the scored predictions of challenger and champion, and the
-parity outputs. Every gate is judged, also after one has failed, so a refusal tells all there is to mend. The verdict and all
-it rests on go to a report beside the run, named by its digest: a run that is tried again may be judged otherwise, and the report
-that a signed manifest names stays as it was. The metrics go to the registry.
+It reads only what earlier steps froze: the target of the hold-out, the predictions of challenger and champion, and the parity
+outputs. All gates are judged, even after one has failed, so a refusal names every reason. The gate decision and its figures are
+written to a report in the run's folder. The key contains the report's digest: a run that is repeated may get another decision,
+and the report that a signed manifest names must not change. The metrics are recorded in the registry.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class Evaluate:
         train_target = self._read(request.dataset.train, [project.target.name])[project.target.name]
         truth, times = holdout[project.target.name], holdout[event_time]
         challenger = scored(project.task, classes, truth, self._read(scores.challenger))
-        # Calibration alone is no skill: the naive predictor is well calibrated.
+        # Good calibration alone is no skill: the naive predictor is well calibrated too.
         metric = "log_loss" if project.gates.primary == "calibration_error" else project.gates.primary
         return Case(
             challenger=challenger,
@@ -118,7 +118,7 @@ class Evaluate:
         if ref is None:
             return None
         columns = self._read(ref)
-        # A champion of other classes answers another question; there is nothing to compare.
+        # A champion of other classes cannot be compared.
         if {name for name in columns if name.startswith("p_")} != {f"p_{name}" for name in classes}:
             return None
         return scored(project.task, classes, truth, columns)
@@ -151,5 +151,5 @@ def decide(project: Project, gates: list[GateResult], case: Case) -> tuple[GateD
         other = f"champion {case.champion_version} cannot be compared: it reads other features or knows other classes"
         return "await_approval", [*reasons, other]
     if project.serving.approval == "manual":
-        return "await_approval", [*reasons, "the project asks for a person's approval"]
+        return "await_approval", [*reasons, "the project requires approval by a person"]
     return "promote", reasons

@@ -1,7 +1,7 @@
-"""The audit chain: an append-only list of events in which every link names the hash of the one before.
+"""The audit chain: an append-only list of events, each with the hash of the event before it.
 
-Whoever changes, drops or reorders an event breaks a hash that a later event, or the head kept beside the chain, repeats. The
-hash is taken over canonical JSON (sorted keys, no spaces, UTF-8), so that it can be checked by any language from what is stored.
+An event that is changed, dropped or moved breaks a hash that a later event repeats, or the head that is stored with the chain.
+The hash is taken over canonical JSON (sorted keys, no spaces, UTF-8), so any language can verify the stored events.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ GENESIS = "0" * 64
 
 
 def canonical(value: Any) -> str:
-    """One text for one value: JSON with sorted keys, no spaces and no escapes beyond what JSON demands.
+    """One text per value: JSON with sorted keys, no spaces, and only the escapes that JSON requires.
 
     Times become ISO text and records their fields. Numbers that JSON does not know (NaN and the infinities) become null, as in
     every record of Driftless.

@@ -1,9 +1,9 @@
-"""What a column looked like when the model was trained, so that monitoring can say what moved.
+"""Column profiles: the distribution of each column at training, with which monitoring compares later windows.
 
-A number is a histogram over at most 256 bins whose edges come from the training rows: the first bin is "below everything seen",
-the last "above everything seen", and a column of few distinct values has one bin for each. Counts over the same edges add up, so
-profiles of parts merge. Constant and near-constant columns are flagged with their dominant value: quantile-binned indices are
-blind to them, so monitoring gives them a test of their own. Columns tagged as personal data keep counts of rows and nulls only.
+A number is a histogram with at most 256 bins, whose edges come from the training rows. The first bin is below the smallest
+training value, the last above the largest, and a column with few distinct values has one bin for each. Constant and
+near-constant columns are flagged with their dominant value: quantile bins cannot show their drift, so monitoring has a detector
+for them. Columns tagged as personal data keep only counts of rows and nulls.
 """
 
 from __future__ import annotations

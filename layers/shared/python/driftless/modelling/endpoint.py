@@ -1,6 +1,6 @@
-"""What an endpoint may look like and how it may change: rules that hold whoever moves it.
+"""Rules for an endpoint: which states are valid and which changes are allowed.
 
-A registry applies them inside its transaction, so neither a stage nor a person can leave a project without the champion it had.
+A registry applies them in its transaction, so no step and no person can leave a project without the champion that it had.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def versions_of(endpoint: Endpoint) -> list[int]:
 
 
 def same_state(one: Endpoint, other: Endpoint) -> bool:
-    """Whether two endpoints answer requests alike and remember the same past, whatever their revisions."""
+    """Whether two endpoints serve the same versions and name the same previous champion, whatever their revisions."""
     ignored = {"revision", "updated_at", "manifests", "project"}
     return one.model_dump(exclude=ignored) == other.model_dump(exclude=ignored)
 
@@ -33,25 +33,25 @@ def same_state(one: Endpoint, other: Endpoint) -> bool:
 def outdated(endpoint: Endpoint, than: Endpoint) -> bool:
     """Whether an endpoint is an earlier state than another: of a lower revision, and not decided later.
 
-    A lower revision that was decided later is that of a registry restored from a backup, which counts on from there.
+    A lower revision that was decided later comes from a registry that was restored from a backup.
     """
     return endpoint.revision < than.revision and endpoint.updated_at <= than.updated_at
 
 
 def check_move(before: Endpoint, after: Endpoint) -> None:
-    """Refuse an endpoint that must not be.
+    """Refuse an invalid endpoint or change.
 
     Raises
     ------
     IllegalMove
-        When the project would lose its champion, serve a challenger with no champion beside it, let one version be both, or
-        give the challenger a share outside 0 to 1 (or any share when there is no challenger).
+        When the project would lose its champion, have a challenger without a champion, have one version as both, or give the
+        challenger a weight outside 0 to 1 (or any weight when there is no challenger).
     """
     where = f"endpoint of {before.project}"
     if after.champion is None and before.champion is not None:
-        raise IllegalMove(f"{where}: version {before.champion} serves; a project that serves cannot be left without a champion")
+        raise IllegalMove(f"{where}: version {before.champion} serves; a project cannot lose its champion")
     if after.challenger is not None and after.champion is None:
-        raise IllegalMove(f"{where}: version {after.challenger} cannot be challenger where nobody is champion")
+        raise IllegalMove(f"{where}: version {after.challenger} cannot be challenger without a champion")
     if after.challenger is not None and after.challenger == after.champion:
         raise IllegalMove(f"{where}: version {after.challenger} cannot be champion and challenger at once")
     if not 0 <= after.challenger_weight <= 1:

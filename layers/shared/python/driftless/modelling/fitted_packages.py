@@ -1,4 +1,4 @@
-"""Which packages a model was fitted with, and one digest of them: the dependency lock as it truly was."""
+"""The packages that a model was fitted with, and one digest of their versions."""
 
 from __future__ import annotations
 

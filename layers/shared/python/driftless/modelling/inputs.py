@@ -1,9 +1,9 @@
-"""How a value becomes a model input: one convention for fitting, scoring and serving.
+"""Convert values to model inputs: one convention for fitting, scoring and serving.
 
-Every feature is one tensor. Numbers, integers and booleans are float32 with NaN for null; categories are strings with ``""`` for
-null. A number beyond float32 is the nearest finite float32, because scikit-learn refuses infinity where ONNX Runtime takes it.
-The fitted Pipeline and its ONNX form are both fed by this module, so they cannot differ by how a value was rounded or missed.
-Only numpy is imported: the functions that fit models and the one that serves them share nothing else.
+Each feature is one tensor. Numbers, integers and booleans are float32 with NaN for null; categories are strings with ``""`` for
+null. A number beyond float32 becomes the nearest finite float32, because scikit-learn refuses infinity and ONNX Runtime accepts
+it. The inputs of the fitted Pipeline and of its ONNX graph are both made here, so rounding and nulls cannot differ. The module
+imports only numpy, the one package that the fitting functions and the serving function share.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ Dtype = Literal["float", "string"]
 _KINDS: dict[Dtype, str] = {"float": "a number", "string": "a category"}
 LARGEST = float(np.finfo(np.float32).max)
 PROVEN = 1.7e12
-"""How large a number may be where the project states no range: the parity gate proves the export up to here, and a linear model
-fed with the ends of float32 would answer infinity."""
+"""Largest number where the project states no range. The parity gate tests the export up to here, and a linear model would return
+infinity for the ends of float32."""
 
 
 def dtype_of(feature_type: str) -> Dtype:
@@ -31,7 +31,7 @@ def dtype_of(feature_type: str) -> Dtype:
 
 
 def unfit(wanted: Mapping[str, Dtype], given: Mapping[str, Dtype]) -> str:
-    """Why a model that wants these inputs cannot be fed these columns, in words; empty when it can."""
+    """Why a model with these inputs cannot read these columns, in words; empty when it can."""
     missing = sorted(set(wanted) - set(given))
     changed = sorted(name for name, dtype in wanted.items() if name in given and given[name] != dtype)
     said = [f"there is no {', '.join(missing)}"] if missing else []
@@ -75,9 +75,9 @@ def float_matrix(columns: Mapping[str, Values], names: Sequence[str]) -> NDArray
     try:
         matrix = np.array([_plain(columns[name]) for name in names], dtype=np.float64)
     except (TypeError, ValueError, OverflowError) as error:
-        raise BadRequest(f"a numeric input holds something else: {error}") from error
+        raise BadRequest(f"a numeric input is not a number: {error}") from error
     if names and matrix.ndim != 2:
-        raise BadRequest("a numeric input holds something else: a sequence")
+        raise BadRequest("a numeric input is not a number: a sequence")
     return np.clip(matrix, -LARGEST, LARGEST).astype(np.float32)
 
 

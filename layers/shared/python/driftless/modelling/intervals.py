@@ -1,9 +1,9 @@
-"""How sure a difference is: block bootstrap by day.
+"""Confidence intervals of metrics and their differences: block bootstrap by day.
 
-Rows of one day share its weather and its jams, so rows are not independent and a row-wise bootstrap is far too sure of itself.
+Rows of one day are not independent (they share the weather, for example), so intervals from a bootstrap of rows are too narrow.
 Whole days are drawn with replacement instead (Künsch, 1989, with the day as block; Efron & Tibshirani, 1993, ch. 8.6), and two
-models are always compared on the same draw. Intervals are percentile intervals; with very few blocks they are too narrow, so
-callers ask for at least ``MINIMUM_BLOCKS``.
+models are always compared on the same draw. Intervals are percentile intervals. With few blocks they are too narrow, so callers
+require at least ``MINIMUM_BLOCKS``.
 """
 
 from __future__ import annotations

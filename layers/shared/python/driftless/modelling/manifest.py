@@ -1,8 +1,8 @@
-"""The manifest of a model version: what registration signs, and what everyone who reads a version believes.
+"""The manifest of a model version, which registration signs.
 
-Its bytes are the contract. Registration writes them once, in canonical form; digest and signature are over what was written, so a
-reader checks the bytes it got and only then parses them, and nobody ever writes a manifest again from what was parsed. A version
-outlives the code that sealed it: keys that a later release added are kept as they are, a key that is missing is an error.
+Registration writes its bytes once, in canonical form. Digest and signature are over these bytes: a reader verifies them before it
+parses them, and no code writes a manifest again from parsed values. A version outlives the code that registered it, so keys that
+a later release added are kept, and a missing key is an error.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The metrics that gates and monitoring judge by, each with its formula's source, on plain numpy.
+"""The metrics of gates and monitoring on numpy, each with the source of its formula.
 
-Everything takes row weights, because a block bootstrap is nothing but integer weights (a day drawn twice weighs two), so one
-resample costs one pass over the rows. A metric that a sample leaves undefined (the AUC of a window with one class only) is
-NaN, never an error: whoever judges says "undecided".
+All metrics accept row weights. A resample of the block bootstrap is a vector of integer weights (a day drawn twice has weight
+two), so it costs one pass over the rows. A metric that is undefined for a sample (the AUC of a window with only one class) is
+NaN, not an error.
 """
 
 from __future__ import annotations

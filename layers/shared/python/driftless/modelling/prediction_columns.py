@@ -16,7 +16,7 @@ from driftless.definition.section import Task
 from driftless.modelling.metrics import Floats, Scored, class_name, class_positions
 
 CHALLENGE = "parity_challenge"
-"""Column of the parity rows that says in words what a row challenges."""
+"""Column of the parity rows that says in words what a row tests."""
 
 
 def probability_columns(classes: Sequence[str]) -> list[str]:
@@ -42,7 +42,7 @@ def output_columns(labels: Sequence[Any] | NDArray[Any], scores: Floats, classes
 
 
 def scored(task: Task, classes: Sequence[str], truth: NDArray[Any], columns: Mapping[str, NDArray[Any]]) -> Scored:
-    """Truth and output columns of n rows, as metrics want them.
+    """Target and output columns of n rows in the form that metrics read.
 
     Parameters
     ----------

@@ -1,1 +1,1 @@
-"""Training: candidates are tuned, the best one is fitted and exported to ONNX."""
+"""Training: tune candidates, fit the best one, export it to ONNX."""

@@ -1,8 +1,8 @@
-"""Which estimators a project may name, and how each wants its inputs.
+"""The estimators that a project may use, and how the inputs of each are prepared.
 
-The list is an allow-list: each entry has an ONNX conversion that the parity tests hold to scikit-learn's own outputs. What is
-known to convert wrongly without a word is shut out here by name (``categorical_features``) or by preparation (forests never see
-NaN); whatever slips through meets the parity gate.
+Each estimator of this allow-list has an ONNX conversion whose outputs the parity tests compare with scikit-learn's. What is
+known to convert wrongly without an error is excluded by name (``categorical_features``) or by preparation (forests get no NaN).
+The parity gate finds the rest.
 """
 
 from __future__ import annotations
@@ -50,16 +50,16 @@ ALLOWED: dict[str, Kind] = {
 }
 """Allowed estimators by dotted path."""
 
-_OURS = {
+_RESERVED = {
     "categorical_features": "its ONNX form predicts other labels; categories are encoded before the model",
     "monotonic_cst": "it counts encoded columns, which the project does not name",
     "interaction_cst": "it counts encoded columns, which the project does not name",
     "random_state": "model.seed sets it",
     "n_jobs": "the function sets it",
-    "verbose": "a function's log is no console",
-    "warm_start": "each fit starts from nothing",
+    "verbose": "a function has no console",
+    "warm_start": "each fit starts anew",
     "copy_X": "the function sets it",
-    "init": "only the default start is exported faithfully",
+    "init": "only the default value is exported faithfully",
 }
 
 
@@ -79,7 +79,7 @@ def kind_of(project: Project) -> Kind:
         fix = f'write "{close[0]}"' if close else f"write one of {', '.join(fitting)}"
         raise project.wrong("model.estimator", f"{path!r} is not an allowed estimator", fix)
     if path not in fitting:
-        raise project.wrong("model.estimator", f"{path!r} does not do {project.task}", f"write one of {', '.join(fitting)}")
+        raise project.wrong("model.estimator", f"{path!r} does not support {project.task}", f"write one of {', '.join(fitting)}")
     return kind
 
 
@@ -89,7 +89,7 @@ def build(project: Project, parameters: Mapping[str, Any]) -> BaseEstimator:
     Raises
     ------
     BadProject
-        Naming the parameter that does not exist, is set by Driftless, or has a value scikit-learn refuses.
+        Naming the parameter that does not exist, is set by Driftless, or has a value that scikit-learn refuses.
     """
     kind_of(project)
     module, _, name = project.model.estimator.rpartition(".")
@@ -98,8 +98,8 @@ def build(project: Project, parameters: Mapping[str, Any]) -> BaseEstimator:
     merged = {**project.model.parameters, **parameters}
     for parameter in merged:
         key = f"model.search.{parameter}" if parameter in parameters else f"model.parameters.{parameter}"
-        if parameter in _OURS:
-            raise project.wrong(key, f"{name} may not be given {parameter!r}: {_OURS[parameter]}", "remove it")
+        if parameter in _RESERVED:
+            raise project.wrong(key, f"{name} must not be given {parameter!r}: {_RESERVED[parameter]}", "remove it")
         if parameter not in known:
             close = get_close_matches(parameter, list(known), n=1)
             raise project.wrong(key, f"{name} has no parameter {parameter!r}", f"write {close[0]}" if close else "remove it")
@@ -110,7 +110,7 @@ def build(project: Project, parameters: Mapping[str, Any]) -> BaseEstimator:
     except (TypeError, ValueError) as error:
         culprit = next((name for name in merged if f"'{name}'" in str(error)), "")
         section = "search" if culprit in parameters else "parameters"
-        raise project.wrong(f"model.{section}.{culprit}", str(error), "write a value scikit-learn takes") from error
+        raise project.wrong(f"model.{section}.{culprit}", str(error), "write a value that scikit-learn accepts") from error
     return made
 
 
@@ -120,7 +120,7 @@ def check(project: Project) -> None:
     Raises
     ------
     BadProject
-        At the first that is wrong.
+        For the first that is wrong.
     """
     build(project, {})
     for parameter, values in project.model.search.items():

@@ -1,9 +1,9 @@
-"""The fitted thing: one scikit-learn Pipeline from raw feature columns to predictions, the same for tuning and training.
+"""One scikit-learn Pipeline from raw feature columns to predictions, the same for tuning and fitting.
 
-All that depends on training statistics lives inside it, so it ships inside the ONNX graph. Categories that training saw fewer
-than ``RARE`` times, and those it never saw, share one meaning ("other"): ordinal -1 for trees, all zeros for linear models. The
-known categories are listed explicitly, because explicit lists convert faithfully to ONNX and scikit-learn's own infrequent
-handling does not. A null category is the category ``""`` like any other.
+Everything that depends on training statistics is inside it, and so inside the ONNX graph. Categories with fewer than ``RARE``
+training rows, and unknown ones, are encoded alike: ordinal -1 for trees, all zeros for linear models. Known categories are listed
+explicitly, because explicit lists convert faithfully to ONNX and scikit-learn's handling of infrequent categories does not. A
+null category is the category ``""``.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from driftless.modelling.prediction_columns import output_columns
 from driftless.training.estimators import Preparation, build, kind_of
 
 RARE = 20
-"""A category needs this many training rows to be told apart."""
-_TOLD = 300
+"""A category needs this many training rows to be encoded on its own."""
+_SHOWN_REASON = 300
 
 
 def features_frame(project: Project, columns: Mapping[str, Values]) -> pandas.DataFrame:
@@ -53,7 +53,7 @@ def target_values(project: Project, values: NDArray[Any]) -> NDArray[Any]:
     Raises
     ------
     BadProject
-        When a label is none of ``target.classes``.
+        When a value is not one of ``target.classes``.
     NotEnoughData
         When fewer than two classes occur, or a listed class does not.
     """
@@ -62,16 +62,14 @@ def target_values(project: Project, values: NDArray[Any]) -> NDArray[Any]:
     if project.task == "binary":
         binary = np.asarray(values, dtype=bool).astype(np.int64)
         if len(np.unique(binary)) < 2:
-            raise NotEnoughData(f"the target {project.target.name!r} has one value only in the {len(binary)} training rows")
+            raise NotEnoughData(f"the target {project.target.name!r} has only one value in the {len(binary)} training rows")
         return binary
     named = np.array([class_name(value) for value in values], dtype=object)
     classes, found = set(project.target.classes or ()), set(named.tolist())
     if found - classes:
         unknown = ", ".join(sorted(found - classes))
-        fix = "list every class the target expression can yield"
-        raise BadProject(
-            f"projects/{project.name}/project.toml", "target.classes", f"the data holds other classes: {unknown}", fix
-        )
+        fix = "list every class that the target expression can return"
+        raise BadProject(f"projects/{project.name}/project.toml", "target.classes", f"the data has other classes: {unknown}", fix)
     if classes - found:
         raise NotEnoughData(f"no training row has class {', '.join(sorted(classes - found))}")
     return named
@@ -92,7 +90,7 @@ def fit(project: Project, parameters: Mapping[str, Any], frame: pandas.DataFrame
     Raises
     ------
     CandidateRefused
-        When each parameter is allowed, but scikit-learn takes not all of them together, or not with these rows.
+        When each parameter is allowed, but scikit-learn refuses them together, or with these rows.
     """
     estimator = build(project, parameters)
     columns = _preparation(project, kind_of(project).preparation, frame)
@@ -101,8 +99,8 @@ def fit(project: Project, parameters: Mapping[str, Any], frame: pandas.DataFrame
     except (ValueError, TypeError, ArithmeticError) as error:
         given = ", ".join(f"{name} = {value!r}" for name, value in {**project.model.parameters, **parameters}.items())
         personal = any(column.pii for column in project.features.columns.values())
-        told = type(error).__name__ if personal else " ".join(str(error).split())[:_TOLD]
-        raise CandidateRefused(f"{project.model.estimator} with {given or 'no parameters'}: {told}") from error
+        reason = type(error).__name__ if personal else " ".join(str(error).split())[:_SHOWN_REASON]
+        raise CandidateRefused(f"{project.model.estimator} with {given or 'no parameters'}: {reason}") from error
 
 
 def class_names(project: Project, pipeline: Pipeline) -> list[str]:
@@ -126,7 +124,7 @@ def _preparation(project: Project, preparation: Preparation, frame: pandas.DataF
     categories = [name for name, column in project.features.columns.items() if column.type == "category"]
     numbers = [name for name in project.features.columns if name not in categories]
     steps: list[tuple[str, BaseEstimator | str, list[str]]] = []
-    # Histogram boosting cannot bin a column without a single value; filled with zeros it is a constant, which no tree splits on.
+    # Histogram boosting cannot bin a column without values. Filled with zeros it is constant, and no tree splits on it.
     empty = [name for name in numbers if preparation == "trees_with_nulls" and frame[name].isna().all()]
     present = [name for name in numbers if name not in empty]
     if present:

@@ -1,9 +1,8 @@
-"""The tune stage: score one candidate by cross-validation that never looks ahead.
+"""The tune step: score one candidate by cross-validation forward in time.
 
-Folds walk forward in time. Each validates on a window as long as the hold-out and trains on all rows before it whose label was
-known when the window began, so a candidate is judged as the model will be used. (Only a project that asks for a random split is
-cross-validated at random.) The hold-out itself is never opened here. That scikit-learn refuses a candidate is an answer like a
-score: there may be others to choose from.
+Each fold validates on a window as long as the hold-out, and trains on all earlier rows whose target was known when the window
+began. So a candidate is judged as the model will be used. (A project with a random split is cross-validated at random.) This step
+never reads the hold-out. A candidate that scikit-learn refuses is a result like a score, because others may remain.
 """
 
 from __future__ import annotations
@@ -77,12 +76,12 @@ class Tune:
 def cross_validate(
     project: Project, candidate: Candidate, columns: Mapping[str, NDArray[Any]], times: NDArray[np.datetime64]
 ) -> list[float]:
-    """Primary metric of each fold that can be judged; a fold with one class only, or hardly a row, is left out.
+    """Primary metric of each fold that can be judged; a fold with only one class, or too few rows, is left out.
 
     Raises
     ------
     CandidateRefused
-        When it cannot be fitted, or never predicts anything finite.
+        When it cannot be fitted, or the metric is finite in no fold.
     NotEnoughData
         When no fold is left.
     """

@@ -1,4 +1,4 @@
-"""Fit the best candidate, export it to ONNX, and write down what scoring, gates, serving and monitoring need to know."""
+"""The fit step: fit the best candidate, export it to ONNX, write what later steps need to know of the model."""
 
 from driftless.training.fit.step import Train
 

@@ -1,8 +1,8 @@
-"""The rows that challenge an export: what a client could send and a conversion could get wrong.
+"""The parity rows: inputs that a client could send and that a conversion could get wrong.
 
-First an even sample of the hold-out, because wrong splits show only on real values. Then, on copies of a few real rows, one
-challenge a feature: null where it is allowed, a category never seen, the empty text, and the ends of its range (epoch-sized and
-huge numbers where the project states no range). The ``challenge`` column says which it is, so a refusal can name it.
+First an even sample of the hold-out, because wrong splits show only on real values. Then copies of a few real rows with one
+value changed: null where it is allowed, an unknown category, the empty text, and the ends of the range (epoch-sized and huge
+numbers where the project states no range). A column says in words what each row tests, so that a refusal can name it.
 """
 
 from __future__ import annotations

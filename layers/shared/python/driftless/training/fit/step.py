@@ -1,9 +1,9 @@
-"""The train stage: choose, fit, export, profile.
+"""The fit step: choose, fit, export, profile.
 
-The best candidate by the tuning metric (ties: the lowest index) is fitted once more on the whole training part; those that could
-not be scored are recorded beside it. What leaves
-the stage is data, not verdicts: the ONNX graph, its interface, the training profile, the scikit-learn pickle for people, and the
-parity rows with scikit-learn's own outputs, by which a later gate refuses a graph that predicts something else.
+The best candidate by the tuning metric (ties: the lowest index) is fitted again on the whole training part. Candidates without a
+score are recorded with it. The step writes data and decides nothing: the ONNX graph, its interface, the column profiles of the
+training rows, the scikit-learn pickle for people, and the parity rows with scikit-learn's outputs. The parity gate later compares
+these outputs with the graph's.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def choose(tuned: Sequence[TunedRecord | FailedCandidate]) -> TunedRecord:
         When none has a score.
     """
     if not tuned:
-        raise BadRequest("no candidate was tuned, so there is nothing to train")
+        raise BadRequest("no candidate was tuned, so there is none to fit")
     known = [record for record in tuned if isinstance(record, TunedRecord)]
     if not known:
         failures = {record.failure for record in tuned if isinstance(record, FailedCandidate)}
@@ -129,7 +129,7 @@ def choose(tuned: Sequence[TunedRecord | FailedCandidate]) -> TunedRecord:
 
 
 def baseline(project: Project, pipeline: Pipeline, train: Mapping[str, NDArray[Any]]) -> Baseline:
-    """The training profile: features, target, and the model's outputs on the rows it was fitted on."""
+    """Column profiles of the training rows: features, target, and the model's outputs."""
     frame = features_frame(project, train)
     features: dict[str, Profile] = {}
     for name, column in project.features.columns.items():
