@@ -1,4 +1,4 @@
-"""One way to do each thing in the library: to tell the time, to write an embedded metric."""
+"""One way to do each thing in the library: to tell the time, to write an embedded metric, to lay out a package."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.architecture.sources import imports, library_modules, tree
+from tests.architecture.test_direction import CAPABILITIES, package
 
 CLOCK = "driftless.core.clock"
 EMF = "driftless.core.emf"
@@ -48,3 +49,19 @@ def test_another_clock_is_found(source: str) -> None:
 @pytest.mark.parametrize("source", ["from aws_lambda_powertools.metrics import Metrics", 'line = {"_aws": {}}'])
 def test_another_metric_writer_is_found(source: str) -> None:
     assert len(list(embedded_metrics(ast.parse(source)))) == 1
+
+
+def definitions(module: ast.Module) -> list[str]:
+    """Functions and classes that a module defines."""
+    return [node.name for node in module.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+
+
+def test_the_packages_of_capabilities_document_and_re_export() -> None:
+    found = {name: path for name, path in library_modules().items() if path.name == "__init__.py"}
+    packages = {name: path for name, path in found.items() if package(name) in CAPABILITIES}
+    assert {name: definitions(tree(path)) for name, path in packages.items()} == {name: [] for name in packages}
+    assert len(packages) > len(CAPABILITIES)
+
+
+def test_a_definition_in_a_package_is_found() -> None:
+    assert definitions(ast.parse("import os\n\ndef f():\n    pass\n\nclass C:\n    pass\n\n__all__ = ['f']")) == ["f", "C"]

@@ -12,8 +12,9 @@ import pytest
 
 from driftless.core.duckdb import engine
 from driftless.data import leakage
-from driftless.data.features.compute import compute, label
+from driftless.data.features.compute import compute
 from driftless.data.features.tables import load
+from driftless.data.features.target import add_target
 from driftless.definition.project import Project
 from driftless.errors import LeakageFound
 from tests.unit.flights_lake import staged_files, variant
@@ -41,7 +42,7 @@ def judge(project: Project, files: dict[str, list[Path]], scratch: Path) -> None
     with engine(scratch) as connection:
         load(connection, project, files)
         compute(connection, project)
-        label(connection, project)
+        add_target(connection, project)
         leakage.check(connection, project)
 
 

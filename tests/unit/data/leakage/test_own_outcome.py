@@ -10,8 +10,9 @@ import pytest
 
 from driftless.core.duckdb import engine
 from driftless.data import features, leakage
-from driftless.data.features.compute import compute, label
+from driftless.data.features.compute import compute
 from driftless.data.features.tables import load
+from driftless.data.features.target import add_target
 from driftless.definition.project import Project
 from driftless.errors import LeakageFound
 from tests.unit.small_shop import Row, orders, parquet, prices, shop
@@ -43,7 +44,7 @@ def judge(project: Project, folder: Path) -> None:
     with engine(folder) as connection:
         load(connection, project, files(folder, project, drawn(400)))
         compute(connection, project)
-        label(connection, project)
+        add_target(connection, project)
         leakage.check(connection, project)
 
 

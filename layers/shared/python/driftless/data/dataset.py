@@ -20,8 +20,9 @@ from typing import Any, Protocol
 from driftless.core.duckdb import engine, literal, quoted, scalar
 from driftless.core.layout.artifacts import run_dataset
 from driftless.data import leakage
-from driftless.data.features.compute import compute, label
+from driftless.data.features.compute import compute
 from driftless.data.features.tables import load
+from driftless.data.features.target import add_target
 from driftless.definition.learning import Model
 from driftless.definition.loading import named
 from driftless.definition.project import Project
@@ -75,7 +76,7 @@ class Transform:
             scratch = Path(folder)
             versions = self._snapshot(connection, run, project, scratch)
             compute(connection, project)
-            columns = [name for name in label(connection, project, now=start) if name not in _personal_keys(project)]
+            columns = [name for name in add_target(connection, project, now=start) if name not in _personal_keys(project)]
             leakage.check(connection, project)
             split = divide(connection, project)
             train = self._freeze(connection, columns, "train", run, scratch)

@@ -14,6 +14,7 @@ from driftless.records.ingest import (
     RuleResult,
     SourceObject,
     ValidationRecord,
+    ValidationReport,
     ValidationRequest,
 )
 from driftless.records.monitoring import (
@@ -107,6 +108,7 @@ __all__ = [
     "TunedRecord",
     "TuningRequest",
     "ValidationRecord",
+    "ValidationReport",
     "ValidationRequest",
     "VersionRecord",
     "WindowFacts",

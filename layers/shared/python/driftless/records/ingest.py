@@ -36,7 +36,7 @@ class RuleResult(Record):
     examples: list[str] = Field(default_factory=list)
 
 
-class ValidationRecord(Record):
+class ValidationReport(Record):
     """Verdict over one file. ``staged`` and ``quarantine`` are Parquet objects in the lake bucket."""
 
     status: Literal["accepted", "rejected"]
@@ -48,9 +48,14 @@ class ValidationRecord(Record):
     quarantined_rows: int
     staged: Ref | None
     quarantine: Ref | None
-    report: Ref
     reasons: list[str]
     rules: list[RuleResult]
+
+
+class ValidationRecord(ValidationReport):
+    """The verdict as the next step gets it: with the report's reference, and the first of its reasons and rules."""
+
+    report: Ref
 
 
 class IngestionRequest(Record):

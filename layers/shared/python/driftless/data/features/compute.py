@@ -1,26 +1,20 @@
-"""Running features SQL and holding it to its word: declared columns, declared types, one row per row of the base dataset.
-
-Each complaint names the column, what was found and what to write instead; values of personal columns are never quoted.
-"""
+"""Running features SQL and checking what it yields: declared columns, declared types, one row per row of the base dataset."""
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 from typing import Any
 
 import duckdb
 
-from driftless.core.clock import utc_now
-from driftless.core.duckdb import exhausted, first_line, literal, literals, quoted, scalar
-from driftless.data.features.tables import outcome_columns, rows_table
+from driftless.core.duckdb import exhausted, literal, literals, quoted, scalar
+from driftless.data.features.complaints import column_error, complaint, quotes_a_person, sql_error
+from driftless.data.features.tables import rows_table
 from driftless.definition.features import FeatureColumn
 from driftless.definition.project import Project
-from driftless.errors import BadProject, LeakageFound
 
 _NUMERIC = re.compile(r"^(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL.*)$")
 _LAST_SEMICOLON = re.compile(r";\s*(--[^\n]*(\n\s*|\Z))*\Z")
-_TARGETS = {"binary": "BOOLEAN", "multiclass": "VARCHAR", "regression": "DOUBLE"}
 
 
 def compute(connection: Any, project: Project, schema: str = "main") -> None:
@@ -47,7 +41,7 @@ def compute(connection: Any, project: Project, schema: str = "main") -> None:
     except duckdb.Error as error:
         if exhausted(error):
             raise
-        raise _complaint(project, error) from (None if _quotes_a_person(project, error) else error)
+        raise complaint(project, error) from (None if quotes_a_person(project, error) else error)
     connection.execute(f"DROP TABLE {selected}")
     if schema == "main":
         _check_rows(connection, project)
@@ -60,63 +54,19 @@ def _select(connection: Any, project: Project, schema: str) -> str:
     try:
         statements = duckdb.extract_statements(sql)
     except duckdb.Error as error:
-        raise _complaint(project, error) from error
+        raise complaint(project, error) from error
     if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-        raise _sql_error(project, f"{len(statements)} statements, or none that selects", "write exactly one SELECT")
+        raise sql_error(project, f"{len(statements)} statements, or none that selects", "write exactly one SELECT")
     try:
         connection.execute(f"SET search_path = {literal(schema)}")
         connection.execute(f"CREATE OR REPLACE TABLE {target} AS FROM (\n{_LAST_SEMICOLON.sub('', sql)}\n)")
     except duckdb.Error as error:
         if exhausted(error):
             raise
-        raise _complaint(project, error, lines_before=1) from (None if _quotes_a_person(project, error) else error)
+        raise complaint(project, error, lines_before=1) from (None if quotes_a_person(project, error) else error)
     finally:
         connection.execute("SET search_path = 'main'")
     return target
-
-
-def _quotes_a_person(project: Project, error: duckdb.Error) -> bool:
-    """Whether an error may hold a personal value: those raised while rows are read quote the value they stopped at."""
-    if isinstance(error, duckdb.BinderException | duckdb.CatalogException | duckdb.ParserException):
-        return False
-    stored = any(column.pii for dataset in project.datasets.values() for column in dataset.columns.values())
-    return stored or any(column.pii for column in project.features.columns.values())
-
-
-def _said(project: Project, error: duckdb.Error) -> str:
-    """What the engine says, without the value it stopped at when that may be personal."""
-    said = first_line(error)
-    return re.sub(r"""(['"]).*\1|\d[-+.:\d]*""", "…", said) if _quotes_a_person(project, error) else said
-
-
-def _sql_error(project: Project, reason: str, fix: str, line: int | None = None, key: str = "") -> BadProject:
-    return BadProject(f"projects/{project.name}/{project.features.sql}", key, reason, fix, line)
-
-
-def _column_error(project: Project, name: str, reason: str, fix: str) -> BadProject:
-    """A complaint about a selected column, with the line that gives it its name, or the first that mentions it."""
-    code = [text.partition("--")[0] for text in project.features_sql.splitlines()]
-    lines = (
-        number
-        for pattern in (rf"\bAS\s+\"?{re.escape(name)}\b", rf"\b{re.escape(name)}\b")
-        for number, text in enumerate(code, start=1)
-        if re.search(pattern, text, re.IGNORECASE)
-    )
-    return _sql_error(project, reason, fix, next(lines, None), key=name)
-
-
-def _complaint(project: Project, error: duckdb.Error, lines_before: int = 0) -> BadProject | LeakageFound:
-    reason = _said(project, error)
-    for name, dataset in project.datasets.items():
-        for column in outcome_columns(dataset):
-            if isinstance(error, duckdb.BinderException) and re.search(rf'["\.]{re.escape(column)}"', reason):
-                return LeakageFound(
-                    f"projects/{project.name}/{project.features.sql} reads {name}.{column}, which is known only after the event. "
-                    f"Fix: leave it out, or join {name}_outcomes on earlier rows with known_at <= the event's time"
-                )
-    found = re.search(r"LINE (\d+):", str(error))
-    line = max(1, int(found.group(1)) - lines_before) if found else None
-    return _sql_error(project, reason, "correct the SELECT; datasets are visible by their names", line)
 
 
 def _check_columns(project: Project, types: dict[str, str]) -> None:
@@ -124,21 +74,21 @@ def _check_columns(project: Project, types: dict[str, str]) -> None:
     carried = (*base.key, base.event_time)
     for name in carried:
         if name not in types:
-            raise _sql_error(
+            raise sql_error(
                 project, f"column {name!r} of the base dataset is not selected", f"select {name} beside the features", key=name
             )
     if not types[base.event_time].startswith("TIMESTAMP"):
         reason = f"event time {base.event_time!r} comes out as {types[base.event_time]}"
-        raise _column_error(project, base.event_time, reason, f"select it from {project.features.base} unchanged")
+        raise column_error(project, base.event_time, reason, f"select it from {project.features.base} unchanged")
     for name, column in project.features.columns.items():
         if name not in types:
             fix = f"select it, or remove features.columns.{name} from project.toml"
-            raise _sql_error(project, f"feature {name!r} is declared but not selected", fix, key=name)
+            raise sql_error(project, f"feature {name!r} is declared but not selected", fix, key=name)
         _check_type(project, name, column, types[name])
     for name in types:
         if name not in project.features.columns and name not in carried:
             fix = f"declare it as features.columns.{name} in project.toml, or do not select it"
-            raise _column_error(project, name, f"column {name!r} is selected but not declared", fix)
+            raise column_error(project, name, f"column {name!r} is selected but not declared", fix)
 
 
 def _check_type(project: Project, name: str, column: FeatureColumn, found: str) -> None:
@@ -150,7 +100,7 @@ def _check_type(project: Project, name: str, column: FeatureColumn, found: str) 
         fits, wish = found == "VARCHAR" or found.startswith("ENUM"), "VARCHAR"
     if not fits and found != '"NULL"':
         reason = f"feature {name!r} is declared as {column.type} but the SQL yields {found}"
-        raise _column_error(project, name, reason, f"write CAST(… AS {wish}) AS {name}, or change its type in project.toml")
+        raise column_error(project, name, reason, f"write CAST(… AS {wish}) AS {name}, or change its type in project.toml")
 
 
 def _typed(project: Project, name: str, column: FeatureColumn, found: str) -> str:
@@ -174,7 +124,7 @@ def _check_rows(connection: Any, project: Project) -> None:
     if repeated[0]:
         shown = "" if personal else f", for example {repeated[2]}"
         reason = f"{repeated[0]} rows of {name!r} come out more than once ({repeated[1]} rows in all{shown})"
-        raise _sql_error(project, reason, "join at most one row to each base row: ASOF JOIN, or aggregate before joining")
+        raise sql_error(project, reason, "join at most one row to each base row: ASOF JOIN, or aggregate before joining")
     joined = " AND ".join(
         f"f.{quoted(column)} IS NOT DISTINCT FROM b.{quoted(column)}"
         for column in dict.fromkeys((*dataset.key, dataset.event_time))
@@ -190,7 +140,7 @@ def _check_rows(connection: Any, project: Project) -> None:
     ):
         count = scalar(connection, f"SELECT count(*) FROM {left} ANTI JOIN {right} ON {joined}")
         if count:
-            raise _sql_error(project, f"{count} {reason}", fix)
+            raise sql_error(project, f"{count} {reason}", fix)
 
 
 def _check_values(connection: Any, project: Project) -> None:
@@ -215,61 +165,4 @@ def _check_values(connection: Any, project: Project) -> None:
             count, example = connection.execute(f"SELECT count(*), min({value}) FROM features WHERE {condition}").fetchone()
             if count:
                 shown = "" if column.pii or example is None else f" (for example {example!r})"
-                raise _column_error(project, name, f"feature {name!r} {reason} in {count} rows{shown}", remedy)
-
-
-def label(connection: Any, project: Project, as_of: datetime | None = None, now: datetime | None = None) -> list[str]:
-    """Fill ``labelled`` (features, target, ``_position``, ``_observable``) and answer its public columns.
-
-    ``_observable`` says that the label should be known at ``as_of``, whether or not it is null. By default that is the latest
-    event, but never later than ``now`` (the clock, unless given): one row dated in the future must not make labels due.
-    """
-    name, target = project.features.base, project.target
-    dataset = project.datasets[name]
-    time = quoted(dataset.event_time)
-    cap = f"TIMESTAMP {literal(_naive(now or utc_now()))}"
-    latest = f"least((SELECT max({time}) FROM {rows_table(name)}), {cap})"
-    moment = f"TIMESTAMP {literal(_naive(as_of))}" if as_of is not None else latest
-    delay = round(target.label_delay.total_seconds() * 1e6)
-    keys = list(dict.fromkeys((*dataset.key, dataset.event_time)))
-    columns = [*dict.fromkeys((*keys, *project.features.columns)), target.name]
-    using = " AND ".join(f"f.{quoted(column)} IS NOT DISTINCT FROM b.{quoted(column)}" for column in dataset.key)
-    public = ", ".join(f"f.{quoted(column)}" for column in columns[:-1])
-    expression = f"CAST(({target.expression}) AS {_TARGETS[project.task]})"
-    try:
-        connection.execute(
-            f"CREATE OR REPLACE TABLE targets AS SELECT *, {expression} AS _target, "
-            f"{time} + to_microseconds({delay}) <= {moment} AS _observable FROM {rows_table(name)}"
-        )
-    except duckdb.Error as error:
-        if exhausted(error):
-            raise
-        fix = f"write an expression over the columns of {name}"
-        cause = None if _quotes_a_person(project, error) else error
-        raise project.wrong("target.expression", _said(project, error), fix) from cause
-    order = ", ".join(f"f.{quoted(column)}" for column in dict.fromkeys((dataset.event_time, *dataset.key)))
-    connection.execute(
-        f"CREATE OR REPLACE TABLE labelled AS SELECT {public}, CASE WHEN _observable THEN _target END AS {quoted(target.name)}, "
-        f"_observable, row_number() OVER (ORDER BY {order}) AS _position FROM features f JOIN targets b ON {using} "
-        "ORDER BY _position"
-    )
-    _check_target(connection, project)
-    return columns
-
-
-def _check_target(connection: Any, project: Project) -> None:
-    target = quoted(project.target.name)
-    wrong = "false"
-    if project.task == "multiclass":
-        wrong = f"{target} NOT IN ({literals(project.target.classes)})"
-    if project.task == "regression":
-        wrong = f"NOT isfinite({target})"
-    count = scalar(connection, f"SELECT count(*) FROM labelled WHERE {wrong}")
-    if count:
-        kind = "is none of target.classes" if project.task == "multiclass" else "is not a finite number"
-        fix = "add the class, or map it in the expression"
-        raise project.wrong("target.expression", f"the target {kind} in {count} rows", fix)
-
-
-def _naive(moment: datetime) -> str:
-    return (moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo is not None else moment).isoformat(sep=" ")
+                raise column_error(project, name, f"feature {name!r} {reason} in {count} rows{shown}", remedy)

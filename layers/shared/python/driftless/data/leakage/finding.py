@@ -1,4 +1,4 @@
-"""What a witness of the leak check has to say."""
+"""What a test of the leak check found."""
 
 from __future__ import annotations
 
