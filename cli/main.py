@@ -1,4 +1,4 @@
-"""The ``driftless`` command: composition of the commands, and one place where expected errors become words and exit codes."""
+"""The ``driftless`` command: its commands, and how expected errors become messages and exit codes."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ EXIT_INTERRUPTED = 130
 
 
 class DriftlessGroup(TyperGroup):
-    """Runs a command and turns what an operator can meet into three lines instead of a traceback."""
+    """Runs a command; an expected error prints where, cause and next step instead of a traceback."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
-            raise  # whoever read our output has had enough: typer ends quietly
+            raise  # the reader closed the pipe: typer exits quietly
         except EXPECTED as error:
             report_failure(explain(error), as_json="--json" in sys.argv or bool(ctx.meta.get("driftless.json")))
             raise typer.Exit(EXIT_FAILURE) from error
         except KeyboardInterrupt as error:
-            typer.echo("Interrupted. What was started goes on; the same command again picks it up.", err=True)
+            typer.echo("Interrupted. Running executions continue; repeat the command to follow them.", err=True)
             raise typer.Exit(EXIT_INTERRUPTED) from error
 
 
 app = typer.Typer(
     cls=DriftlessGroup,
     name="driftless",
-    help="Serverless MLOps on AWS from one project file, and the same thing on a laptop.",
+    help="Serverless MLOps on AWS from one project file; the same stacks run on a laptop.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",

@@ -12,19 +12,19 @@ from cli.shared.failures import Failure, next_step_for
 from cli.shared.landing import Ingested, upload, wait
 from cli.shared.platform import connect, read_project
 
-app = typer.Typer(help="Data sets of a project.", no_args_is_help=True)
+app = typer.Typer(help="Push files of a project's datasets.", no_args_is_help=True)
 
 
 @app.command("push")
 def push_command(
     project: ProjectArgument,
-    dataset: Annotated[str, typer.Argument(help="Dataset of the project, as project.toml names it.")],
+    dataset: Annotated[str, typer.Argument(help="Dataset name in project.toml.")],
     files: Annotated[list[Path], typer.Argument(help="CSV, JSON lines or Parquet files.", exists=True, dir_okay=False)],
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Return once the files are in the landing bucket.")] = False,
     stage: StageOption = "local",
     as_json: JsonOption = False,
 ) -> None:
-    """Upload files, wait for their ingestion, and tell what was accepted, quarantined or rejected and why.
+    """Upload files, wait for ingestion, and show accepted, quarantined and rejected rows with reasons.
 
     Example: [bold]driftless data push flights weather weather-2013-05.csv[/bold]
     """
@@ -32,7 +32,7 @@ def push_command(
     definition = read_project(project)
     if dataset not in definition.datasets:
         known = ", ".join(definition.datasets)
-        raise Failure("arguments", f"project {project} has no dataset {dataset!r}; it has: {known}", "check the name")
+        raise Failure("arguments", f"project {project} has no dataset {dataset!r}", f"use one of: {known}")
     platform = connect(stage)
     pushed, since = upload(platform, out, project, dataset, files)
     if no_wait:
@@ -42,7 +42,7 @@ def push_command(
     results = wait(platform, out, pushed, since)
     document = {"files": [result.document() for result in results]}
     if not as_json:
-        out.show(table("Ingested", ("file", "verdict", "rows", "accepted", "quarantined", "reasons"), map(_row, results)))
+        out.show(table("Ingested", ("file", "status", "rows", "accepted", "quarantined", "reasons"), map(_row, results)))
     refused = [result for result in results if result.status != "accepted"]
     if refused:
         reasons = "; ".join(refused[0].reasons) or refused[0].status

@@ -1,8 +1,8 @@
-"""``driftless destroy``: a stage leaves, and what its retention protects stays.
+"""``driftless destroy``: delete a stage's stacks, and keep what its templates retain.
 
-CloudFormation deletes no bucket that still holds objects, and a bucket policy keeps people from ``trust/`` and ``models/``. So
-what is to go by its template is emptied here, between the stacks that write into it and the one that owns it. Nothing else is
-touched: whatever a template retains is listed, and left as it is.
+CloudFormation cannot delete a bucket that contains objects, and a bucket policy denies people access to
+``trust/`` and ``models/``. This command therefore empties each bucket that its template deletes, after the
+stacks that write to it are gone. Retained resources are listed and not changed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _POLL = {"Delay": 2, "MaxAttempts": 900}
 
 @dataclass(frozen=True)
 class Leaving:
-    """A stack, the buckets to empty before it goes, and what it leaves behind (``type name``)."""
+    """A stack to delete, the buckets to empty first, and the resources it retains (``type name``)."""
 
     stack: str
     protected: bool
@@ -39,11 +39,11 @@ class Leaving:
 
 
 def destroy(
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete without confirmation.")] = False,
     stage: StageOption = "local",
     as_json: JsonOption = False,
 ) -> None:
-    """Delete a stage's stacks and the data its settings do not retain; prod retains its data.
+    """Delete a stage's stacks and data. Data that the stage retains (all of prod's) is kept.
 
     Example: [bold]driftless destroy --stage dev[/bold]
     """
@@ -52,7 +52,7 @@ def destroy(
     leaving = plan(platform)
     protected = [each.stack for each in leaving if each.protected]
     if protected:
-        step = "switch it off first: `aws cloudformation update-termination-protection --no-enable-termination-protection`"
+        step = "turn it off first: `aws cloudformation update-termination-protection --no-enable-termination-protection`"
         raise Failure("destroy", f"termination protection is on for {', '.join(protected)}; nothing was deleted", step)
     if leaving and not yes:
         _agree(out, platform, leaving)
@@ -72,13 +72,13 @@ def destroy(
 
 
 def plan(platform: Platform) -> list[Leaving]:
-    """What deleting the stage means, stack by stack, in order of deletion."""
+    """The stacks to delete, in order of deletion."""
     prefix = f"driftless-{platform.stage}-"
     found = {str(stack["StackName"]): stack for stack in health.stacks(platform)}
     unknown = sorted(set(found) - {prefix + name for name in LAST_FIRST})
     if unknown:
-        step = "delete them by hand if they are yours, then run it again"
-        raise Failure("destroy", f"stacks that are not Driftless's carry its name: {', '.join(unknown)}", step)
+        step = "delete them yourself if nobody needs them, then run it again"
+        raise Failure("destroy", f"stacks with the stage's prefix that are not part of Driftless: {', '.join(unknown)}", step)
     return [_leaving(platform, found[prefix + name]) for name in LAST_FIRST if prefix + name in found]
 
 
@@ -97,13 +97,13 @@ def _leaving(platform: Platform, stack: dict[str, Any]) -> Leaving:
 
 
 def _agree(out: Output, platform: Platform, leaving: Sequence[Leaving]) -> None:
-    """Show what goes and what stays, and ask for the stage's name."""
+    """Show what is deleted and what is kept, and ask for the stage's name."""
     rows = [("stack", each.stack) for each in leaving]
     rows += [("bucket with all its versions", bucket) for each in leaving for bucket in each.buckets]
-    out.progress.print(table(f"Goes from {platform.place}", ("what", "name"), rows))
+    out.progress.print(table(f"Delete from {platform.place}", ("what", "name"), rows))
     kept = [(name,) for each in leaving for name in each.kept]
     if kept:
-        out.progress.print(table("Stays", ("what",), kept))
+        out.progress.print(table("Keep", ("what",), kept))
     typed = typer.prompt(f"Type {platform.stage} to delete this", default="", show_default=False, err=True)
     if typed.strip() != platform.stage:
         raise Failure("destroy", "not confirmed; nothing was deleted", f"type {platform.stage}, or use --yes")
@@ -115,10 +115,10 @@ def empty(s3: Any, bucket: str) -> int:
     Raises
     ------
     Failure
-        When S3 keeps an object, under Object Lock for example.
+        When S3 refuses to delete an object, for example under Object Lock.
     """
     try:
-        # It denies people what lies below trust/ and models/, and goes with its bucket anyway.
+        # The policy denies access to trust/ and models/; it would be deleted with the bucket.
         s3.delete_bucket_policy(Bucket=bucket)
     except s3.exceptions.NoSuchBucket:
         return 0
@@ -130,14 +130,14 @@ def empty(s3: Any, bucket: str) -> int:
         errors = s3.delete_objects(Bucket=bucket, Delete={"Objects": batch, "Quiet": True}).get("Errors", [])
         if errors:
             first = errors[0]
-            cause = f"{len(errors)} objects of {bucket} stay, first {first.get('Key')}: {first.get('Message')}"
-            raise Failure("destroy", cause, "correct it, then run it again")
+            cause = f"{len(errors)} objects of {bucket} are not deleted, the first {first.get('Key')}: {first.get('Message')}"
+            raise Failure("destroy", cause, "correct the cause, then run it again")
         count += len(batch)
     return count
 
 
 def _versions(s3: Any, bucket: str) -> Iterator[list[dict[str, str]]]:
-    """Batches of what is there, always from the start: each is to be deleted before the next is asked for."""
+    """Batches of object versions. Delete each before requesting the next: listing starts at the top."""
     while True:
         page = s3.list_object_versions(Bucket=bucket, MaxKeys=BATCH)
         found = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
@@ -147,12 +147,12 @@ def _versions(s3: Any, bucket: str) -> Iterator[list[dict[str, str]]]:
 
 
 def delete(platform: Platform, leaving: Leaving) -> None:
-    """Delete one stack and wait for it; a bucket that was written to meanwhile is emptied once more.
+    """Delete one stack and wait. A bucket that was written to meanwhile is emptied once more.
 
     Raises
     ------
     Failure
-        With CloudFormation's own reasons.
+        With the reasons that CloudFormation gives.
     """
     client = platform.client("cloudformation")
     for attempt in (1, 2):
@@ -161,7 +161,7 @@ def delete(platform: Platform, leaving: Leaving) -> None:
             client.get_waiter("stack_delete_complete").wait(StackName=leaving.stack, WaiterConfig=_POLL)
         except WaiterError:
             if attempt == 2 or not leaving.buckets:
-                raise Failure("destroy", _reasons(client, leaving.stack), "correct it, then run it again") from None
+                raise Failure("destroy", _reasons(client, leaving.stack), "correct the cause, then run it again") from None
             for bucket in leaving.buckets:
                 empty(platform.client("s3"), bucket)
         else:

@@ -1,4 +1,4 @@
-"""``driftless labels``: the truth for predictions, whenever it becomes known."""
+"""``driftless labels``: send ground truth for predictions."""
 
 from __future__ import annotations
 
@@ -15,18 +15,20 @@ from cli.shared.rows import NULLS, boolean, chunks, moment, read_rows, typed
 from cli.shared.signing import Api
 from driftless.definition.section import Task
 
-app = typer.Typer(help="Ground truth.", no_args_is_help=True)
+app = typer.Typer(help="Send labels (ground truth).", no_args_is_help=True)
 LABELS_PER_REQUEST = 500
 
 
 @app.command()
 def push(
     project: ProjectArgument,
-    file: Annotated[Path, typer.Argument(help="Columns id, label and optionally observed_at.", exists=True, dir_okay=False)],
+    file: Annotated[
+        Path, typer.Argument(help="File with columns id, label and optionally observed_at.", exists=True, dir_okay=False)
+    ],
     stage: StageOption = "local",
     as_json: JsonOption = False,
 ) -> None:
-    """Send labels by prediction id; sending one again changes nothing.
+    """Send labels by prediction id. Sending a label twice has no effect.
 
     Example: [bold]driftless labels push flights truth.csv[/bold]
     """
@@ -72,7 +74,7 @@ def label_records(file: Path, task: Task) -> Iterator[dict[str, Any]]:
 
 
 def label_of(value: Any, task: Task) -> bool | float | int | str:
-    """A label as the task wants it.
+    """A label as a value of the task's type.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""``driftless logs``: what the functions said, one line an event."""
+"""``driftless logs``: log events of the functions, one per line."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from driftless.core.layout.parameters import FUNCTIONS, function_parameter
 POLL_SECONDS = 1.0
 LONGEST_POLL_SECONDS = 5.0
 LONGEST_SPAN = timedelta(days=3650)
-# CloudWatch may show an event this long after others that happened later, in ms; it is then still found, and told once.
+# CloudWatch may deliver an event up to this long (ms) after later ones; it is then still shown, once.
 LATE_MS = 120_000
 _SPAN = re.compile(r"^(\d+)([smhd])$")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -27,10 +27,8 @@ _HEALTH = {"ERROR": "bad", "CRITICAL": "bad", "WARNING": "warn", "DEBUG": "idle"
 
 
 def logs(
-    function: Annotated[
-        str | None, typer.Argument(help="A function, by its folder under lambdas/; all of them by default.")
-    ] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
+    function: Annotated[str | None, typer.Argument(help="Function: its folder name under lambdas/. Default: all.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep printing new lines until Ctrl-C.")] = False,
     since: Annotated[str, typer.Option("--since", help="How far back: 30s, 15m, 2h or 1d.")] = "15m",
     stage: StageOption = "local",
     as_json: JsonOption = False,
@@ -62,19 +60,19 @@ def span(text: str) -> timedelta:
     Raises
     ------
     Failure
-        When it is none, or longer than logs are kept anywhere.
+        When the text is not a duration, or exceeds ten years.
     """
     found = _SPAN.match(text)
     if not found:
-        raise Failure("arguments", f"--since {text!r} is no duration", "write 30s, 15m, 2h or 1d")
-    # Compared as numbers: a timedelta of a million years cannot be made.
+        raise Failure("arguments", f"--since {text!r} is not a duration", "write 30s, 15m, 2h or 1d")
+    # Compare numbers: a timedelta cannot hold a million years.
     if int(found[1]) > LONGEST_SPAN / timedelta(**{_UNITS[found[2]]: 1}):
-        raise Failure("arguments", f"--since {text!r} is longer than {LONGEST_SPAN.days} days", "give a shorter one")
+        raise Failure("arguments", f"--since {text!r} is longer than {LONGEST_SPAN.days} days", "use a shorter duration")
     return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 
 def log_groups(platform: Platform, function: str | None) -> dict[str, str]:
-    """Log group of each function asked for, by folder name.
+    """Log group of one function or of all, by folder name.
 
     Raises
     ------
@@ -90,7 +88,7 @@ def log_groups(platform: Platform, function: str | None) -> dict[str, str]:
     client = platform.client("lambda")
     groups = {}
     for name, arn in chosen.items():
-        # Of the function, not of its alias, which LocalStack does not take for a version.
+        # The function's ARN without its alias, which LocalStack does not accept here.
         facts = client.get_function_configuration(FunctionName=":".join(arn.split(":")[:7]))
         groups[name] = facts.get("LoggingConfig", {}).get("LogGroup") or f"/aws/lambda/{facts['FunctionName']}"
     return groups
@@ -104,10 +102,9 @@ def read(
     Parameters
     ----------
     position : dict
-        By group, the time (ms since 1970) from where to read; it follows the newest event at a distance, so that one that comes
-        late is found.
+        By group, the time (ms since 1970) to read from. It stays behind the newest event, so that late events are found.
     seen : dict
-        Time of each event that was told and may be met again, by group and event; others are forgotten.
+        Times of events already shown that may be returned again, by group and event.
     """
     client = platform.client("logs")
     for name, group in groups.items():

@@ -1,4 +1,4 @@
-"""``driftless models``: versions, who serves, and moving the champion by hand."""
+"""``driftless models``: list versions, show one, move the champion."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from driftless.modelling.version_files import read_manifest
 from driftless.records import Endpoint
 from driftless.registry import rollout
 
-app = typer.Typer(help="Model versions and who serves.", no_args_is_help=True)
+app = typer.Typer(help="Model versions: list, show, promote, roll back.", no_args_is_help=True)
 VersionArgument = Annotated[int, typer.Argument(help="Version number.", min=1)]
 
 
@@ -43,7 +43,7 @@ def list_(project: ProjectArgument, stage: StageOption = "local", as_json: JsonO
         )
         for v in versions
     ]
-    out.show(table(f"Versions of {project}", ("version", "role", "gate said", primary, "run", "registered"), rows))
+    out.show(table(f"Versions of {project}", ("version", "role", "gate decision", primary, "run", "registered"), rows))
 
 
 @app.command()
@@ -65,7 +65,7 @@ def show(project: ProjectArgument, version: VersionArgument, stage: StageOption 
     out.show(f"[bold]{project} version {version}[/bold]: {role(platform.registry.endpoint(project), version) or 'not serving'}")
     rows = [
         ("run", found.run_id),
-        ("gate said", found.decision),
+        ("gate decision", found.decision),
         ("manifest", found.manifest_sha256),
         ("signed by", found.signing_key),
     ]
@@ -79,7 +79,7 @@ def show(project: ProjectArgument, version: VersionArgument, stage: StageOption 
 def promote(
     project: ProjectArgument, version: VersionArgument, stage: StageOption = "local", as_json: JsonOption = False
 ) -> None:
-    """Make a version the champion now, without a canary.
+    """Make a version the champion immediately, without a canary.
 
     Example: [bold]driftless models promote flights 2[/bold]
     """
@@ -90,7 +90,7 @@ def promote(
 
 @app.command()
 def rollback(project: ProjectArgument, stage: StageOption = "local", as_json: JsonOption = False) -> None:
-    """Put the previous champion back.
+    """Make the previous champion the champion again.
 
     Example: [bold]driftless models rollback flights[/bold]
     """
@@ -100,7 +100,7 @@ def rollback(project: ProjectArgument, stage: StageOption = "local", as_json: Js
 
 
 def role(endpoint: Endpoint, version: int) -> str:
-    """What a version is to the endpoint: champion, challenger with its share, previous, or nothing."""
+    """A version's role at the endpoint: champion, challenger with its share, previous, or empty."""
     if version == endpoint.champion:
         return "champion"
     if version == endpoint.challenger:

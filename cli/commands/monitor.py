@@ -1,4 +1,4 @@
-"""``driftless monitor``: judge a window of predictions now instead of at the next schedule."""
+"""``driftless monitor``: monitor a window of predictions now, not at the next scheduled time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cli.shared.platform import Platform, connect, read_project
 from cli.shared.rows import moment
 from driftless.records import MonitoringRecord
 
-app = typer.Typer(help="Drift and harm.", no_args_is_help=True)
+app = typer.Typer(help="Drift and harm of a project.", no_args_is_help=True)
 LEVELS = {0: ("ok", "ok"), 1: ("warn", "warn"), 2: ("alert", "bad")}
 
 
@@ -22,12 +22,12 @@ LEVELS = {0: ("ok", "ok"), 1: ("warn", "warn"), 2: ("alert", "bad")}
 def run(
     project: ProjectArgument,
     window_end: Annotated[
-        str | None, typer.Option("--window-end", help="End of the window, ISO time in UTC; default: the latest prediction.")
+        str | None, typer.Option("--window-end", help="End of the window, ISO time in UTC. Default: the latest prediction.")
     ] = None,
     stage: StageOption = "local",
     as_json: JsonOption = False,
 ) -> None:
-    """Run the monitor machine and show what it found.
+    """Run the monitor state machine and show its report.
 
     Example: [bold]driftless monitor run flights --window-end 2013-07-01T00:00:00Z[/bold]
     """
@@ -48,7 +48,7 @@ def run(
 
 
 def begin(platform: Platform, project: str, name: str, window_end: str | None) -> str:
-    """Start the monitor machine by name, or find that execution; its ARN."""
+    """Start the monitor state machine, or find the execution of that name; its ARN."""
     payload = {"project": project} | ({"window_end": window_end} if window_end else {})
     return executions.start(platform, "monitor", name, payload)
 
@@ -60,13 +60,13 @@ def find_record(output: dict[str, Any] | None) -> MonitoringRecord:
 
 
 def show(out: Output, record: MonitoringRecord) -> None:
-    """Levels, metrics beside their reference, and each signal that is not silent."""
+    """Levels, metrics with their reference, and each signal at warn or alert."""
     levels = "   ".join(
         f"{name} {coloured(*LEVELS[level])}" for name, level in (("drift", record.drift_level), ("harm", record.harm_level))
     )
     out.show(f"{record.project} version {record.version}: {levels}")
     if record.uncollected:
-        out.show(coloured(f"{record.uncollected} predictions of the last day were answered and are not in the lake", "bad"))
+        out.show(coloured(f"{record.uncollected} predictions of the last day were served but are not in the lake", "bad"))
     out.show(f"window {record.window_start} to {record.window_end}: {record.predictions} predictions, {record.labels} labels")
     rows = [(name, number(value), number(record.reference_metrics.get(name))) for name, value in record.metrics.items()]
     out.show(table("Metrics", ("metric", "window", "reference"), rows))

@@ -1,4 +1,4 @@
-"""``driftless pipelines``: what ran, where it failed and why, and running it again."""
+"""``driftless pipelines``: list executions, show one, rerun one."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ HEALTH = {"SUCCEEDED": "ok", "RUNNING": "idle", "FAILED": "bad", "TIMED_OUT": "b
 
 @app.command("list")
 def list_(
-    machine: Annotated[str | None, typer.Option("--machine", help="Only ingest, train_and_deploy or monitor.")] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many of each machine.")] = 10,
+    machine: Annotated[
+        str | None, typer.Option("--machine", help="State machine: ingest, train_and_deploy or monitor. Default: all.")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Executions per state machine.")] = 10,
     stage: StageOption = "local",
     as_json: JsonOption = False,
 ) -> None:
@@ -30,7 +32,7 @@ def list_(
     """
     out = Output(as_json)
     if machine is not None and machine not in MACHINES:
-        raise Failure("arguments", f"there is no machine {machine!r}", f"choose one of {', '.join(MACHINES)}")
+        raise Failure("arguments", f"there is no state machine {machine!r}", f"choose one of {', '.join(MACHINES)}")
     platform = connect(stage)
     found = []
     for name in (machine,) if machine else MACHINES:
@@ -64,7 +66,7 @@ def list_(
 
 @app.command()
 def show(name: ExecutionArgument, stage: StageOption = "local", as_json: JsonOption = False) -> None:
-    """Show one execution: its steps, how long each took, and the error's name and cause.
+    """Show one execution: its steps, their durations, and the error with its cause.
 
     Example: [bold]driftless pipelines show flights-20131101T120000[/bold]
     """
@@ -94,11 +96,11 @@ def show(name: ExecutionArgument, stage: StageOption = "local", as_json: JsonOpt
 @app.command()
 def rerun(
     name: ExecutionArgument,
-    no_wait: Annotated[bool, typer.Option("--no-wait", help="Start and return.")] = False,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Start the execution and return.")] = False,
     stage: StageOption = "local",
     as_json: JsonOption = False,
 ) -> None:
-    """Start a failed or aborted execution again: same input, same run, same model version in the end.
+    """Rerun a failed or aborted execution with the same input; run id and model version stay the same.
 
     Example: [bold]driftless pipelines rerun flights-20131101T120000[/bold]
     """
@@ -107,7 +109,7 @@ def rerun(
     machine, _ = executions.find(platform, executions.run_id(name))
     arn, started = executions.rerun(platform, machine, name)
     shown = arn.rsplit(":", 1)[-1]
-    out.say(f"started again as {shown}" if started else f"{shown} is already there; nothing was started")
+    out.say(f"started again as {shown}" if started else f"{shown} is running or has succeeded; nothing was started")
     if no_wait:
         if as_json:
             out.document({"name": shown, "arn": arn, "started": started})

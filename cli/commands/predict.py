@@ -1,8 +1,8 @@
-"""``driftless predict``: a file of rows through the deployed API, in signed requests of the size the project allows.
+"""``driftless predict``: send the rows of a file to the deployed API, in signed requests of the allowed size.
 
-Every row is checked before the first is sent, and what is answered is written request by request, so that no answer is lost to a
-failure in the middle. Request ids follow from the file's content: sending it again gives the same prediction ids, which the
-platform keeps once.
+All rows are checked before the first request. Predictions are written after each request, so a later failure
+loses none. Request ids are derived from the file's content: sending the file again gives the same prediction
+ids, and the platform stores each once.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def predict(
     stage: StageOption = "local",
     as_json: JsonOption = False,
 ) -> None:
-    """Predict each row of a file; the ids in the answer are what labels refer to.
+    """Predict each row of a file. Labels refer to the prediction ids in the result.
 
     Example: [bold]driftless predict flights tomorrow.csv --output predictions.csv[/bold]
     """
@@ -52,7 +52,11 @@ def predict(
     done = 0
     with ExitStack() as stack:
         stream = stack.enter_context(opened(output)) if output else sys.stdout
-        answered = None if as_json and output is None else Answers(out, stream, as_csv=output is None or output.suffix == ".csv")
+        answered = (
+            None
+            if as_json and output is None
+            else PredictionWriter(out, stream, as_csv=output is None or output.suffix == ".csv")
+        )
         api = stack.enter_context(Api(platform))
         spinner = stack.enter_context(out.progress.status("predicting"))
         try:
@@ -70,9 +74,7 @@ def predict(
             raise
         except EXPECTED as error:
             failure = explain(error) if not isinstance(error, OSError) else unwritten(stream.name, error)
-            again = (
-                f"{failure.next_step}; {done} of {rows} rows are answered, and sending the file again changes none of their ids"
-            )
+            again = f"{failure.next_step}; {done} of {rows} rows are predicted, and sending the file again keeps their ids"
             kept = {"predictions": answers} if answered is None else None
             raise Failure(failure.where, failure.cause, again, document=kept) from error
     out.say(f"{done} predictions by version {', '.join(map(str, sorted(versions)))}")
@@ -83,7 +85,7 @@ def predict(
 
 
 def check_output(file: Path, output: Path | None) -> None:
-    """Refuse an output that could not be written, or would overwrite the rows.
+    """Refuse an output of unknown format, and one that would overwrite the input file.
 
     Raises
     ------
@@ -92,14 +94,14 @@ def check_output(file: Path, output: Path | None) -> None:
     if output is None:
         return
     if output.suffix not in (".csv", ".jsonl"):
-        raise Failure("arguments", f"{output.name} is neither .csv nor .jsonl", "choose one of the two")
+        raise Failure("arguments", f"{output.name} is neither .csv nor .jsonl", "use one of the two")
     if output.exists() and output.samefile(file):
-        raise Failure("arguments", f"{output} is the file of rows itself", "choose another --output")
+        raise Failure("arguments", f"{output} is the input file", "choose another --output")
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[TextIO]:
-    """A file to write; an error inside is not replaced by that of closing a file that could not be written."""
+    """A file to write. An error inside is not replaced by the error of closing the file."""
     stream = path.open("w", encoding="utf-8", newline="")
     try:
         yield stream
@@ -111,19 +113,19 @@ def opened(path: Path) -> Iterator[TextIO]:
 
 
 def unwritten(name: str, error: OSError) -> Failure:
-    """Why answers could not be written."""
-    return Failure(f"output {name}", error.strerror or str(error), "make room, or choose another --output")
+    """The failure of writing predictions."""
+    return Failure(f"output {name}", error.strerror or str(error), "free disk space, or choose another --output")
 
 
 def request_id(project: str, digest: str, row: int) -> str:
-    """The id of the request whose first row stands at ``row`` in the file of that digest: the same whenever it is sent."""
+    """Id of the request that begins at ``row`` of the file with that digest; the same each time it is sent."""
     return str(uuid5(NAMESPACE_URL, f"driftless-predict/{project}/{digest}/{row}"))
 
 
 def answer_rows(reply: dict[str, Any], first_row: int) -> Iterator[dict[str, Any]]:
-    """An answer of the API as flat rows: row number in the file, id, prediction, probability or one column a class.
+    """A response of the API as flat rows: row number, id, prediction, probability or one column per class.
 
-    Who answered stands in the prediction itself when champion and challenger both did.
+    When champion and challenger served the same request, each prediction names its version.
     """
     for number, prediction in enumerate(reply["predictions"], start=first_row):
         row = {"row": number, "id": prediction["id"], "prediction": prediction["prediction"]}
@@ -134,13 +136,13 @@ def answer_rows(reply: dict[str, Any], first_row: int) -> Iterator[dict[str, Any
         yield {**row, **{name: prediction.get(name, reply[name]) for name in ("model_version", "variant")}}
 
 
-class Answers:
-    """Rows as CSV with a header, or as JSON lines, out of this process's hands after each part.
+class PredictionWriter:
+    """Writes rows as CSV with a header or as JSON lines, and flushes after each part.
 
     Parameters
     ----------
     out : Output
-        Where it is said when a later part has classes that the header of the first does not name.
+        Receives a message when a later part has classes that the header does not contain.
     """
 
     def __init__(self, out: Output, stream: TextIO, as_csv: bool) -> None:
@@ -162,7 +164,7 @@ class Answers:
         self._columns = self._columns or named
         for name in sorted(set(named) - set(self._columns) - self._told):
             self._told.add(name)
-            self._out.say(f"column {escape(name)} is left out from row {rows[0]['row']} on: another version knows more classes")
+            self._out.say(f"column {escape(name)} is left out from row {rows[0]['row']} on: another version has more classes")
         writer = csv.DictWriter(self._stream, fieldnames=self._columns, restval="", extrasaction="ignore")
         if first:
             writer.writeheader()

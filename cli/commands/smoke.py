@@ -1,7 +1,7 @@
-"""``driftless smoke``: does the deployed API answer, and answer rightly? What a deploy ends with.
+"""``driftless smoke``: check after a deployment that the API responds, and responds correctly.
 
-Each project with a champion is asked for one real prediction, signed as any client's. The record is the example of the API's own
-pages, dated where the champion's hold-out ends, so that it opens no monitoring window that the project's traffic did not open.
+The test requests one signed prediction from each project with a champion. The record is the example of the
+API's pages. Its event time is the end of the champion's hold-out, so it opens no new monitoring window.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from driftless.serving.inference.schema import event_time_column
 PATIENCE_SECONDS = 90.0
 PAUSE_SECONDS = 3.0
 _SUM_TOLERANCE = 1e-4
-_LOGS = "`driftless logs inference --since 15m` tells more"
+_LOGS = "read `driftless logs inference --since 15m`"
 
-ProjectOption = Annotated[str | None, typer.Option("--project", help="Only this project; default: all deployed ones.")]
+ProjectOption = Annotated[str | None, typer.Option("--project", help="Project to test. Default: all deployed projects.")]
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -65,7 +65,7 @@ class _Reply(_Strict):
 
 
 def smoke(project: ProjectOption = None, stage: StageOption = "local", as_json: JsonOption = False) -> None:
-    """Ask the deployed API for its health and for one prediction of each project that has a champion.
+    """Request the API's health and one prediction from each project that has a champion.
 
     Example: [bold]driftless smoke --stage dev --project flights[/bold]
     """
@@ -74,30 +74,30 @@ def smoke(project: ProjectOption = None, stage: StageOption = "local", as_json: 
     names = platform.deployed_projects
     if project is not None:
         if project not in names:
-            raise Failure("arguments", f"stage {stage} serves no project {project!r}; it serves {', '.join(names)}", "check it")
+            raise Failure("arguments", f"stage {stage} has no project {project!r}", f"use one of: {', '.join(names)}")
         names = [project]
     found = check(platform, names, out)
     if as_json:
         out.document({"stage": stage, "url": platform.api_url, "projects": found})
         return
-    rows = [(f["project"], f["model_version"], f["id"] or "no champion yet: health only", f["seconds"]) for f in found]
-    out.show(f"{platform.api_url} answers")
+    rows = [(f["project"], f["model_version"], f["id"] or "no champion: health only", f["seconds"]) for f in found]
+    out.show(f"{platform.api_url} is healthy")
     out.show(table("Predictions", ("project", "version", "prediction", "seconds"), rows))
 
 
 def check(platform: Platform, names: list[str], out: Output) -> list[dict[str, Any]]:
-    """What each project answered; ``seconds`` is how long the prediction took.
+    """The result of each project; ``seconds`` is the duration of its prediction request.
 
     Raises
     ------
     Failure
-        When anything is not as it should be.
+        When a check fails.
     """
     with Api(platform) as api:
         champions = {name: platform.registry.endpoint(name).champion for name in names}
         with out.working("waiting for the API"):
             _await_health(api, champions)
-        return [_ask(api, platform, read_project(name)) if champions[name] else _nothing(name) for name in names]
+        return [_predict(api, platform, read_project(name)) if champions[name] else _nothing(name) for name in names]
 
 
 def _nothing(name: str) -> dict[str, Any]:
@@ -105,7 +105,7 @@ def _nothing(name: str) -> dict[str, Any]:
 
 
 def _await_health(api: Api, champions: dict[str, int | None]) -> None:
-    """Wait until the API is up and every project with a champion has loaded its model; a new deploy takes a moment."""
+    """Wait until the API is up and every project with a champion has loaded its model."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
@@ -117,7 +117,7 @@ def _await_health(api: Api, champions: dict[str, int | None]) -> None:
                 return
             failure = Failure("smoke test, GET /health", f"not served: {missing}; without model: {unready}", _LOGS)
         except (KeyError, TypeError, AttributeError) as error:
-            raise Failure("smoke test, GET /health", f"the answer is not a health document: {error!r}", _LOGS) from error
+            raise Failure("smoke test, GET /health", f"the response is not a health document: {error!r}", _LOGS) from error
         except httpx.TransportError as error:
             failure = Failure("smoke test, GET /health", f"{type(error).__name__}: {error}", _LOGS)
         except Failure as error:
@@ -127,7 +127,7 @@ def _await_health(api: Api, champions: dict[str, int | None]) -> None:
         time.sleep(PAUSE_SECONDS)
 
 
-def _ask(api: Api, platform: Platform, project: Project) -> dict[str, Any]:
+def _predict(api: Api, platform: Platform, project: Project) -> dict[str, Any]:
     """One prediction, checked field by field."""
     where = f"smoke test, POST /{project.name}/predictions"
     body = example_request(project)
@@ -145,7 +145,7 @@ def _ask(api: Api, platform: Platform, project: Project) -> dict[str, Any]:
         prediction = _ANSWERS[project.task].model_validate(reply.predictions[0])
     except ValidationError as error:
         told = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False))
-        raise Failure(where, f"the answer breaks its schema: {told}", _LOGS) from error
+        raise Failure(where, f"the response does not match its schema: {told}", _LOGS) from error
     wrong = _wrong(reply, prediction, project, request_id, allowed)
     if wrong:
         raise Failure(where, wrong, _LOGS)
@@ -158,11 +158,11 @@ def _holdout_end(api: Api, name: str) -> str:
     try:
         return str(model["champion"]["manifest"]["holdout_end"])
     except (KeyError, TypeError) as error:
-        raise Failure(f"smoke test, GET /{name}/model", f"the answer lacks {error}", _LOGS) from error
+        raise Failure(f"smoke test, GET /{name}/model", f"the response lacks {error}", _LOGS) from error
 
 
 def _serving(endpoint: Endpoint, project: Project) -> set[int]:
-    """Versions that may answer; the previous champion may until serving has had the time to notice its successor."""
+    """Versions that may serve; the previous champion may until serving has refreshed its copy."""
     versions = {endpoint.champion, endpoint.challenger}
     if datetime.now(UTC) - endpoint.updated_at < 2 * timedelta(seconds=project.serving.refresh_seconds):
         versions.add(endpoint.previous_champion)
@@ -170,15 +170,15 @@ def _serving(endpoint: Endpoint, project: Project) -> set[int]:
 
 
 def _wrong(reply: _Reply, prediction: _Strict, project: Project, request_id: str, allowed: set[int]) -> str | None:
-    """The first thing that is not as asked for."""
+    """The first mismatch between response and request."""
     if reply.project != project.name:
-        return f"project {reply.project!r} answered"
+        return f"the response is for project {reply.project!r}, not {project.name!r}"
     if reply.predictions[0]["id"] != f"{request_id}-0":
         return f"the prediction's id is {reply.predictions[0]['id']!r}, not that of request {request_id}"
     if reply.model_version not in allowed:
-        return f"version {reply.model_version} answered, but the registry says {sorted(allowed)}"
+        return f"version {reply.model_version} served, but the registry has {sorted(allowed)}"
     if reply.variant not in ("champion", "challenger"):
-        return f"variant {reply.variant!r} answered"
+        return f"variant is {reply.variant!r}, expected champion or challenger"
     if isinstance(prediction, _Multiclass):
         total = sum(prediction.probabilities.values())
         if prediction.prediction not in prediction.probabilities or abs(total - 1) > _SUM_TOLERANCE:

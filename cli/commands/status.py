@@ -1,4 +1,4 @@
-"""``driftless status``: every deployed part, where it is, and its health, at a glance."""
+"""``driftless status``: every deployed part, its place and its health."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cli.shared import executions, health
 from cli.shared.console import JsonOption, Output, StageOption, coloured, number, table
 from cli.shared.failures import Failure, explain
 from cli.shared.health import Part, Resource
-from cli.shared.platform import Platform, connect
+from cli.shared.platform import Platform, connect, deploy_hint
 from cli.shared.signing import Api
 from driftless.errors import DriftlessError
 
@@ -30,7 +30,7 @@ KINDS = (
     "rule",
     "log subscription",
     "queue",
-    "queue reader",
+    "event source mapping",
     "alarm",
     "topic",
     "key",
@@ -39,25 +39,25 @@ KINDS = (
 ORDER = {kind: position for position, kind in enumerate(KINDS)}
 _ARN = re.compile(r"^arn:[^:]+:[^:]*:[^:]*:[^:]*:(?P<rest>.+)$")
 _LONGEST_PLACE, _FIRST_OF_PLACE = 36, 12
-ILL = (Failure, DriftlessError, httpx.HTTPError)
+CHECK_FAILURES = (Failure, DriftlessError, httpx.HTTPError)
 
 
 def status(
-    full: Annotated[bool, typer.Option("--full", help="List log groups, aliases and silent alarms too, and whole ARNs.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="List healthy log groups, aliases and alarms too, and full ARNs.")] = False,
     stage: StageOption = "local",
     as_json: JsonOption = False,
 ) -> None:
-    """Show every deployed part, where it is, and its health; exit code 1 when a part is ill.
+    """Show every deployed part and its health. Exit code 1 when a part is unhealthy.
 
     Example: [bold]driftless status --json[/bold]
     """
     out = Output(as_json)
     platform = connect(stage)
-    with out.working("asking every part"):
+    with out.working("checking every part"):
         names = platform.deployed_projects
         deployed = health.stacks(platform)
         if not deployed:
-            raise Failure("deployment", f"stage {stage!r} has no stack at {platform.place}", "run `driftless up`")
+            raise Failure("deployment", f"stage {stage!r} has no stack at {platform.place}", deploy_hint(stage))
         found = [resource for stack in deployed for resource in health.resources(platform, stack["StackName"])]
         parts = [*map(health.stack_part, deployed), api_part(platform), *health.parts(platform, found)]
         projects = [project_facts(platform, name) for name in names]
@@ -66,40 +66,40 @@ def status(
     document = facts | {"parts": [asdict(part) for part in parts], "other_resources": others, "projects": projects}
     if not as_json:
         show(out, platform, parts, found, projects, full)
-    ill = [part for part in parts if part.health == "bad"]
-    if ill:
-        causes = "; ".join(f"{part.kind} {part.name}: {part.detail}" for part in ill[:3])
-        cause = f"{len(ill)} of {len(parts)} parts are ill: {causes}"
-        raise Failure("status", cause, "run `driftless up` to deploy again", document)
+    bad = [part for part in parts if part.health == "bad"]
+    if bad:
+        causes = "; ".join(f"{part.kind} {part.name}: {part.detail}" for part in bad[:3])
+        cause = f"{len(bad)} of {len(parts)} parts are unhealthy: {causes}"
+        raise Failure("status", cause, f"{deploy_hint(stage)} to deploy again", document)
     if as_json:
         out.document(document)
 
 
 def quiet(part: Part) -> bool:
-    """Whether a part only matters once something is wrong with it."""
+    """Whether a part is left out of the short list: healthy, and of a kind with many parts."""
     return part.kind in ("log group", "alarm", "alias") and part.health == "ok" and "Level" not in part.detail
 
 
 def place(where: str) -> str:
-    """Where a part is, on one line: without partition, service, region and account of an ARN, and its middle if that is long."""
+    """A part's place in short: an ARN without its first five fields, and without its middle when long."""
     found = _ARN.match(where)
     short = found["rest"] if found else where
     return short if len(short) <= _LONGEST_PLACE else f"{short[:_FIRST_OF_PLACE]}…{short[_FIRST_OF_PLACE - _LONGEST_PLACE + 1 :]}"
 
 
 def api_part(platform: Platform) -> Part:
-    """The API as a client meets it: a signed GET /health."""
+    """The API's health by a signed GET /health, as a client sends it."""
     url = platform.api_url
     try:
         with Api(platform) as api:
             api.get("/health")
-    except ILL as error:
+    except CHECK_FAILURES as error:
         return Part("api", "rest api", url, "bad", explain(error).cause)
-    return Part("api", "rest api", url, "ok", "answers /health")
+    return Part("api", "rest api", url, "ok", "responds to /health")
 
 
 def project_facts(platform: Platform, name: str) -> dict[str, Any]:
-    """A project's champion and challenger, its last run and its last window."""
+    """A project's champion and challenger, its latest run and its latest window."""
     registry = platform.registry
     endpoint = registry.endpoint(name)
     latest = executions.recent(platform, "train_and_deploy", lambda summary: True, limit=200)
@@ -118,7 +118,7 @@ def project_facts(platform: Platform, name: str) -> dict[str, Any]:
 
 
 def window_cell(window: dict[str, Any]) -> str:
-    """Levels of a window, and what is missing in it."""
+    """Levels of a window, and the number of predictions missing in it."""
     levels = f"drift {window['drift_level']}, harm {window['harm_level']} at {window['window_end']}"
     missing = window.get("uncollected", 0)
     return levels + (coloured(f", {missing} predictions not collected", "bad") if missing else "")
@@ -132,7 +132,7 @@ def show(
     projects: Sequence[dict[str, Any]],
     full: bool,
 ) -> None:
-    """The picture for people."""
+    """The tables."""
     healthy = sum(part.health == "ok" for part in parts)
     out.show(
         f"[bold]driftless {platform.stage}[/bold] at {platform.place}, commit {platform.parameters.get('commit', 'unknown')}"
@@ -157,9 +157,9 @@ def show(
     out.show(table("Parts", ("", "kind", "name", "stack", "health", "where"), rows))
     if len(shown) < len(parts):
         hidden = len(parts) - len(shown)
-        out.show(f"[dim]and {hidden} log groups, aliases and silent alarms, all well; --full lists them, and whole ARNs[/dim]")
+        out.show(f"[dim]and {hidden} healthy log groups, aliases and alarms; --full lists them and full ARNs[/dim]")
     others = ", ".join(f"{count} {kind}" for kind, count in health.counted(list(found)))
-    out.show(f"[dim]without a state of their own: {others}[/dim]\n")
+    out.show(f"[dim]resources without a health check: {others}[/dim]\n")
     cells = []
     for facts in projects:
         last, window = facts["last_run"], facts["last_window"]
@@ -168,7 +168,7 @@ def show(
         cells.append(
             (
                 facts["project"],
-                f"version {facts['champion']} {metrics}" if facts["champion"] else "none yet",
+                f"version {facts['champion']} {metrics}" if facts["champion"] else "none",
                 challenger,
                 f"{last['name']} {last['status']}" if last else "–",
                 window_cell(window) if window else "–",

@@ -1,4 +1,4 @@
-"""``driftless train``: start the train-and-deploy machine and follow it to the gate's verdict."""
+"""``driftless train``: run the train_and_deploy state machine and show the gate decision."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from cli.shared import executions, history
 from cli.shared.console import JsonOption, Output, ProjectArgument, StageOption, coloured, number, seconds, table
 from cli.shared.failures import Failure
 from cli.shared.history import Execution
-from cli.shared.platform import Platform, connect, read_project
+from cli.shared.platform import Platform, connect, deploy_hint, read_project
 
 _NAME = re.compile(r"^[A-Za-z0-9_-]{1,70}$")
-NameOption = Annotated[str | None, typer.Option("--name", help="Run id; the same name again finds the same run.")]
-NoWaitOption = Annotated[bool, typer.Option("--no-wait", help="Start and return.")]
+NameOption = Annotated[str | None, typer.Option("--name", help="Run id. A name in use selects that run instead of starting one.")]
+NoWaitOption = Annotated[bool, typer.Option("--no-wait", help="Start the run and return.")]
 
 
 def train(
@@ -26,7 +26,7 @@ def train(
     stage: StageOption = "local",
     as_json: JsonOption = False,
 ) -> None:
-    """Train a challenger, let the gate judge it, and deploy it when it wins.
+    """Train a challenger, evaluate it at the gates, and deploy it when they decide promote.
 
     Example: [bold]driftless train flights --name july[/bold]
     """
@@ -36,7 +36,7 @@ def train(
     chosen = name or f"{project}-{datetime.now(UTC):%Y%m%dT%H%M%S}"
     arn = begin(platform, project, chosen)
     if no_wait:
-        out.say(f"started {chosen}; `driftless pipelines show {chosen}` tells how it goes")
+        out.say(f"started {chosen}; `driftless pipelines show {chosen}` shows its progress")
         if as_json:
             out.document({"run_id": chosen, "arn": arn})
         return
@@ -46,7 +46,7 @@ def train(
         out.document(execution.document())
     executions.require_success(execution)
     if not as_json:
-        show_verdict(out, execution)
+        show_decision(out, execution)
 
 
 def begin(platform: Platform, project: str, name: str, reason: str = "manual") -> str:
@@ -55,12 +55,13 @@ def begin(platform: Platform, project: str, name: str, reason: str = "manual") -
     Raises
     ------
     Failure
-        When the project is not deployed, or the name is no run id.
+        When the project is not deployed, or the name is not a run id.
     """
     if not _NAME.match(name):
-        raise Failure("arguments", f"{name!r} is no run id", "use up to 70 letters, digits, - and _ (dots mark reruns)")
+        raise Failure("arguments", f"{name!r} is not a run id", "use up to 70 letters, digits, - and _ (a dot marks a rerun)")
     if project not in platform.deployed_projects:
-        raise Failure("deployment", f"project {project!r} is not deployed in stage {platform.stage!r}", "run `driftless up`")
+        cause = f"project {project!r} is not deployed in stage {platform.stage!r}"
+        raise Failure("deployment", cause, deploy_hint(platform.stage))
     return executions.start(platform, "train_and_deploy", name, {"project": project, "reason": reason, "requested_by": "cli"})
 
 
@@ -70,8 +71,8 @@ def section(execution: Execution, key: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def show_verdict(out: Output, execution: Execution) -> None:
-    """Gates, metrics and the rollout's end, as the execution itself reports them."""
+def show_decision(out: Output, execution: Execution) -> None:
+    """Gates, metrics and the rollout's result, from the execution's output."""
     evaluation, version, deployment = (section(execution, key) for key in ("evaluation", "version", "deployment"))
     decision = evaluation.get("decision", "unknown")
     health = {"promote": "ok", "refuse": "warn", "await_approval": "warn"}.get(decision, "bad")

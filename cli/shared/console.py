@@ -1,7 +1,7 @@
-"""Two streams and one rule: results go to stdout, everything said along the way goes to stderr.
+"""Output of commands: results go to stdout, progress goes to stderr.
 
-With ``--json`` stdout carries exactly one JSON document (or, for endless output, one per line), so a program can read it while
-a person still sees progress.
+With ``--json`` stdout carries exactly one JSON document, or one per line for ``logs``. A program can read it
+while a person sees the progress.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ def _remember_json(context: typer.Context, value: bool) -> bool:
     return value
 
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable result on stdout.", callback=_remember_json)]
-StageOption = Annotated[str, typer.Option("--stage", envvar="DRIFTLESS_STAGE", help="Deployed stage: local, dev or prod.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.", callback=_remember_json)]
+StageOption = Annotated[str, typer.Option("--stage", envvar="DRIFTLESS_STAGE", help="Stage: local, dev or prod.")]
 ProjectArgument = Annotated[str, typer.Argument(help="Project name: a folder under projects/.")]
 
 
 def jsonable(value: Any) -> Any:
-    """Turn records and times into what ``json`` writes."""
+    """Records and times in a form that ``json`` can write."""
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     if isinstance(value, datetime):
@@ -46,7 +46,7 @@ def jsonable(value: Any) -> Any:
 
 
 class Output:
-    """Where a command speaks.
+    """The two output streams of a command.
 
     Parameters
     ----------
@@ -60,38 +60,38 @@ class Output:
         self.progress = wide(Console(stderr=True))
 
     def say(self, text: str) -> None:
-        """A line along the way, to stderr; ``text`` is rich markup, so what comes from files and services is escaped in it."""
+        """Print a progress line to stderr; ``text`` is rich markup, so escape text from files and services."""
         self.progress.print(text, highlight=False)
 
     def document(self, value: Any) -> None:
-        """The machine's result."""
+        """Print the result as one JSON document."""
         sys.stdout.write(json.dumps(value, default=jsonable, indent=2) + "\n")
 
     def line(self, value: Any) -> None:
-        """One result of many, as one JSON line."""
+        """Print one of many results as a JSON line."""
         sys.stdout.write(json.dumps(value, default=jsonable) + "\n")
         sys.stdout.flush()
 
     def show(self, renderable: Any) -> None:
-        """The person's result."""
+        """Print the result for a person."""
         self.console.print(renderable, highlight=False)
 
     @contextmanager
     def working(self, text: str) -> Iterator[None]:
-        """A spinner on stderr while something takes its time; silent when stderr is no terminal."""
+        """Show a spinner on stderr; nothing when stderr is not a terminal."""
         with self.progress.status(text):
             yield
 
 
 def wide(console: Console) -> Console:
-    """Give a console that is no terminal (a file, a pipe) the room a terminal of today has."""
+    """Give a console that is not a terminal (a file, a pipe) a fixed width."""
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = PIPE_WIDTH
     return console
 
 
 class Markup(str):
-    """Text that is rich markup on purpose: :func:`table` shows any other as it is, square brackets included."""
+    """Text that is rich markup; :func:`table` escapes all other text."""
 
     __slots__ = ()
 
@@ -125,10 +125,10 @@ def number(value: float | None, digits: int = 4) -> str:
 
 
 def report_failure(failure: Failure, as_json: bool) -> None:
-    """Say where, why and what next; with ``--json`` one document, which holds the command's result too where there is one."""
+    """Print where, cause and next step; with ``--json`` one document, with the command's partial result if any."""
     if as_json:
         facts = {"where": failure.where, "cause": failure.cause, "next_step": failure.next_step}
-        # Where stdout takes nothing, stderr and the exit code still tell.
+        # If stdout cannot be written, stderr and the exit code still report the failure.
         with suppress(OSError):
             sys.stdout.write(json.dumps({**(failure.document or {}), "error": facts}, default=jsonable) + "\n")
             sys.stdout.flush()

@@ -1,7 +1,8 @@
-"""Executions of the state machines: start, follow step by step, read what failed and why, start again.
+"""Executions of the state machines: start, follow step by step, read, rerun.
 
-A rerun keeps the run: execution ``X`` is started again as ``X.r2``, ``X.r3`` … with the same input, and the state machine takes
-the run id from the part of the name before the first dot. So a rerun ends in the same state and the same model version.
+A rerun belongs to the same run: execution ``X`` is started again as ``X.r2``, ``X.r3`` … with the same
+input. The state machine takes the run id from the name before the first dot, so a rerun produces the same
+model version.
 """
 
 from __future__ import annotations
@@ -74,14 +75,14 @@ def find(platform: Platform, name: str) -> tuple[str, str]:
         arn = execution_arn(platform.machine(machine), name)
         if described(platform, arn) is not None:
             return machine, arn
-    raise Failure("arguments", f"there is no execution {name!r}", "`driftless pipelines list` names them")
+    raise Failure("arguments", f"there is no execution {name!r}", "list them with `driftless pipelines list`")
 
 
 def read(platform: Platform, arn: str) -> Execution:
     """An execution with its steps."""
     facts = described(platform, arn)
     if facts is None:
-        raise Failure("execution", f"{arn} does not exist", "`driftless pipelines list` names the executions there are")
+        raise Failure("execution", f"{arn} does not exist", "list executions with `driftless pipelines list`")
     machine = next((m for m in MACHINES if platform.machine(m) == facts["stateMachineArn"]), facts["stateMachineArn"])
     steps = tuple(read_steps(events_of(platform, arn)))
     error, cause = facts.get("error"), facts.get("cause")
@@ -101,7 +102,7 @@ def read(platform: Platform, arn: str) -> Execution:
 
 
 def follow(platform: Platform, arn: str, out: Output, deadline: float = FOLLOW_DEADLINE_SECONDS) -> Execution:
-    """Watch an execution to its end, saying each step as it ends.
+    """Follow an execution to its end and print each step when it ends.
 
     Raises
     ------
@@ -130,7 +131,7 @@ def follow(platform: Platform, arn: str, out: Output, deadline: float = FOLLOW_D
 
 
 def require_success(execution: Execution) -> Execution:
-    """Pass a succeeded execution on.
+    """Return a succeeded execution.
 
     Raises
     ------
@@ -150,9 +151,9 @@ def attempt_of(name: str) -> int:
 
 
 def latest(platform: Platform, machine: str, name: str) -> dict[str, Any] | None:
-    """DescribeExecution of a run's latest attempt, the one that counts; None when the run never began.
+    """DescribeExecution of a run's latest attempt; None when the run does not exist.
 
-    An earlier attempt was aborted, has failed, or judged what the latest judges anew.
+    Earlier attempts failed, were aborted, or were repeated on request.
     """
     base, machine_arn = run_id(name), platform.machine(machine)
     found = described(platform, execution_arn(machine_arn, base))
@@ -172,7 +173,7 @@ def read_latest(platform: Platform, machine: str, name: str) -> Execution:
     Raises
     ------
     Failure
-        When the run never began.
+        When the run does not exist.
     """
     found = latest(platform, machine, name)
     return read(platform, found["executionArn"] if found else execution_arn(platform.machine(machine), run_id(name)))
@@ -181,33 +182,33 @@ def read_latest(platform: Platform, machine: str, name: str) -> Execution:
 def rerun(platform: Platform, machine: str, name: str, *, anew: bool = False) -> tuple[str, bool]:
     """Start an execution again under the same run; ``(ARN, started)``.
 
-    Answers the latest attempt itself, not started, when it runs or has succeeded.
+    Nothing is started when the latest attempt is running or has succeeded; its ARN is returned.
 
     Parameters
     ----------
     anew : bool
-        Start also what has succeeded.
+        Start another attempt although the latest succeeded.
 
     Raises
     ------
     Failure
-        When the run never began, or was started too often.
+        When the run does not exist, or has too many attempts.
     """
     base, facts = run_id(name), latest(platform, machine, name)
     if facts is None:
-        raise Failure("arguments", f"there is no execution {base!r} of {machine}", "`driftless pipelines list` names them")
+        raise Failure("arguments", f"there is no execution {base!r} of {machine}", "list them with `driftless pipelines list`")
     if facts["status"] == RUNNING or (facts["status"] == SUCCEEDED and not anew):
         return str(facts["executionArn"]), False
     attempt = attempt_of(facts["name"]) + 1
     if attempt > MAX_ATTEMPTS:
-        raise Failure(base, f"{MAX_ATTEMPTS} attempts already", "start a new run: `driftless train PROJECT`")
+        raise Failure(base, f"the run has {MAX_ATTEMPTS} attempts, the maximum", "start a new run: `driftless train PROJECT`")
     return start(platform, machine, f"{base}.r{attempt}", json.loads(facts["input"])), True
 
 
 def recent(
     platform: Platform, machine: str, keep: Callable[[dict[str, Any]], bool], limit: int, since: datetime | None = None
 ) -> list[dict[str, Any]]:
-    """Summaries of a machine's latest executions for which ``keep`` holds, newest first; none that began before ``since``."""
+    """Summaries of a machine's latest executions for which ``keep`` holds, newest first; none that started before ``since``."""
     pages = platform.client("stepfunctions").get_paginator("list_executions")
     found: list[dict[str, Any]] = []
     for page in pages.paginate(stateMachineArn=platform.machine(machine)):

@@ -1,7 +1,7 @@
-"""Expected failures, and how any error becomes three plain facts: where it happened, why, and what to do next.
+"""Expected failures: where an error happened, its cause, and what to do next.
 
-A command never shows a traceback for what an operator can meet: a cloud that is not running, a stage that is not deployed, a
-failed execution, a refused request. Programming errors are not caught; they should be loud.
+A command shows no traceback for an operational error: no cloud is running, a stage is not deployed, an
+execution failed, a request was refused. Programming errors are not caught and show their traceback.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ class Failure(Exception):
     Parameters
     ----------
     where : str
-        The stage or the step that failed.
+        The command, step or request that failed.
     cause : str
         What went wrong.
     next_step : str
         What the person can do about it.
     document : dict, optional
-        What the command found out all the same, for a program: its ``--json`` result, beside the error.
+        The partial result of the command; ``--json`` prints it with the error.
     """
 
     def __init__(self, where: str, cause: str, next_step: str, document: dict[str, Any] | None = None) -> None:
@@ -42,21 +42,21 @@ class Failure(Exception):
         super().__init__(f"{where}: {cause}")
 
 
-# Everything explain() has words for; anything else is a programming error and shows its traceback.
+# The errors that explain() knows. Any other is a programming error and shows its traceback.
 EXPECTED = (Failure, DriftlessError, Boto3Error, BotoCoreError, ClientError, httpx.HTTPError, OSError)
 
 NEXT_STEPS = {
     "NotEnoughData": "push more data (`driftless data push`), or lower the minimum in project.toml",
-    "CandidateRefused": "change model.parameters or model.search in project.toml, as said above",
+    "CandidateRefused": "change model.parameters or model.search in project.toml, as the cause says",
     "OutOfResources": "push the data in smaller files, or give the function more memory or disk in infra/functions.py",
     "LeakageFound": "remove the named column from features.sql, or take the outcome from `<dataset>_outcomes` as of the past",
-    "BadProject": "correct the project folder as said above, then `driftless up`",
-    "ExportRefused": "choose another estimator or parameters in project.toml; this one has no faithful ONNX form",
-    "DataRejected": "correct the file and push it again; nothing of it was kept",
-    "IllegalMove": "look at `driftless models list PROJECT` for what can be promoted or rolled back",
-    "IntegrityError": "an artefact was altered; train again (`driftless train PROJECT`)",
-    "SignatureInvalid": "an artefact is not signed by the registration key; train again (`driftless train PROJECT`)",
-    "NotFound": "check the name with `driftless status`",
+    "BadProject": "correct the project folder as the cause says, then `driftless up`",
+    "ExportRefused": "choose another estimator or parameters in project.toml; its ONNX export predicts differently",
+    "DataRejected": "correct the file and push it again; none of its rows were ingested",
+    "IllegalMove": "see `driftless models list PROJECT` for versions that can be promoted or rolled back",
+    "IntegrityError": "an artifact was changed after registration; train again (`driftless train PROJECT`)",
+    "SignatureInvalid": "an artifact is not signed by the registration key; train again (`driftless train PROJECT`)",
+    "NotFound": "check the name in `driftless status`",
 }
 
 
@@ -70,7 +70,7 @@ def next_step_for(error: str, rerun: str | None = None) -> str:
 
 
 def explain(error: BaseException) -> Failure:
-    """Put an expected error into words."""
+    """Describe an expected error."""
     if isinstance(error, Failure):
         return error
     if isinstance(error, Boto3Error) and isinstance(error.__context__, (BotoCoreError, ClientError)):
@@ -96,9 +96,7 @@ def explain(error: BaseException) -> Failure:
         return Failure("file", f"{error.filename} does not exist", "check the path")
     if isinstance(error, OSError):
         place = f"{error.filename}: " if error.filename else ""
-        return Failure(
-            "file", f"{place}{error.strerror or error}", "check the path, its permissions and the space left on the disk"
-        )
+        return Failure("file", f"{place}{error.strerror or error}", "check the path, its permissions and the free disk space")
     return Failure(type(error).__name__, str(error), "read `driftless logs`")
 
 

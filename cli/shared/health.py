@@ -1,7 +1,7 @@
-"""How every deployed part is found and asked for its health.
+"""Health of every deployed resource.
 
-CloudFormation knows what a stage consists of; this module only knows, for each type of resource that can be ill, which call
-tells its state. Types without a state of their own (roles, permissions, API methods …) are counted, not listed.
+CloudFormation lists the resources of a stage. For each type with a state, this module knows the call that
+returns it. Types without a state (roles, permissions, API methods …) are counted, not listed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _DIGEST = re.compile(r"[0-9A-F]{8}$")
 
 @dataclass(frozen=True)
 class Part:
-    """One deployed part: what it is, where it is, and how it is."""
+    """One deployed part: its kind, name, place and health."""
 
     kind: str
     name: str
@@ -58,7 +58,7 @@ def stacks(platform: Platform) -> list[dict[str, Any]]:
 
 
 def resources(platform: Platform, stack: str) -> list[Resource]:
-    """Everything in a stack."""
+    """The resources of a stack."""
     pages = platform.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=stack)
     return [
         Resource(stack, entry["ResourceType"], entry["LogicalResourceId"], entry.get("PhysicalResourceId", ""))
@@ -68,7 +68,7 @@ def resources(platform: Platform, stack: str) -> list[Resource]:
 
 
 def deploy_seconds(platform: Platform, stack: str) -> float:
-    """How long the stack's last deployment took, by CloudFormation's own events."""
+    """Duration of the stack's latest deployment, from CloudFormation's events."""
     pages = platform.client("cloudformation").get_paginator("describe_stack_events").paginate(StackName=stack)
     own = [event for page in pages for event in page["StackEvents"] if event["LogicalResourceId"] == stack]
     begun = ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS")
@@ -80,7 +80,7 @@ def deploy_seconds(platform: Platform, stack: str) -> float:
 
 
 def stack_part(stack: dict[str, Any]) -> Part:
-    """A stack's own health."""
+    """Health of a stack."""
     status = str(stack["StackStatus"])
     settled = status in ("CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS")
     health: Health = "ok" if settled else "warn" if status.endswith("IN_PROGRESS") else "bad"
@@ -88,7 +88,7 @@ def stack_part(stack: dict[str, Any]) -> Part:
 
 
 def parts(platform: Platform, found: list[Resource]) -> list[Part]:
-    """Health of every resource that has one; calls run side by side."""
+    """Health of every resource that has a check; calls run in parallel."""
     known = [resource for resource in found if resource.kind in CHECKS]
     for service in {CHECKS[resource.kind][0] for resource in known}:
         platform.client(service)
@@ -100,17 +100,19 @@ def _checked(platform: Platform, resource: Resource) -> Part:
     service, check = CHECKS[resource.kind]
     try:
         found = check(platform, platform.client(service), resource)
-        return replace(found, name=spoken(resource.logical), stack=resource.stack)
+        return replace(found, name=display_name(resource.logical), stack=resource.stack)
     except Failure as failure:
-        return Part(resource.kind.rsplit("::", 1)[-1].lower(), spoken(resource.logical), "", "bad", failure.cause, resource.stack)
+        return Part(
+            resource.kind.rsplit("::", 1)[-1].lower(), display_name(resource.logical), "", "bad", failure.cause, resource.stack
+        )
     except ClientError as error:
         kind = resource.kind.rsplit("::", 1)[-1].lower()
         code = error.response.get("Error", {}).get("Code", "")
-        name, said = spoken(resource.logical), f"{error.operation_name}: {code}"
+        name, said = display_name(resource.logical), f"{error.operation_name}: {code}"
         return Part(kind, name, resource.physical, "bad", said, resource.stack)
 
 
-def spoken(logical: str) -> str:
+def display_name(logical: str) -> str:
     """A logical id without the digest that CDK appends."""
     return _DIGEST.sub("", logical)
 
@@ -139,7 +141,7 @@ def _machine(platform: Platform, client: Any, resource: Resource) -> Part:
     facts = client.describe_state_machine(stateMachineArn=resource.physical)
     status = facts.get("status", "ACTIVE")
     latest = client.list_executions(stateMachineArn=resource.physical, maxResults=1)["executions"]
-    last = f"last execution {latest[0]['name']} {latest[0]['status']}" if latest else "never ran"
+    last = f"last execution {latest[0]['name']} {latest[0]['status']}" if latest else "no executions"
     health: Health = "bad" if status != "ACTIVE" else "ok"
     if latest and latest[0]["status"] not in (history.SUCCEEDED, history.RUNNING):
         health = "warn"
@@ -150,10 +152,10 @@ def _queue(_: Platform, client: Any, resource: Resource) -> Part:
     names = ["QueueArn", "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "RedrivePolicy"]
     facts = client.get_queue_attributes(QueueUrl=resource.physical, AttributeNames=names)["Attributes"]
     waiting, taken = int(facts.get(names[1], 0)), int(facts.get(names[2], 0))
-    # A queue keeps what could not be delivered, so a message in one asks for a look, unless it is worked off by itself.
+    # A message in a queue of undelivered work needs attention, unless the queue is retried automatically.
     retried = "RedrivePolicy" in facts
     health: Health = "warn" if waiting + taken and not retried else "ok"
-    said = f"{waiting} waiting, {taken} in flight" + (", tried again" if retried else "")
+    said = f"{waiting} waiting, {taken} in flight" + (", retried" if retried else "")
     return Part("queue", facts["QueueArn"].rsplit(":", 1)[-1], resource.physical, health, said)
 
 
@@ -185,9 +187,9 @@ def _key(_: Platform, client: Any, resource: Resource) -> Part:
 def _topic(platform: Platform, client: Any, resource: Resource) -> Part:
     facts = client.get_topic_attributes(TopicArn=resource.physical)["Attributes"]
     confirmed = int(facts.get("SubscriptionsConfirmed", 0))
-    # The embedded cloud mails nothing, so nobody need subscribe there.
+    # The embedded cloud sends no mail, so it needs no subscription.
     health: Health = "ok" if confirmed or platform.stage == "local" else "warn"
-    said = f"{confirmed} subscriptions" + (", so nobody is told of anything" if health == "warn" else "")
+    said = f"{confirmed} subscriptions" + (", so nobody receives notifications" if health == "warn" else "")
     return Part("topic", resource.physical.rsplit(":", 1)[-1], resource.physical, health, said)
 
 
@@ -209,11 +211,11 @@ def _subscription(platform: Platform, client: Any, resource: Resource) -> Part:
     )
 
 
-def _reader(_: Platform, client: Any, resource: Resource) -> Part:
+def _event_source(_: Platform, client: Any, resource: Resource) -> Part:
     facts = client.get_event_source_mapping(UUID=resource.physical)
     state = str(facts["State"])
     ok = state in ("Enabled", "Enabling", "Creating", "Updating")
-    return Part("queue reader", resource.physical, facts["EventSourceArn"], "ok" if ok else "bad", state)
+    return Part("event source mapping", resource.physical, facts["EventSourceArn"], "ok" if ok else "bad", state)
 
 
 def _log_group(_: Platform, client: Any, resource: Resource) -> Part:
@@ -239,12 +241,12 @@ CHECKS: dict[str, tuple[str, Check]] = {
     "AWS::Logs::LogGroup": ("logs", _log_group),
     "AWS::Logs::SubscriptionFilter": ("logs", _subscription),
     "AWS::Lambda::Alias": ("lambda", _alias),
-    "AWS::Lambda::EventSourceMapping": ("lambda", _reader),
+    "AWS::Lambda::EventSourceMapping": ("lambda", _event_source),
 }
 
 
 def counted(found: list[Resource]) -> Iterator[tuple[str, int]]:
-    """How many there are of each type that has no state of its own."""
+    """Number of resources of each type without a check."""
     rest = [resource.kind for resource in found if resource.kind not in CHECKS]
     for kind in sorted(set(rest)):
         yield kind.removeprefix("AWS::"), rest.count(kind)

@@ -16,7 +16,7 @@ from cli.shared.platform import Platform
 RUNNING = "RUNNING"
 SUCCEEDED = "SUCCEEDED"
 FAILURE_PATH = ("RollBack", "NotifyFailure")
-# Choice, Pass, Succeed and Fail take no time and do no work: they are no steps.
+# Choice, Pass, Succeed and Fail do no work: they are not steps.
 STEP_TYPES = ("Task", "Map", "Parallel", "Wait")
 
 
@@ -37,7 +37,7 @@ class StepRun:
 
 @dataclass(frozen=True)
 class Execution:
-    """What DescribeExecution and the history say, put together."""
+    """An execution as DescribeExecution and its history describe it."""
 
     machine: str
     name: str
@@ -57,7 +57,7 @@ class Execution:
 
     @property
     def failed_step(self) -> str | None:
-        """The step whose failure sent the execution down its failure path."""
+        """The step whose failure led to the failure path."""
         if self.status in (RUNNING, SUCCEEDED):
             return None
         last = None
@@ -68,7 +68,7 @@ class Execution:
         return last
 
     def document(self) -> dict[str, Any]:
-        """The machine-readable form."""
+        """The JSON document of the execution."""
         return {
             "machine": self.machine,
             "name": self.name,
@@ -125,7 +125,7 @@ def read_steps(events: Iterable[dict[str, Any]]) -> Iterator[StepRun]:
             unfinished = [step for step in open_steps if step["ended"] is None]
             if unfinished and not unfinished[-1]["error"]:
                 unfinished[-1].update(error=details.get("error") or kind, cause=message_of(details.get("cause")))
-    # A task that failed and was retried with success was exited in the end: that is no failure of the step.
+    # A task that succeeded on a retry was exited: the step did not fail.
     for step in open_steps:
         if step["ended"] is not None and step["error"] and not _caught(events, step["name"]):
             step["error"] = step["cause"] = None
@@ -133,7 +133,7 @@ def read_steps(events: Iterable[dict[str, Any]]) -> Iterator[StepRun]:
 
 
 def _caught(events: Iterable[dict[str, Any]], name: str) -> bool:
-    """Whether the last thing that happened inside a state before it was exited was a failure (so a Catch took it)."""
+    """Whether the last event inside a state before its exit was a failure, which a Catch handled."""
     inside, last = False, ""
     for event in events:
         if event["type"].endswith("StateEntered") and event["stateEnteredEventDetails"]["name"] == name:

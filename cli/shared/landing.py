@@ -37,7 +37,7 @@ CLOCK_SLACK = timedelta(minutes=2)
 
 @dataclass(frozen=True)
 class Pushed:
-    """One file in the landing bucket; ``sent`` is False when the same content was already there."""
+    """One file in the landing bucket; ``sent`` is False when the same content was there before."""
 
     file: str
     key: str
@@ -49,7 +49,7 @@ class Pushed:
 
 @dataclass(frozen=True)
 class Ingested:
-    """What the ingest execution of a file said, or the registry of one that was there already (``execution`` is then None)."""
+    """Result of a file's ingest execution; for a file not sent again, from the registry (``execution`` is None)."""
 
     pushed: Pushed
     execution: str | None
@@ -62,7 +62,7 @@ class Ingested:
     reasons: tuple[str, ...]
 
     def document(self) -> dict[str, Any]:
-        """The machine-readable form."""
+        """The JSON document of the result."""
         return {
             "file": self.pushed.file,
             "key": self.pushed.key,
@@ -81,22 +81,24 @@ class Ingested:
 
 
 def upload(platform: Platform, out: Output, project: str, dataset: str, files: Sequence[Path]) -> tuple[list[Pushed], datetime]:
-    """Send what is not there yet; the files, and the moment before the first was sent.
+    """Send files that are not ingested yet; the files, and the time before the first was sent.
 
     Raises
     ------
     Failure
-        Before anything is sent, when two files would be the same object.
+        Before anything is sent, when two files would have the same key.
     """
     names = [path.name for path in files]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise Failure(
-            "arguments", f"several files are called {', '.join(twice)}", "push them one after the other, or rename them"
+            "arguments",
+            f"several files have the name {', '.join(twice)}, which is their key in the landing bucket",
+            "rename them, or push them one after the other",
         )
     client, bucket = platform.client("s3"), platform.parameter(bucket_parameter("landing"))
     known, since = ingested(platform, project, dataset), datetime.now(UTC)
-    # A report is named after content and definition: what another definition judged may be judged otherwise now.
+    # A report's key contains the definition's digest: another definition may validate the file differently.
     definition = read_project(project).features_digest
     pushed: list[Pushed] = []
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
@@ -130,7 +132,7 @@ def present(platform: Platform, bucket: str, key: str, digest: str) -> tuple[str
 
 
 def ingested(platform: Platform, project: str, dataset: str) -> dict[tuple[str, str], RecordedIngest]:
-    """What the registry knows to be in the lake, by object key and sha256 of the content: the latest of each."""
+    """Ingests in the registry by object key and sha256 of the content; the latest of each."""
     ingests = platform.registry.ingests(project, dataset, limit=EVERY)
     return {(ingest.key, ingest.sha256): ingest for ingest in reversed(ingests)}
 
@@ -144,9 +146,9 @@ def wait(
     deadline: float = INGEST_DEADLINE_SECONDS,
     sleep: Callable[[float], None] = time.sleep,
 ) -> list[Ingested]:
-    """Wait for the ingest of each file; one result a file, in their order.
+    """Wait for the ingest of each file; one result per file, in order.
 
-    What was not sent is answered from the registry; of what was sent, the execution that its version started tells.
+    The result of a file that was not sent comes from the registry, that of a sent one from its execution.
 
     Raises
     ------
@@ -186,7 +188,7 @@ def _began(platform: Platform, since: datetime) -> list[dict[str, Any]]:
 
 
 def _ended(platform: Platform, file: Pushed, ingests: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """The ingest of one object version, of ``ingests`` newest first; None while there is none or it runs.
+    """The ingest of one object version among ``ingests`` (newest first); None until it has ended.
 
     Raises
     ------
@@ -206,7 +208,7 @@ def _ended(platform: Platform, file: Pushed, ingests: Sequence[dict[str, Any]]) 
 
 
 def _described(platform: Platform, summary: dict[str, Any]) -> dict[str, Any]:
-    """DescribeExecution, asked for once while it runs and once when it has ended."""
+    """DescribeExecution, called once while the execution runs and once after its end."""
     arn, known = summary["executionArn"], platform.described_executions
     if arn not in known or known[arn]["status"] != summary["status"]:
         known[arn] = executions.described(platform, arn) or summary

@@ -1,7 +1,7 @@
 """Rows of a file as typed API records.
 
-DuckDB reads CSV, JSON lines and Parquet alike. CSV cells are text, so each is cast to the type that the project gives the
-column; a cell that cannot be cast is named with its row and column before anything is sent.
+DuckDB reads CSV, JSON lines and Parquet alike. CSV cells are text; each is cast to the type
+that the project declares for its column. An error names row and column, before anything is sent.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ def read_rows(path: Path) -> tuple[list[str], Iterator[dict[str, Any]]]:
     Raises
     ------
     Failure
-        When the file's kind is unknown or its content is not of that kind.
+        When the file type is unknown or the content does not match it.
     """
     suffixes = [suffix for suffix in path.suffixes if suffix not in (".gz", ".zst")]
     reader = READERS.get(suffixes[-1] if suffixes else "")
     if reader is None:
-        raise Failure("arguments", f"{path.name} is of no known kind", f"use one of {', '.join(READERS)}")
-    # A third of a second that only commands with a file of rows need to spend.
+        raise Failure("arguments", f"{path.name} has an unknown file type", f"use one of {', '.join(READERS)}")
+    # This import takes 0.3 s, which only commands that read files should spend.
     import duckdb
 
     from driftless.core.duckdb import quoted
@@ -55,7 +55,7 @@ def read_rows(path: Path) -> tuple[list[str], Iterator[dict[str, Any]]]:
     parameters = {"file": str(path)}
     try:
         kinds = connection.execute(f"DESCRIBE SELECT * FROM {reader}", parameters).fetchall()
-        # Times with a zone become naive UTC: handing them to Python would need a time zone package.
+        # Times with a zone become naive UTC: Python would need a time zone package for them.
         columns = ", ".join(f"CAST({quoted(name)} AS {_UNZONED.get(kind, kind)}) AS {quoted(name)}" for name, kind, *_ in kinds)
         cursor = connection.execute(f"SELECT {columns} FROM {reader}", parameters)
     except duckdb.Error as error:
@@ -109,7 +109,9 @@ def api_records(project: Project, path: Path) -> Iterator[dict[str, Any]]:
     missing = [name for name in required if name not in names]
     if missing:
         raise Failure(
-            f"file {path.name}", f"column {', '.join(missing)} is missing", "add it: project.toml [features.columns] lists all"
+            f"file {path.name}",
+            f"column {', '.join(missing)} is missing",
+            "add it; project.toml [features.columns] lists all columns",
         )
     event_time = project.datasets[project.features.base].event_time
     for number, row in enumerate(rows, start=1):
@@ -128,7 +130,7 @@ def api_records(project: Project, path: Path) -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def _cell(path: Path, number: int, column: str) -> Iterator[None]:
-    """Name the cell that is being read when its value is wrong."""
+    """Add row and column to the error of a wrong cell."""
     try:
         yield
     except ValueError as error:
@@ -141,7 +143,7 @@ def typed(value: Any, kind: str) -> bool | int | float | str | None:
     Raises
     ------
     ValueError
-        When it is none.
+        When it is not of that type.
     """
     if value is None or (isinstance(value, str) and value in NULLS) or (isinstance(value, float) and math.isnan(value)):
         return None
@@ -176,10 +178,10 @@ def moment(value: Any) -> str:
     Raises
     ------
     ValueError
-        When it is none.
+        When it is not a time.
     """
     try:
         parsed = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
         return (parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)).isoformat()
     except (ValueError, OverflowError) as error:
-        raise ValueError(f"{value!r} is no time such as 2013-05-01T10:00:00Z") from error
+        raise ValueError(f"{value!r} is not a time such as 2013-05-01T10:00:00Z") from error

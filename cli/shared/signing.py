@@ -1,7 +1,7 @@
-"""Signed HTTP to the deployed API: SigV4 by botocore, one kept-alive connection by httpx, errors in the API's own words.
+"""Signed HTTP requests to the deployed API: SigV4 by botocore, one connection by httpx.
 
-A gateway that throttles, or whose function is not there yet, is asked again, a little later each time and signed anew. The
-request keeps its ``X-Request-Id``, so one that was answered after all is the same request to the platform.
+A request that API Gateway throttles, or that fails before it reaches the function, is retried with increasing
+pauses and signed again. Its ``X-Request-Id`` stays the same, so the platform processes it once.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ TIMEOUT_SECONDS = 35.0
 RETRIES = 3
 ATTEMPTS = 6
 LONGEST_PAUSE_SECONDS = 8.0
-PASSING = (429, 502, 503, 504)
+TRANSIENT_STATUSES = (429, 502, 503, 504)
 PROBLEM = "application/problem+json"
-BROKEN_OFF = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
+CONNECTION_LOST = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
 
 
 class SigV4(httpx.Auth):
@@ -78,32 +78,32 @@ class Api:
 
     def get(self, path: str) -> dict[str, Any]:
         """GET a JSON document."""
-        return self._answer("GET", path)
+        return self._send("GET", path)
 
     def post(self, path: str, body: dict[str, Any], request_id: str | None = None) -> dict[str, Any]:
-        """POST JSON; ``request_id``, a UUID, makes a repeated call the same call."""
+        """POST JSON; ``request_id``, a UUID, makes a repeated request idempotent."""
         headers = {"Content-Type": "application/json", "X-Request-Id": request_id or str(uuid4())}
-        return self._answer("POST", path, content=json.dumps(body), headers=headers)
+        return self._send("POST", path, content=json.dumps(body), headers=headers)
 
-    def _answer(self, method: str, path: str, **more: Any) -> dict[str, Any]:
+    def _send(self, method: str, path: str, **more: Any) -> dict[str, Any]:
         for attempt in range(1, ATTEMPTS):
             try:
                 response = self._client.request(method, path, **more)
-            except BROKEN_OFF:
+            except CONNECTION_LOST:
                 pass
             else:
-                if not passing(response):
+                if not is_transient(response):
                     return _document(response)
             self._sleep(random.uniform(0, min(LONGEST_PAUSE_SECONDS, 0.5 * 2**attempt)))  # noqa: S311 - spreads load
         return _document(self._client.request(method, path, **more))
 
 
-def passing(response: httpx.Response) -> bool:
-    """Whether an answer is about the moment: throttled, or the gateway's own; what our function refuses stays refused.
+def is_transient(response: httpx.Response) -> bool:
+    """Whether a response is transient: throttled, or an error of API Gateway itself, not of the function.
 
-    Both speak problem+json. The function's problems say their status, the gateway's cannot.
+    Both send problem+json; only the function's contains a status.
     """
-    if response.status_code not in PASSING:
+    if response.status_code not in TRANSIENT_STATUSES:
         return False
     if response.status_code == 429 or not response.headers.get("content-type", "").startswith(PROBLEM):
         return True
@@ -114,12 +114,12 @@ def passing(response: httpx.Response) -> bool:
 
 
 def _document(response: httpx.Response) -> dict[str, Any]:
-    """The answer's JSON.
+    """The response's JSON document.
 
     Raises
     ------
     Failure
-        With the title, the detail and the named fields of a problem+json answer.
+        With the title, the detail and the fields of a problem+json response.
     """
     if response.is_success:
         return dict(response.json())
@@ -131,7 +131,7 @@ def _document(response: httpx.Response) -> dict[str, Any]:
     fields = "; ".join(f"{error.get('field')}: {error.get('reason')}" for error in problem.get("errors", []))
     said = problem.get("detail") or problem.get("title") or problem.get("message") or "no reason given"
     cause = f"{response.status_code} {said}" + (f" ({fields})" if fields else "")
-    next_step = "correct the named fields" if response.status_code < 500 else "`driftless logs inference` tells more"
+    next_step = "correct the named fields" if response.status_code < 500 else "read `driftless logs inference`"
     if response.status_code in (401, 403):
         next_step = "use credentials that may call execute-api:Invoke"
     if response.status_code == 404 or ("model" in said.lower() and response.status_code in (409, 503)):

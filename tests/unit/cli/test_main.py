@@ -64,7 +64,7 @@ def test_interruption_has_its_own_exit_code(runner: CliRunner, monkeypatch: pyte
     monkeypatch.setattr(pipelines, "connect", interrupted)
     result = runner.invoke(app, ["pipelines", "list"])
     assert result.exit_code == 130
-    assert "goes on" in result.stderr
+    assert "Running executions continue" in result.stderr
 
 
 def test_a_failed_deploy_names_its_step_and_log(

@@ -136,7 +136,7 @@ def test_files_of_one_name_are_refused_before_any_is_sent(aws: Platform, file: P
     other.write_text("something else")
     result = runner.invoke(app, ["data", "push", "flights", "weather", str(file), str(other), "--stage", "dev"])
     assert result.exit_code == 1
-    assert "several files are called weather.csv" in result.stderr
+    assert "several files have the name weather.csv" in result.stderr
     assert "Contents" not in aws.client("s3").list_objects_v2(Bucket="landing-bucket")
 
 
@@ -187,7 +187,8 @@ def test_accepted_rows_are_reported_as_json(aws: Platform, states: StepFunctions
 
 
 @pytest.mark.parametrize(
-    ("project", "dataset", "said"), [("nope", "weather", "no project 'nope'"), ("flights", "nope", "it has: flights, weather")]
+    ("project", "dataset", "said"),
+    [("nope", "weather", "no project 'nope'"), ("flights", "nope", "one of: flights, weather")],
 )
 def test_names_are_checked_before_anything_is_sent(
     aws: Platform, file: Path, runner: CliRunner, project: str, dataset: str, said: str

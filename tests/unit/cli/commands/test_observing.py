@@ -103,10 +103,10 @@ def judged(platform: Platform, kind: str, physical: str, **answers: Any) -> tupl
     return part.health, part.detail
 
 
-def test_a_topic_that_nobody_reads_asks_for_a_look_except_on_a_laptop(aws: Platform) -> None:
+def test_a_topic_without_subscriptions_is_a_warning_except_locally(aws: Platform) -> None:
     kind, arn = "AWS::SNS::Topic", "arn:aws:sns:eu-west-1:1:topic"
     nobody, somebody = ({"Attributes": {"SubscriptionsConfirmed": count}} for count in ("0", "2"))
-    assert judged(aws, kind, arn, get_topic_attributes=nobody) == ("warn", "0 subscriptions, so nobody is told of anything")
+    assert judged(aws, kind, arn, get_topic_attributes=nobody) == ("warn", "0 subscriptions, so nobody receives notifications")
     assert judged(aws, kind, arn, get_topic_attributes=somebody) == ("ok", "2 subscriptions")
     assert judged(Platform("local", aws.session, None), kind, arn, get_topic_attributes=nobody)[0] == "ok"
 
@@ -140,11 +140,11 @@ def test_places_are_short_and_whole_where_asked_for(stack: Platform, runner: Cli
     assert "arn:aws:dynamodb" in whole
 
 
-def test_a_queue_that_is_worked_off_by_itself_asks_for_no_look(aws: Platform) -> None:
+def test_a_queue_that_is_retried_is_no_warning(aws: Platform) -> None:
     facts = {"QueueArn": "arn:aws:sqs:eu-west-1:1:q", "ApproximateNumberOfMessages": "2", "RedrivePolicy": "{}"}
     assert judged(aws, "AWS::SQS::Queue", "url", get_queue_attributes={"Attributes": facts}) == (
         "ok",
-        "2 waiting, 0 in flight, tried again",
+        "2 waiting, 0 in flight, retried",
     )
 
 
@@ -154,13 +154,14 @@ def test_a_stage_half_deployed_is_shown_all_the_same(stack: Platform, runner: Cl
     assert part["health"] == "bad" and "parameter logs/inference is missing" in part["detail"]
 
 
-def test_a_part_that_is_gone_makes_status_fail(stack: Platform, runner: CliRunner) -> None:
+def test_a_deleted_part_makes_status_fail(stack: Platform, runner: CliRunner) -> None:
     stack.client("s3").delete_bucket(Bucket="landing-bucket")
     result = runner.invoke(app, ["status", "--stage", "dev"])
     assert result.exit_code == 1
-    assert "1 of 6 parts are ill: bucket Bucket: HeadBucket: 404" in result.stderr
+    assert "1 of 6 parts are unhealthy: bucket Bucket: HeadBucket: 404" in result.stderr
+    assert "run `npx cdk deploy --all -c stage=dev` to deploy again" in result.stderr
     document = json.loads(runner.invoke(app, ["status", "--stage", "dev", "--json"]).stdout)
-    assert "1 of 6 parts are ill" in document["error"]["cause"]
+    assert "1 of 6 parts are unhealthy" in document["error"]["cause"]
     assert [part["name"] for part in document["parts"] if part["health"] == "bad"] == ["Bucket"]
 
 
@@ -172,7 +173,7 @@ def test_spans(text: str, wanted: timedelta) -> None:
 
 
 def test_a_wrong_span_is_refused() -> None:
-    with pytest.raises(Failure, match="no duration"):
+    with pytest.raises(Failure, match="not a duration"):
         logs.span("soon")
 
 

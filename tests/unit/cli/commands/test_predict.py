@@ -84,22 +84,22 @@ def test_request_ids_follow_from_the_content_so_sending_again_is_the_same(
     assert len(set(sent)) == 2
 
 
-def test_what_was_answered_before_a_failure_is_kept(server: Server, runner: CliRunner, tmp_path: Path) -> None:
+def test_predictions_before_a_failure_are_kept(server: Server, runner: CliRunner, tmp_path: Path) -> None:
     server.left, output = 1, tmp_path / "out.jsonl"
     result = predict(runner, rows(tmp_path / "rows.csv", MOST + 1), "-o", output)
     assert result.exit_code == 1
     assert [json.loads(line)["row"] for line in output.read_text().splitlines()] == list(range(1, MOST + 1))
-    assert f"{MOST} of {MOST + 1} rows are answered" in result.stderr
+    assert f"{MOST} of {MOST + 1} rows are predicted" in result.stderr
 
 
-def test_a_full_disk_names_the_output_and_what_was_answered(server: Server, runner: CliRunner, tmp_path: Path) -> None:
+def test_a_full_disk_names_the_output_and_the_rows_predicted(server: Server, runner: CliRunner, tmp_path: Path) -> None:
     full = tmp_path / "full.csv"
     full.symlink_to("/dev/full")
     result = predict(runner, rows(tmp_path / "rows.csv", 2), "-o", full)
     assert result.exit_code == 1
     assert f"output {full}" in result.stderr
     assert "No space left" in result.stderr
-    assert "2 of 2 rows are answered" in result.stderr
+    assert "2 of 2 rows are predicted" in result.stderr
 
 
 def test_as_json_a_failure_in_the_middle_is_one_document_with_the_answers(

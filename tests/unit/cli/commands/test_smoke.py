@@ -102,13 +102,13 @@ def test_a_champion_is_asked_for_one_signed_prediction(dev: Stage, runner: CliRu
     assert "version" in runner.invoke(app, COMMAND[:-1]).stdout
 
 
-def test_a_project_without_champion_is_said_to_have_none(dev: Stage, runner: CliRunner) -> None:
+def test_a_project_without_champion_is_reported(dev: Stage, runner: CliRunner) -> None:
     result = runner.invoke(app, COMMAND)
     assert result.exit_code == 0, result.output
     (found,) = json.loads(result.stdout)["projects"]
     assert (found["champion"], found["id"]) == (None, None)
     assert [request.url.path for request in dev.requests] == ["/prod/health"]
-    assert "no champion yet" in runner.invoke(app, COMMAND[:-1]).stdout
+    assert "no champion: health only" in runner.invoke(app, COMMAND[:-1]).stdout
 
 
 def test_an_api_that_is_not_up_yet_is_waited_for(dev: Stage, runner: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,10 +147,10 @@ def test_a_deployed_project_that_the_api_does_not_serve_fails(dev: Stage, runner
 @pytest.mark.parametrize(
     ("change", "cause"),
     [
-        (lambda body: body.update(model_version=9), "version 9 answered, but the registry says [1]"),
+        (lambda body: body.update(model_version=9), "version 9 served, but the registry has [1]"),
         (lambda body: body.update(model_version="1"), "model_version: Input should be a valid integer"),
-        (lambda body: body.update(project="other"), "project 'other' answered"),
-        (lambda body: body.update(variant="mixed"), "variant 'mixed' answered"),
+        (lambda body: body.update(project="other"), "the response is for project 'other', not 'flights'"),
+        (lambda body: body.update(variant="mixed"), "variant is 'mixed', expected champion or challenger"),
         (lambda body: body.update(extra=1), "extra: Extra inputs are not permitted"),
         (lambda body: body.pop("variant"), "variant: Field required"),
         (lambda body: body["predictions"].clear(), "predictions: List should have at least 1 item"),
@@ -159,7 +159,7 @@ def test_a_deployed_project_that_the_api_does_not_serve_fails(dev: Stage, runner
         (lambda body: body["predictions"][0].update(prediction="true"), "prediction: Input should be a valid boolean"),
     ],
 )
-def test_an_answer_that_is_not_as_it_should_be_fails(
+def test_a_response_that_does_not_match_fails(
     dev: Stage, runner: CliRunner, change: Callable[[dict[str, Any]], None], cause: str
 ) -> None:
     dev.promotes(1)
@@ -197,5 +197,7 @@ def test_the_previous_champion_may_answer_only_until_serving_looked_again(dev: S
 def test_a_project_that_is_not_deployed_is_refused(dev: Stage, runner: CliRunner) -> None:
     result = runner.invoke(app, [*COMMAND, "--project", "nope"])
     assert result.exit_code == 1
-    assert "it serves flights" in json.loads(result.stdout)["error"]["cause"]
+    error = json.loads(result.stdout)["error"]
+    assert error["cause"] == "stage dev has no project 'nope'"
+    assert error["next_step"] == "use one of: flights"
     assert dev.requests == []

@@ -141,11 +141,11 @@ def test_what_succeeded_is_started_again_only_when_asked_anew(aws: Platform, sta
     assert states.started == ["june.r2"]
 
 
-def test_reruns_end_somewhere(aws: Platform, states: StepFunctions, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reruns_have_a_maximum(aws: Platform, states: StepFunctions, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(executions, "MAX_ATTEMPTS", 2)
     failing(states)
     states.add("train_and_deploy", "july.r2", "FAILED")
-    with pytest.raises(Failure, match="2 attempts already"):
+    with pytest.raises(Failure, match="the run has 2 attempts"):
         executions.rerun(aws, "train_and_deploy", "july")
     assert states.started == []
 

@@ -67,9 +67,9 @@ def test_an_event_time_that_is_missing_is_left_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("time", ["01/02/2013", "yesterday", "0001-01-01T00:00:00+14:00"])
-def test_an_event_time_that_is_none_is_named_by_row_and_column(tmp_path: Path, time: str) -> None:
+def test_an_invalid_event_time_is_named_by_row_and_column(tmp_path: Path, time: str) -> None:
     file = csv(tmp_path / "rows.csv", COLUMNS, "6,30,1,61,1400,UA,EWR,IAH,1,,", f"6,30,1,61,1400,UA,EWR,IAH,1,{time},N1")
-    with pytest.raises(Failure, match=f"row 2: column time_hour: '{re.escape(time)}' is no time such as"):
+    with pytest.raises(Failure, match=f"row 2: column time_hour: '{re.escape(time)}' is not a time such as"):
         list(api_records(read_project("flights"), file))
 
 
@@ -80,8 +80,8 @@ def test_a_line_that_breaks_far_down_is_a_failure_that_says_where(tmp_path: Path
         list(api_records(read_project("flights"), file))
 
 
-def test_an_unknown_kind_of_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Failure, match=r"rows\.xlsx is of no known kind"):
+def test_an_unknown_file_type_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Failure, match=r"rows\.xlsx has an unknown file type"):
         read_rows(tmp_path / "rows.xlsx")
 
 
