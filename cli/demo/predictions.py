@@ -1,4 +1,4 @@
-"""What the collector has written to the lake, read with DuckDB: the proof that every answer was kept."""
+"""Predictions that the collector wrote to the lake, read with DuckDB."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ POLL_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Kept:
-    """The predictions of a month in the lake; times of day are the services' own, latency is in milliseconds a request."""
+    """The predictions of a month in the lake; times are those of the services, latency is ms per request."""
 
     predictions: int
     requests: int
@@ -34,21 +34,21 @@ class Kept:
 
 
 class CollectedPredictions:
-    """Reads a project's prediction Parquet; objects are immutable, so each is fetched once."""
+    """Reads a project's prediction Parquet; objects are immutable, so each is downloaded once."""
 
     def __init__(self, platform: Platform, project: str, folder: Path) -> None:
         self._store: S3Store = platform.store("lake")
         self._project, self._folder = project, folder
 
     def ids(self, month: Month) -> set[str]:
-        """Ids of the predictions whose event lies in the month."""
+        """Ids of the predictions whose event time is in the month."""
         files = self._files(month)
         if not files:
             return set()
         return {row[0] for row in duckdb.sql(f"SELECT DISTINCT id FROM read_parquet({files!r}, union_by_name = true)").fetchall()}
 
     def kept(self, month: Month) -> Kept | None:
-        """What there is of a month, None when there is nothing."""
+        """Figures of a month's predictions, None when there are none."""
         files = self._files(month)
         if not files:
             return None
@@ -62,7 +62,7 @@ class CollectedPredictions:
         return Kept(row[0], row[1], tuple(row[2]), row[3], row[4], float(row[5] or 0))
 
     def wait(self, out: Output, month: Month, ids: frozenset[str]) -> None:
-        """Wait until every id lies in the lake.
+        """Wait until every id is in the lake.
 
         Raises
         ------

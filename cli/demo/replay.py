@@ -1,7 +1,7 @@
-"""Real rows of a month through the API, then their truth: what a client and an airline's operations would have sent.
+"""Send a month's rows to the API, then their labels.
 
-Request ids are derived from project, month and position. A replay that was interrupted sends the same ids again, and the platform
-keeps each prediction once.
+Request ids are derived from project, month and position. An interrupted replay sends the same ids again, and the
+platform stores each prediction once.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ LABELS_PER_REQUEST = 500
 
 @dataclass(frozen=True)
 class Replayed:
-    """What was answered: prediction ids and labels accepted."""
+    """Ids of the predictions, and the number of labels accepted."""
 
     ids: frozenset[str]
     labels: int
 
 
 def request_id(project: str, month: Month, position: int) -> str:
-    """The id of one request of the replay, the same at every run."""
+    """Id of one request of the replay, the same in every run."""
     return str(uuid5(NAMESPACE_URL, f"driftless-demo/{project}/{month}/{position}"))
 
 
 def replay(platform: Platform, out: Output, project: str, month: Month, rows: Sequence[Row]) -> Replayed:
-    """Send a month.
+    """Send the rows and labels of a month.
 
     Raises
     ------
     Failure
-        When the API refuses a request or does not answer one prediction a row.
+        When the API refuses a request, or does not return one prediction per row.
     """
     ids: set[str] = set()
     truth: list[dict[str, Any]] = []
@@ -61,7 +61,7 @@ def replay(platform: Platform, out: Output, project: str, month: Month, rows: Se
             if len(answered) != len(chunk):
                 raise Failure(
                     f"replay of {month}",
-                    f"{len(chunk)} rows sent, {len(answered)} predictions answered",
+                    f"{len(chunk)} rows sent, {len(answered)} predictions returned",
                     "`driftless logs inference`",
                 )
             ids.update(answered)

@@ -1,4 +1,4 @@
-"""The steps of the demo in order. Each asks the deployed services first whether it has happened already."""
+"""The steps of the demo in order. Each first checks in the services whether it is done."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ GREETING_ROWS = 3
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the summary needs to find everything again: names, not figures."""
+    """Names by which the summary finds what ran."""
 
     months: tuple[Month, ...]
     retraining_arn: str
@@ -49,7 +49,7 @@ class Story:
     Parameters
     ----------
     out : Output
-        Where it is told.
+        Where progress is printed.
     months : sequence of Month
         Months to replay, in order; the replay ends one month after the first retraining.
     """
@@ -58,13 +58,13 @@ class Story:
         self.out, self.months = out, tuple(months)
         self.definition = read_project(PROJECT)
 
-    def tell(self) -> tuple[Platform, CollectedPredictions, Outcome]:
-        """All steps.
+    def run(self) -> tuple[Platform, CollectedPredictions, Outcome]:
+        """Run all steps.
 
         Raises
         ------
         Failure
-            At the first step that did not truly happen.
+            At the first step that fails.
         """
         self.chapter("Start the cloud and deploy")
         endpoint, deployed, _ = cloud.start_and_deploy(self.out)
@@ -76,24 +76,24 @@ class Story:
         self.push(platform, HISTORY)
         self.chapter("Train and deploy the first model")
         first, there = loop.settled(platform, self.out, "train_and_deploy", FIRST_RUN, _manual(PROJECT))
-        self.verdict(first, there)
+        self.show_decision(first, there)
         self.chapter("Call the API")
         self.greet(platform)
         return platform, predictions, self.serve_months(platform, predictions)
 
     def serve_months(self, platform: Platform, predictions: CollectedPredictions) -> Outcome:
-        """Month after month until harm was found and answered by a retraining, and one more.
+        """Serve months until harm leads to a retraining, and one month more.
 
-        The governor may decline, when a training of somebody else runs, say: then the next harmful month asks again.
+        The governor may refuse, for example while another training runs; the next harmful month triggers it again.
 
         Raises
         ------
         Failure
-            When no month was found harmful, or the governor declined each time: then there was no retraining to show.
+            When no month is harmful, or the governor refuses each time, so that there is no retraining.
         """
         retraining: Execution | None = None
         served: list[Month] = []
-        declined: list[str] = []
+        refused: list[str] = []
         for month in self.months:
             self.chapter(f"Serve {month}")
             record = self.serve(platform, predictions, month, awaits_alarm=retraining is None)
@@ -104,23 +104,23 @@ class Story:
             if decided is None:
                 continue
             if decided.run_id is None:
-                declined.append(f"{month}: {'; '.join(decided.reasons)}")
+                refused.append(f"{month}: {'; '.join(decided.reasons)}")
             else:
                 retraining = self.retrain(platform, decided.run_id)
         if retraining is not None:
             return Outcome(tuple(served), retraining.arn)
         more = ",".join(str(number) for number in range(self.months[0].number, min(self.months[-1].number + 1, 12) + 1))
-        again = f"serve more months (`python -m cli.demo --months {more}`), or start over with --fresh"
-        if declined:
-            raise Failure("retraining governor", "it declined: " + ", ".join(declined), f"see to its reasons; {again}")
+        again = f"serve more months (`python -m cli.demo --months {more}`), or start from the beginning with --fresh"
+        if refused:
+            raise Failure("retraining governor", "it refused: " + ", ".join(refused), f"remove its reasons; {again}")
         raise Failure("monitoring", "no month was found harmful", again)
 
     def chapter(self, title: str) -> None:
-        """A heading on stderr."""
+        """Print a heading to stderr."""
         self.out.progress.rule(f"[bold]{title}[/bold]", align="left")
 
     def push(self, platform: Platform, months: Sequence[Month]) -> None:
-        """Put the months' files into the landing bucket and wait until the lake has them."""
+        """Upload the months' files and wait until they are ingested."""
         pushed, since = [], None
         for dataset in DATASETS:
             files = [flights.file_of(dataset, month) for month in months]
@@ -137,8 +137,8 @@ class Story:
             counts = f"{result.accepted_rows:>6} accepted {result.quarantined_rows:>4} quarantined"
             self.out.say(f"  {escape(result.pushed.key):<34} {counts}{there}")
 
-    def verdict(self, run: Execution, there: bool) -> None:
-        """What the gate said about a run's model, and what became of it."""
+    def show_decision(self, run: Execution, there: bool) -> None:
+        """Print the gate decision of a run, and check its rollout."""
         evaluation, version = section(run, "evaluation"), section(run, "version")
         decision = evaluation["decision"]
         note = coloured("  already there", "idle") if there else ""
@@ -155,7 +155,7 @@ class Story:
             )
 
     def greet(self, platform: Platform) -> None:
-        """Three signed requests, as a client would make them."""
+        """Send three signed requests, as a client does."""
         month = HISTORY[-1]
         rows = flights.rows(self.definition, month, limit=GREETING_ROWS)
         with Api(platform) as api:
@@ -174,18 +174,18 @@ class Story:
     def serve(
         self, platform: Platform, predictions: CollectedPredictions, month: Month, *, awaits_alarm: bool
     ) -> MonitoringRecord:
-        """Predict a month's rows, send their truth and the month's files, and let monitoring judge the month.
+        """Predict a month's rows, send labels and files, and run monitoring for the month.
 
-        An alarm that is to fire must be calm before: CloudWatch tells of changes of state only, and holds ALARM for minutes.
+        An alarm that should fire must have left ALARM before: CloudWatch notifies on changes of state only.
         """
         name = monitor_name(month)
-        # Monitoring starts when every prediction lies in the lake: what it was asked to judge, however that ended, was sent.
+        # Monitoring starts when every prediction is in the lake: a month with an execution has been sent.
         judged = executions.latest(platform, "monitor", name)
         if judged is None:
             rows = flights.rows(self.definition, month, limit=ROWS_PER_MONTH)
             sent = replay(platform, self.out, PROJECT, month, rows)
             predictions.wait(self.out, month, sent.ids)
-            self.out.say(f"  {len(sent.ids)} predictions answered, every one of them in the lake; {sent.labels} labels accepted")
+            self.out.say(f"  {len(sent.ids)} predictions served, all of them in the lake; {sent.labels} labels accepted")
         self.push(platform, [month])
         asks = judged is None or judged["status"] not in (history.RUNNING, history.SUCCEEDED)
         if awaits_alarm and asks and not self.granted(platform, month):
@@ -209,28 +209,27 @@ class Story:
         return record
 
     def harm(self, platform: Platform, month: Month, record: MonitoringRecord) -> RetrainDecision | None:
-        """From a month's harm to the governor's decision; None when the month is not harmful.
+        """Wait for the alarm and the governor's decision about a month's harm; None when the month is not harmful.
 
-        The decision is what the alarm is for, and the registry keeps it: once it is there, the alarm has had its effect, and
-        what CloudWatch remembers of it matters no more.
+        The registry stores the decision. Once it exists, the state of the alarm in CloudWatch no longer matters.
         """
         if record.harm_level != HARMFUL and not self.granted(platform, month):
             return None
         self.chapter("Harm found: alarm, governor, retraining")
         decided = loop.decision(platform, PROJECT, judgements(platform, month))
-        if decided is None and self.untold(platform, month) and not self.judge_again(platform, month):
+        if decided is None and self.alarm_missed(platform, month) and not self.monitor_again(platform, month):
             return None
         judged = judgements(platform, month)
         name = loop.harm_alarm(platform, PROJECT).name
 
-        def told() -> str | None:
+        def reaction() -> str | None:
             alarm, answered = loop.fired(platform, PROJECT, judged.latest), loop.decision(platform, PROJECT, judged)
             if alarm is not None:
                 return f"went to ALARM at {alarm.since:%H:%M:%S}"
-            return f"has had its effect, the governor decided at {answered.decided_at:%H:%M:%S}" if answered else None
+            return f"has triggered the governor, which decided at {answered.decided_at:%H:%M:%S}" if answered else None
 
         hint = "`driftless status` shows the alarm's state"
-        said = loop.poll(self.out, f"alarm {name}", told, loop.ALARM_DEADLINE_SECONDS, hint)
+        said = loop.poll(self.out, f"alarm {name}", reaction, loop.ALARM_DEADLINE_SECONDS, hint)
         self.out.say(f"  alarm {coloured(name, 'bad')} {said}")
         decided = loop.poll(
             self.out,
@@ -240,39 +239,39 @@ class Story:
             "`driftless logs governor`",
         )
         answer = "retrain" if decided.retrain else "do not retrain"
-        self.out.say(f"  governor, asked by {loop.asker(decided)}: {answer}: {escape('; '.join(decided.reasons))}")
+        self.out.say(f"  governor, triggered by {loop.trigger_of(decided)}: {answer}: {escape('; '.join(decided.reasons))}")
         return decided
 
     def granted(self, platform: Platform, month: Month) -> bool:
-        """Whether the governor has already granted a retraining because of this month."""
+        """Whether the governor has granted a retraining because of this month."""
         if executions.latest(platform, "monitor", monitor_name(month)) is None:
             return False
         decided = loop.decision(platform, PROJECT, judgements(platform, month))
         return decided is not None and decided.retrain
 
-    def untold(self, platform: Platform, month: Month) -> bool:
-        """Whether harm was found too long ago for its alarm still to come: the cloud was stopped before it could fire."""
+    def alarm_missed(self, platform: Platform, month: Month) -> bool:
+        """Whether the alarm of a harmful month can no longer fire, because the cloud was stopped before."""
         ended = judgements(platform, month).ended
         return ended is not None and (datetime.now(UTC) - ended).total_seconds() > loop.ALARM_DEADLINE_SECONDS
 
-    def judge_again(self, platform: Platform, month: Month) -> bool:
-        """Let monitoring find the harm once more, which the alarm will see; whether it is there."""
-        self.out.say("  nobody was told of that harm before the cloud was stopped; judging the month again")
+    def monitor_again(self, platform: Platform, month: Month) -> bool:
+        """Run monitoring again so that the alarm fires; whether it finds the harm again."""
+        self.out.say("  the cloud was stopped before the alarm fired; monitoring the month again")
         loop.calm(platform, self.out, PROJECT)
         arn, _ = executions.rerun(platform, "monitor", monitor_name(month), anew=True)
         judged = executions.require_success(executions.follow(platform, arn, self.out))
         return find_record(judged.output).harm_level == HARMFUL
 
     def retrain(self, platform: Platform, run_id: str) -> Execution:
-        """The retraining that was granted, to the gate's verdict; a refused challenger is a verdict like any other."""
+        """Follow the granted retraining to its gate decision, which may be to refuse the challenger."""
         self.out.say(f"  retraining {run_id}, started by the governor")
         run, there = loop.settled(platform, self.out, "train_and_deploy", run_id)
-        self.verdict(run, there)
+        self.show_decision(run, there)
         return run
 
 
 def judgements(platform: Platform, month: Month) -> Judgements:
-    """When a month was judged.
+    """When a month was monitored.
 
     Raises
     ------
@@ -282,7 +281,7 @@ def judgements(platform: Platform, month: Month) -> Judgements:
     arn = executions.execution_arn(platform.machine("monitor"), monitor_name(month))
     first, latest = executions.described(platform, arn), executions.latest(platform, "monitor", monitor_name(month))
     if first is None or latest is None:
-        raise Failure(f"monitor {monitor_name(month)}", "it never ran", "`driftless pipelines list --machine monitor`")
+        raise Failure(f"monitor {monitor_name(month)}", "it has no execution", "`driftless pipelines list --machine monitor`")
     following = executions.execution_arn(platform.machine("monitor"), monitor_name(Month(month.number + 1)))
     after = executions.described(platform, following)
     return Judgements(
@@ -294,7 +293,7 @@ def judgements(platform: Platform, month: Month) -> Judgements:
 
 
 def monitor_name(month: Month) -> str:
-    """Name of the execution that judges a month."""
+    """Name of the execution that monitors a month."""
     return f"demo-{PROJECT}-{month}"
 
 

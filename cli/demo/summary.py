@@ -1,4 +1,4 @@
-"""The closing table. Every figure is read back from the deployed services, by the names the story hands over."""
+"""The closing tables. Every figure is read from the deployed services."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def show(out: Output, platform: Platform, predictions: CollectedPredictions, out
 def what_ran(
     platform: Platform, predictions: CollectedPredictions, outcome: Outcome, first: Execution, retraining: Execution
 ) -> Table:
-    """Each part of the loop, what came out of it, and how long the service says it took."""
+    """Each part of the loop, its result, and its duration as the service reports it."""
     found = health.stacks(platform)
     count = sum(len(health.resources(platform, stack["StackName"])) for stack in found)
     took = sum(health.deploy_seconds(platform, stack["StackName"]) for stack in found)
@@ -62,13 +62,13 @@ def what_ran(
     rows.append(("alarm", f"{alarm.name}: now {alarm.state}", ""))
     for decision in reversed(platform.registry.retrains(PROJECT, limit=EVERY)):
         answer = f"retrain as {decision.run_id}" if decision.retrain else "no retraining: " + "; ".join(decision.reasons)
-        rows.append((f"governor, {decision.reason}, asked by {loop.asker(decision)}", answer, ""))
+        rows.append((f"governor, {decision.reason}, triggered by {loop.trigger_of(decision)}", answer, ""))
     rows.append((f"retrain {retraining.name}", _verdict(retraining), seconds(retraining.seconds)))
     return table("What ran", ("what", "result", "took"), rows)
 
 
 def ingested(platform: Platform, dataset: str) -> str:
-    """What the registry knows of a data set: every ingest there was."""
+    """All ingests of a dataset, from the registry."""
     ingests = platform.registry.ingests(PROJECT, dataset, limit=EVERY)
     kept, aside = sum(i.rows for i in ingests), sum(i.quarantined_rows for i in ingests)
     return f"{len(ingests)} files, {kept} rows, {aside} quarantined"
@@ -83,7 +83,7 @@ def _verdict(run: Execution) -> Markup:
 
 
 def months(platform: Platform, predictions: CollectedPredictions, outcome: Outcome) -> Table:
-    """The metrics that gates judge, month by month, and who served."""
+    """The metrics of the gates, month by month, and the versions that served."""
     policy = read_project(PROJECT).gates
     names = list(dict.fromkeys([policy.primary, *(gate.metric for gate in policy.absolute)]))
     rows = []
@@ -108,11 +108,11 @@ def verdicts(run: Execution) -> Table:
         ("gate " + gate["gate"], coloured("passed", "ok") if gate["passed"] else coloured("failed", "warn"), gate["reason"])
         for gate in evaluation["gates"]
     ]
-    return table("Retraining: the hold-out's verdict", ("metric", "challenger", "champion"), rows)
+    return table("Retraining: hold-out metrics and gates", ("metric", "challenger", "champion"), rows)
 
 
 def where(platform: Platform) -> Table:
-    """Addresses."""
+    """URLs and places."""
     url = platform.api_url
     rows = [
         ("API", url),
@@ -126,13 +126,13 @@ def where(platform: Platform) -> Table:
 
 
 def next_steps(platform: Platform) -> Table:
-    """What to type now."""
+    """Commands to try next."""
     champion = platform.registry.endpoint(PROJECT).champion
     rows = [
         (".venv/bin/driftless status", "every deployed part and its health"),
         (f".venv/bin/driftless models show {PROJECT} {champion}", "model card and lineage of the champion"),
-        (f".venv/bin/driftless pipelines show {FIRST_RUN}", "the stages of the first run"),
-        (".venv/bin/driftless logs inference", "what the API's function says"),
-        ("make down", "stop the embedded cloud; `make up` brings it back as it was"),
+        (f".venv/bin/driftless pipelines show {FIRST_RUN}", "the steps of the first run"),
+        (".venv/bin/driftless logs inference", "the log of the API's function"),
+        ("make down", "stop the embedded cloud; `make up` starts it again with its data"),
     ]
     return table("Next", ("type", "to see"), rows)

@@ -82,11 +82,11 @@ def test_a_replay_sends_every_row_once_and_the_truth_of_those_that_arrived(
     assert [labels.get(f"{first}-{index}") for index in range(100)] == [row.late for row in rows[:100]]
 
 
-def test_an_answer_too_short_stops_the_replay(aws: Platform, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_response_too_short_stops_the_replay(aws: Platform, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     transport = httpx.MockTransport(lambda _: httpx.Response(200, json={"predictions": []}))
     monkeypatch.setattr(httpx, "HTTPTransport", lambda **_: transport)
     rows = flights.rows(read_project("flights"), Month(6), 5, folder)
-    with pytest.raises(Failure, match="5 rows sent, 0 predictions answered"):
+    with pytest.raises(Failure, match="5 rows sent, 0 predictions returned"):
         replay.replay(aws, Output(as_json=True), "flights", Month(6), rows)
 
 
@@ -133,7 +133,7 @@ def test_an_expected_failure_ends_with_exit_code_1(monkeypatch: pytest.MonkeyPat
     def fails(*_: object) -> None:
         raise Failure("gates", "nobody serves", "look")
 
-    monkeypatch.setattr("cli.demo.story.Story.tell", fails)
+    monkeypatch.setattr("cli.demo.story.Story.run", fails)
     assert main(["--months", "5"]) == 1
     assert "nobody serves" in capsys.readouterr().err
 
@@ -142,6 +142,6 @@ def test_ctrl_c_says_that_it_can_go_on(monkeypatch: pytest.MonkeyPatch, capsys: 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cli.demo.story.Story.tell", interrupted)
+    monkeypatch.setattr("cli.demo.story.Story.run", interrupted)
     assert main([]) == 130
-    assert "goes on from here" in capsys.readouterr().err
+    assert "continues from here" in capsys.readouterr().err

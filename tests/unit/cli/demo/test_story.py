@@ -262,7 +262,7 @@ def test_a_demo_without_a_retraining_has_failed(
 ) -> None:
     serving(story, states, monkeypatch, {MAY: 2, JUNE: 0})
     decide(aws, LONG_AGO + timedelta(minutes=5, seconds=9), run_id=None)
-    with pytest.raises(Failure, match="declined: 2013-05: a training runs already: flights-x") as caught:
+    with pytest.raises(Failure, match="refused: 2013-05: a training runs already: flights-x") as caught:
         story.serve_months(aws, CollectedPredictions(aws, "flights", tmp_path))
     assert "--months 5,6,7`" in caught.value.next_step
 
