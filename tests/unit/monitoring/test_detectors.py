@@ -27,6 +27,7 @@ from driftless.monitoring.detectors.harm import harm_signal
 from driftless.monitoring.drift import compare, compare_all, judge
 from driftless.monitoring.performance import Performance
 from driftless.records import Signal
+from infra.packaging import prune
 from tests.unit.monitoring.columns import WINDOWS, profiles
 from tests.unit.monitoring.conftest import Monitored, binary, inputs
 
@@ -155,3 +156,17 @@ def test_scipy_stats_is_imported_only_when_a_test_needs_it() -> None:
     """It would double the processor time of a cold start."""
     source = "import sys, driftless.entrypoint.monitoring; sys.exit('scipy.stats' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", source], check=False).returncode == 0
+
+
+def test_layers_keep_what_scipy_stats_imports(tmp_path: Path) -> None:
+    """No handler imports it at its start, so a layer without it would fail in some windows only."""
+    source = "import json, sys, scipy.stats; print(json.dumps([getattr(m, '__file__', None) for m in sys.modules.values()]))"
+    run = subprocess.run([sys.executable, "-c", source], check=True, capture_output=True, text=True)
+    loaded = [Path(file) for file in json.loads(run.stdout) if file and "site-packages" in file]
+    copies = [tmp_path / str(file).partition("site-packages/")[2] for file in loaded]
+    for copy in copies:
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.touch()
+    prune(tmp_path)
+    assert len(copies) > 500
+    assert [copy for copy in copies if not copy.exists()] == []
