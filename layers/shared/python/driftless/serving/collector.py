@@ -1,13 +1,13 @@
-"""The collector: prediction lines from the log subscription become Parquet in the lake, by project and day.
+"""The collector: writes prediction lines from the log subscription to Parquet files in the lake, by project and day.
 
-Delivery is at least once. A batch's object is named by the digest of the lines in it, so that a batch delivered again overwrites
-itself; the same line in another batch is recognised by its prediction id when it is read. A prediction's line that cannot be
-understood is kept aside as it came and counted, never dropped, and takes no other line with it: what cannot be converted is found
-by halving the lines until it stands alone. What else stands in the group is none of ours. When an object cannot be written the
-others still are, and the error is raised so that the batch comes again.
+Delivery is at least once. An object's key contains the digest of its lines, so a batch that is delivered again overwrites itself;
+a line repeated in another batch is recognised by its prediction id when it is read. A prediction line that cannot be parsed or
+converted is stored unchanged in another object and counted, and the other lines of its batch are kept: lines are halved until the
+bad one is found. Other lines of the log group are ignored. When an object cannot be written, the others still are, and the error
+is raised so that the batch is delivered again.
 
-Receipts say how many answers of each minute came to lie in the lake, so that monitoring can compare them with what inference
-counted in the same minutes.
+Receipts record how many predictions of each minute are in the lake. Monitoring compares them with the number that inference
+counted.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _FIXED = {
 
 
 class Compressed(Record):
-    """What CloudWatch Logs sends: gzipped JSON in base64."""
+    """The payload of CloudWatch Logs: gzipped JSON in base64."""
 
     data: str
 
@@ -65,7 +65,7 @@ class CollectRequest(Record):
 
 
 class Collected(Record):
-    """What became of a batch; ``repeated`` lines were another line of the same batch once more, by id and inputs."""
+    """Result of a batch; ``repeated`` counts lines with the id and inputs of another line in the batch."""
 
     predictions: int
     repeated: int
@@ -90,7 +90,7 @@ class _Line:
 
 @dataclass(frozen=True)
 class _Taken:
-    """A line that was understood: its prediction and its row, and the minutes in which what it stands for was answered."""
+    """A parsed line: its prediction and row, and the minutes of all predictions that it stands for."""
 
     line: _Line
     prediction: Prediction
@@ -121,7 +121,7 @@ class Collect:
         Raises
         ------
         BadRequest
-            When the event is no log batch at all.
+            When the event is not a log batch.
         StoreUnavailable, Throttled
             When an object could not be written; the batch can be delivered again.
         """
@@ -131,7 +131,7 @@ class Collect:
         for line in _lines(request.awslogs.data):
             taken = self._parse(line)
             if isinstance(taken, str):
-                if not _asked_for(line.text):
+                if not _is_prediction_line(line.text):
                     continue
                 aside.append((line, taken))
                 continue
@@ -140,7 +140,7 @@ class Collect:
             group = groups.setdefault((prediction.project, day), {})
             first = group.get(prediction.id)
             if first is not None and first.prediction.inputs != prediction.inputs:
-                # A client chose the id of a request twice. A request sent again may meet another model, never other inputs.
+                # A client used one request id twice. A repeated request may get another model, but not other inputs.
                 aside.append((line, f"id: {prediction.id} names a prediction of other inputs"))
                 continue
             if first is not None:
@@ -163,7 +163,7 @@ class Collect:
         return Collected(predictions=predictions, repeated=repeated, unreadable=len(aside), objects=sorted(objects))
 
     def _parse(self, line: _Line) -> _Taken | str:
-        """The prediction, or why it is none."""
+        """The parsed line, or the reason why it cannot be parsed."""
         try:
             prediction = Prediction.model_validate_json(line.text)
             output = _Output.model_validate(prediction.output)
@@ -187,7 +187,7 @@ class Collect:
     def _objects(
         self, groups: Mapping[tuple[str, str], Mapping[str, _Taken]], aside: _Aside
     ) -> tuple[dict[str, bytes], list[str]]:
-        """What is to be written, by key, and the receipts for it; ``aside`` is given the lines that cannot be."""
+        """The objects to write, by key, and their receipts; lines that cannot be converted are added to ``aside``."""
         found: dict[str, bytes] = {}
         answered: Counter[tuple[str, datetime]] = Counter()
         with duckdb.connect() as connection:
@@ -222,14 +222,14 @@ def _lines(data: str) -> list[_Line]:
         raise BadRequest(f"not a log subscription's event: {error!r}") from error
 
 
-def _asked_for(text: str) -> bool:
-    """Whether a line of the group is a prediction's, as the subscription's filter asks; others are none of ours."""
+def _is_prediction_line(text: str) -> bool:
+    """Whether a line of the log group is a prediction's, by the rule of the subscription's filter."""
     if not text.startswith("{"):
         return False
     try:
         return bool(json.loads(text).get("kind") == "prediction")
     except ValueError:
-        return True  # what is left of a line that was torn
+        return True  # part of a line that was split
 
 
 def _fits(kind: str | None, value: Scalar) -> bool:
@@ -249,7 +249,7 @@ def _row(prediction: Prediction, output: _Output) -> dict[str, Any]:
     Raises
     ------
     ValueError, OverflowError
-        When a label without probabilities is no number, or a time has no place in UTC.
+        When a prediction without probabilities is not a number, or a time cannot be expressed in UTC.
     """
     row: dict[str, Any] = prediction.model_dump(include={"id", "request_id", "project", "version", "variant", "latency_us"})
     row["time"] = _utc(prediction.time).isoformat(sep=" ")
@@ -264,14 +264,14 @@ def _row(prediction: Prediction, output: _Output) -> dict[str, Any]:
 def _written(
     connection: duckdb.DuckDBPyConnection, project: Project, group: Sequence[_Taken], aside: _Aside
 ) -> Iterator[tuple[Sequence[_Taken], bytes]]:
-    """Parquet of a group's lines, in one piece when they agree with each other; a line that agrees with no column goes aside."""
+    """Parquet of a group's lines, in one file where possible; a line that fits no column is added to ``aside``."""
     try:
         yield group, _parquet(connection, project, group)
     except duckdb.Error as error:
         if exhausted(error):
             raise
         if len(group) == 1:
-            # Without the scratch file that DuckDB names: a batch that comes again must give the same reason.
+            # Without the name of DuckDB's scratch file: a batch that is delivered again must give the same reason.
             aside.append((group[0].line, f"line: {first_line(error).rpartition(', in line 1: ')[2]}"))
             return
         middle = len(group) // 2
@@ -280,7 +280,7 @@ def _written(
 
 
 def _parquet(connection: duckdb.DuckDBPyConnection, project: Project, group: Sequence[_Taken]) -> bytes:
-    """Typed Parquet; inputs of features the project no longer defines keep the type they came in."""
+    """Typed Parquet; inputs of features that the project no longer defines keep their JSON type."""
     columns = dict(_FIXED)
     for item in group:
         columns.update({name: "DOUBLE" for name in item.row if name.startswith("p_")})

@@ -1,9 +1,9 @@
-"""The models that serve one project, kept in step with the endpoint without ever going backwards.
+"""The models that serve one project, updated from the endpoint and never replaced by an older state.
 
-The endpoint's copy in S3 is read again with If-None-Match once ``refresh_seconds`` have passed. A new champion or challenger is
-loaded and verified before it takes over, whole or not at all: when the store does not answer, a version is broken, or the copy is
-older than what serves (a late writer), what served before goes on serving, and the failure is reported. A version that was
-refused for good is tried again when the endpoint moves, or after a minute.
+After ``refresh_seconds`` the endpoint's copy in S3 is read again with If-None-Match. A new champion or challenger is loaded and
+verified before it replaces the present one. When the store is unavailable, a version cannot be loaded, or the copy is older than
+what serves (from a delayed writer), the present models stay and the failure is reported. A version that was refused with a
+terminal error is tried again when the endpoint changes, or after a minute.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _LONGEST_WAIT_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Variant:
-    """One loaded version and the part it plays."""
+    """One loaded version and its role."""
 
     name: Literal["champion", "challenger"]
     version: int
@@ -42,9 +42,9 @@ class Variant:
 
 @dataclass(frozen=True)
 class Serving:
-    """Who answers now. ``challenger`` is None when there is none, or when it could not be loaded.
+    """The models that serve now. ``challenger`` is None when there is none, or when it could not be loaded.
 
-    ``refused`` is the challenger's version when it was refused for good, None while it may only be out of reach.
+    ``refused`` is the challenger's version when it was refused with a terminal error, otherwise None.
     """
 
     endpoint: Endpoint
@@ -58,20 +58,20 @@ class ServingReader(ObjectReader, ConditionalReader, Protocol):
 
 
 class Champions:
-    """Keeps the serving models of one project.
+    """Loads and keeps the models that serve one project.
 
     Parameters
     ----------
     project : Project
-        Its definition as deployed; a model that needs other features is refused.
+        Its deployed definition; a model that needs other features is refused.
     store : ServingReader
         The artifacts bucket.
     verifier : Verifier
         Checks manifests' signatures.
     monotonic : callable
-        Seconds of a clock that never goes back.
+        Seconds of a monotonic clock.
     report : callable
-        Told ``("EndpointRefreshFailed" | "ModelRefused", facts)``.
+        Receives ``("EndpointRefreshFailed" | "ModelRefused", facts)``.
     """
 
     def __init__(
@@ -89,14 +89,14 @@ class Champions:
         self._refusal: str | None = None
 
     def serving(self) -> Serving | None:
-        """Who answers now, after a look at the endpoint when the last one is too old; None when nobody does."""
+        """The models that serve now; reads the endpoint again when the last read is too old. None when no model serves."""
         now = self._monotonic()
         if now >= self._next_check:
             if now >= self._forget_etag_at:
                 self._etag, self._forget_etag_at = None, float("inf")
             self._refresh(now)
-            # From the end of the look, and more rarely while it fails: a store that lets each look run into its time limit must
-            # not make every request wait for it.
+            # Counted from the end of the read, and less often while it fails: a store whose reads time out must not delay every
+            # request.
             refresh = self.project.serving.refresh_seconds
             wait = refresh * 2 ** max(0, min(self._failures, 20) - 1)
             self._next_check = self._monotonic() + max(refresh, min(wait, _LONGEST_WAIT_SECONDS))
@@ -104,7 +104,7 @@ class Champions:
 
     @property
     def refusal(self) -> str | None:
-        """Why the champion that the endpoint names was refused; None when it was not."""
+        """Why the champion of the endpoint was refused; None when it was not."""
         return self._refusal
 
     def _refresh(self, now: float) -> None:

@@ -1,7 +1,6 @@
-"""The page at ``/docs``: what a client must send and what comes back, as plain HTML.
+"""The page at ``/docs``: requests and responses as plain HTML.
 
-It loads nothing from anywhere (no script, no style sheet of a content delivery network), so it works inside a private network
-and behind any stage prefix.
+It loads no script and no style sheet, so it works in a private network and behind any stage prefix.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ def _section(project: Project) -> str:
     if when is not None:
         rows += _cells(when, "ISO 8601 time", "optional", "", "when it happens; default: now")
     if has_routing_key(project):
-        rows += _cells(ROUTING_KEY, "string", "optional", "", "records of equal key are answered by the same model")
+        rows += _cells(ROUTING_KEY, "string", "optional", "", "records with the same key are predicted by the same model")
     request = escape(json.dumps(example_request(project), indent=2))
     name = escape(project.name)
     return (
@@ -55,7 +54,7 @@ def _section(project: Project) -> str:
         f'What serves now: <a href="{name}/model">{name}/model</a>.</p>'
         f"<table><tr><th>field</th><th>type</th><th>null</th><th>values</th><th></th></tr>{rows}</table>"
         f"<pre>{request}</pre>"
-        f"<p>The answer names the model version and gives each prediction an id. Send the truth later to "
+        f"<p>The response names the model version and gives each prediction an id. Send its label later to "
         f"<code>POST {name}/labels</code> as <code>"
         f"{escape(json.dumps({'labels': [{'id': '…', 'label': _label(project)}]}, ensure_ascii=False))}</code>.</p>"
     )

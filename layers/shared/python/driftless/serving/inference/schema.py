@@ -1,9 +1,9 @@
-"""The request of a project, typed from its feature definitions, in two forms that a test holds together.
+"""The prediction request of a project, derived from its feature definitions in two forms that a test compares.
 
-:func:`request_schema` is JSON Schema (draft 4, what API Gateway's models speak) for the gateway, OpenAPI and people;
-:func:`request_validator` is the compiled validator that the inference function trusts, because not every gateway validates.
-It parses and checks JSON in one pass. Types are strict: ``"3"`` is no number, ``1`` is no boolean, ``3.0`` is no integer.
-A nullable feature may be left out, which means null; any other is required; an unknown field is an error.
+:func:`request_schema` is JSON Schema (draft 4, which API Gateway's models use) for the gateway, OpenAPI and people.
+:func:`request_validator` is the compiled validator of the inference function, which parses and checks JSON in one pass. Types are
+strict: ``"3"`` is not a number, ``1`` is not a boolean, ``3.0`` is not an integer. A nullable feature may be left out, which
+means null. Any other feature is required, and an unknown field is an error.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def event_time_column(project: Project) -> str | None:
 
 
 def has_routing_key(project: Project) -> bool:
-    """Whether a record may carry the optional routing ``key`` (a feature of that name routes by itself)."""
+    """Whether a record may have the optional routing ``key`` (a feature of that name is used for routing itself)."""
     return ROUTING_KEY not in project.features.columns
 
 
@@ -92,13 +92,13 @@ def _value_schema(feature: FeatureColumn) -> CoreSchema:
 
 
 def _bounds(feature: FeatureColumn) -> tuple[float, float]:
-    """The least and the greatest number a client may send: the feature's range, or what every export is proven for."""
+    """The smallest and the largest number that a client may send: the feature's range, or what the parity gate tests."""
     low, high = feature.range or (None, None)
     return (-PROVEN if low is None else low), (PROVEN if high is None else high)
 
 
 class _Bounds:
-    """Keeps an integer within bounds that may be fractions, which pydantic's own integer bounds may not."""
+    """Checks an integer against bounds that may be fractions, which pydantic's integer bounds may not."""
 
     def __init__(self, low: float, high: float) -> None:
         self.low, self.high = low, high
