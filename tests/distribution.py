@@ -68,7 +68,7 @@ def scheduler(config: Any, log: Any) -> Any:
     """Hands groups to workers in the order of the collection."""
     from xdist.scheduler import LoadScopeScheduling
 
-    class Groups(LoadScopeScheduling):  # type: ignore[misc, unused-ignore]
+    class Groups(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             return group_of(nodeid)
 

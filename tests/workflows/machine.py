@@ -18,10 +18,13 @@ from typing import Any
 
 import boto3
 import pytest
+from antlr4 import ParserRuleContext
 from moto import mock_aws
+from moto.stepfunctions.parser.asl.antlr.runtime.ASLParser import ASLParser
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
 from moto.stepfunctions.parser.asl.component.state.wait.wait_function import wait_function
+from moto.stepfunctions.parser.asl.parse import asl_parser
 from moto.stepfunctions.parser.backend.execution import BaseExecutionWorkerCommunication
 
 FOLDER = Path(__file__).resolve().parents[2] / "step_functions"
@@ -92,8 +95,26 @@ def without_waiting(script: Script) -> Iterator[threading.Event]:
         patch.setattr(BaseExecutionWorkerCommunication, "terminated", terminated)
         patch.setattr(lambda_eval_utils, "_invoke_lambda_function", script.invoke)
         patch.setattr(retrier_decl, "time", _NoSleep)
+        patch.setattr(asl_parser, "ASLParser", _ParsesOnce)
         patch.setattr(wait_function.WaitFunction, "_wait_interval", lambda self, env, wait_seconds: None)
         yield over
+
+
+_TREES: dict[str, ParserRuleContext] = {}
+"""Syntax trees by definition; they are only read."""
+
+
+class _ParsesOnce(ASLParser):
+    """Moto parses a definition when it is created and at each execution, which takes most of a test's time."""
+
+    def state_machine(self) -> ParserRuleContext:
+        text = self.getInputStream().tokenSource.inputStream.strdata
+        if text in _TREES:
+            return _TREES[text]
+        tree = super().state_machine()
+        if self.getNumberOfSyntaxErrors() == 0:
+            _TREES[text] = tree
+        return tree
 
 
 class _NoSleep:
