@@ -1,6 +1,6 @@
-"""DuckDB the way every data stage uses it: bounded, offline, in UTC, and with identifiers quoted.
+"""DuckDB as every step uses it: bounded, offline, in UTC, and with identifiers quoted.
 
-The database is a file in the stage's own scratch folder, so tables larger than memory go to disk. Extensions are never
+The database is a file in the step's own scratch folder, so tables larger than memory go to disk. Extensions are never
 downloaded: the wheel carries Parquet, JSON and ICU. Time stamps inside the engine are naive UTC; only Parquet files in the lake
 carry the zone.
 """

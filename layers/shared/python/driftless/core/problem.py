@@ -1,7 +1,7 @@
-"""What a client is told when its request cannot be answered: RFC 9457 problem details that name each offending field.
+"""Error responses of the HTTP API: RFC 9457 problem details that name each wrong field.
 
 Both public endpoints (predictions and labels) validate JSON with pydantic's core; :func:`problem_of` turns its complaint into a
-problem. Nothing of the request is echoed besides field names, and those shortened, so an error answer cannot carry data out.
+problem. Nothing of the request is echoed besides field names, and those shortened, so an error response cannot leak data.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class FieldError:
 
 @dataclass(frozen=True)
 class Problem:
-    """One answer of media type ``application/problem+json``; ``retry_after`` in seconds when trying again may help."""
+    """One response of media type ``application/problem+json``; ``retry_after`` in seconds when trying again may help."""
 
     status: int
     detail: str
@@ -50,11 +50,11 @@ class Problem:
         }
 
     def body(self) -> bytes:
-        """JSON in ASCII: a field name that UTF-8 cannot express must not break the answer."""
+        """JSON in ASCII: a field name that UTF-8 cannot express must not break the response."""
         return json.dumps(self.as_dict()).encode("ascii")
 
     def headers(self) -> dict[str, str]:
-        """Headers the answer needs besides its content type."""
+        """Headers the response needs besides its content type."""
         return {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
 
 

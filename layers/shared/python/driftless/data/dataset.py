@@ -1,9 +1,8 @@
 """Transform: freeze the project's tables at a version and compute the training set, the same bytes whenever it is run again.
 
-The versions are pinned to the run in the registry, so a repeat sees the same data. Rows whose label is not known yet, or never
-was, are left out; a label is never judged known from later than the run's start, whatever time a row claims. The last days judge,
-the days before them train; a training row whose label was not known when the hold-out began is left out as well, as it could not
-have been learnt from then.
+The versions are pinned to the run in the registry, so a repeated run reads the same data. Rows without a known label are left
+out; whether a label is known is judged at the run's start at the latest, whatever time a row claims. The last days are the
+hold-out, the days before them train. A training row whose label was not known when the hold-out began is left out as well.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ class TransformRuns(RunLog, RunReader, TablePins, Protocol):
 
 
 class Transform:
-    """The transform stage.
+    """The transform step.
 
     Parameters
     ----------
@@ -136,7 +135,7 @@ class Transform:
 
 
 def _personal_keys(project: Project) -> set[str]:
-    """Key columns that tell who a row is about: nothing after this stage asks for them, so they stay in the lake."""
+    """Key columns that tell who a row is about: no later step needs them, so they stay in the lake."""
     base = project.datasets[project.features.base]
     keys = {name for name in base.key if base.columns[name].pii}
     return keys - {base.event_time, *project.features.columns}
@@ -159,7 +158,7 @@ def divide(connection: Any, project: Project) -> Split:
     Raises
     ------
     NotEnoughData
-        When either part is smaller than the project asks for, or a classifier would see a single class.
+        When either part is smaller than the project requires, or a classifier would see a single class.
     """
     split = project.split
     target = quoted(project.target.name)

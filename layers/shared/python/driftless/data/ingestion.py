@@ -1,9 +1,9 @@
 """Ingestion: an accepted file becomes a version of its dataset's table, once.
 
-The transaction is the object's S3 version together with what its content and the project's definition made of it: however often
-the event of an upload arrives, and wherever an earlier attempt died, the table takes the rows once and every answer names the
-same version. Sending again is a wish of its own: the same bytes after a corrected definition, or after other rows of the same
-keys, are committed again, and of rows with the same key the last commit counts.
+The Delta transaction is identified by the object's S3 version, its content and the project definition. The event of an upload may
+arrive repeatedly and an earlier attempt may have died anywhere: the table gets the rows once, and every attempt returns the same
+version. A file that is sent again is another object version: the same bytes after a corrected definition, or after other rows of
+the same keys, are committed again. Of rows with the same key the last commit counts.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from driftless.records import IngestFacts, IngestionRecord, IngestionRequest, Re
 
 
 class Ingest:
-    """The ingestion stage.
+    """The ingestion step.
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ class CollectorSettings(Settings):
 
 
 def compose() -> Callable[[CollectRequest], Collected]:
-    """The stage, with the lines it could not read published as an embedded metric."""
+    """The step, with the lines it could not read published as an embedded metric."""
     settings = read_settings(CollectorSettings)
     collect = Collect(lake=S3Store(settings.lake_bucket, client=client("s3")), projects=load_all())
 

@@ -1,7 +1,7 @@
 """What every function's composition shares: typed settings, and Powertools around one library call.
 
-A handler parses its event into a request record, makes one library call and returns the answer as JSON. Errors pass through:
-Step Functions reads the true class name and decides by it.
+A handler parses its event into a request record, makes one library call and returns its record as JSON. Errors pass through:
+Step Functions retries or fails by their class names.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ class DeploymentSettings(Settings):
 
 
 def compose() -> Deploy:
-    """The stage over DynamoDB, S3 and CloudWatch."""
+    """The step over DynamoDB, S3 and CloudWatch."""
     settings = read_settings(DeploymentSettings)
     return Deploy(
         registry=DynamoRegistry(settings.registry_table, client=client("dynamodb")),

@@ -18,7 +18,7 @@ class EvaluationSettings(Settings):
 
 
 def compose() -> Evaluate:
-    """The stage with its adapters."""
+    """The step with its adapters."""
     settings = read_settings(EvaluationSettings)
     return Evaluate(
         artifacts=S3Store(settings.artifacts_bucket, client=client("s3")),

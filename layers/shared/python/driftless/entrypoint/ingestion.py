@@ -22,7 +22,7 @@ class IngestionSettings(Settings):
 
 
 def compose() -> Ingest:
-    """The stage with its adapters; the deployed commit is read when a file is committed."""
+    """The step with its adapters; the deployed commit is read when a file is committed."""
     settings = read_settings(IngestionSettings)
     lake = S3Store(settings.lake_bucket, client=client("s3"))
     return Ingest(

@@ -23,7 +23,7 @@ class MonitoringSettings(Settings):
 
 
 def compose() -> Monitor:
-    """The stage over S3, DynamoDB and CloudWatch."""
+    """The step over S3, DynamoDB and CloudWatch."""
     settings = read_settings(MonitoringSettings)
     return Monitor(
         lake=S3Store(settings.lake_bucket, client=client("s3")),

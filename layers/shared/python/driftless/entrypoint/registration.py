@@ -21,7 +21,7 @@ class RegistrationSettings(Settings):
 
 
 def compose() -> Register:
-    """The stage over S3, DynamoDB and KMS."""
+    """The step over S3, DynamoDB and KMS."""
     settings = read_settings(RegistrationSettings)
     return Register(
         artifacts=S3Store(settings.artifacts_bucket, client=client("s3")),

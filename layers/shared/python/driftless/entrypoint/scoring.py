@@ -19,7 +19,7 @@ class ScoringSettings(Settings):
 
 
 def compose() -> Score:
-    """The stage with its adapters."""
+    """The step with its adapters."""
     settings = read_settings(ScoringSettings)
     artifacts, verifier = S3Store(settings.artifacts_bucket, client=client("s3")), EcdsaVerifier()
 

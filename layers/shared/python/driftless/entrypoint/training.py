@@ -16,6 +16,6 @@ class TrainingSettings(Settings):
 
 
 def compose() -> Train:
-    """The stage with its adapters."""
+    """The step with its adapters."""
     settings = read_settings(TrainingSettings)
     return Train(artifacts=S3Store(settings.artifacts_bucket, client=client("s3")), projects=load_all())

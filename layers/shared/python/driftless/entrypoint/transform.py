@@ -23,7 +23,7 @@ class TransformSettings(Settings):
 
 
 def compose() -> Transform:
-    """The stage with its adapters; the deployed commit is read when a training set is made."""
+    """The step with its adapters; the deployed commit is read when a training set is made."""
     settings = read_settings(TransformSettings)
     lake = S3Store(settings.lake_bucket, client=client("s3"))
     return Transform(

@@ -16,6 +16,6 @@ class TuningSettings(Settings):
 
 
 def compose() -> Tune:
-    """The stage with its adapters."""
+    """The step with its adapters."""
     settings = read_settings(TuningSettings)
     return Tune(artifacts=S3Store(settings.artifacts_bucket, client=client("s3")), projects=load_all())

@@ -23,7 +23,7 @@ class ValidationSettings(Settings):
 
 
 def compose() -> Callable[[ValidationRequest], ValidationRecord]:
-    """The stage with its adapters."""
+    """The step with its adapters."""
     settings = read_settings(ValidationSettings)
     s3 = client("s3")
     validate = Validate(

@@ -64,7 +64,7 @@ def _compare(connection: Any, project: Project, moment: Any) -> Finding | None:
         names[most],
         f"with everything after {moment} UTC hidden, {changed[most]} of {rows} rows up to then get another value",
         "join only rows with a time at or before the base row's, and outcomes by known_at <= that time "
-        "(or make the SQL deterministic, if it draws or asks the clock)",
+        "(or make the SQL deterministic, if it uses random numbers or the clock)",
     )
 
 

@@ -31,7 +31,7 @@ _LINE_LIMIT = 16 << 20
 
 
 def load(connection: Any, source: Source, dataset: Dataset) -> list[str]:
-    """Fill ``raw(_source_row, <columns as VARCHAR>)`` and ``malformed(line, reason, text)``; answer warnings.
+    """Fill ``raw(_source_row, <columns as VARCHAR>)`` and ``malformed(line, reason, text)``; return warnings.
 
     Raises
     ------
