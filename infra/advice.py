@@ -1,4 +1,4 @@
-"""What deploys well and yet is not what its owner wants: said at synthesis, refused nowhere."""
+"""Warnings at synthesis about settings that deploy but are probably not intended."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from driftless.definition.project import Project
 from infra.settings import Settings
 
 SHORTEST_BAKE_SECONDS = 180
-"""CloudWatch shows a metric of a log line one to two minutes late; a shorter step of a canary is over before it was seen."""
+"""CloudWatch shows a metric of a log line one to two minutes late; a shorter canary step ends before its metrics are visible."""
 
 
 def advice(settings: Settings, projects: Mapping[str, Project]) -> Iterator[tuple[str, str]]:
@@ -23,7 +23,7 @@ def advice(settings: Settings, projects: Mapping[str, Project]) -> Iterator[tupl
     if settings.alarm_email is None:
         yield (
             "driftless:alarm_email",
-            "nobody is told when something fails: the notifications topic has no subscriber; add --context alarm_email=ADDRESS",
+            "nobody receives notifications of failures: the topic has no subscriber; add --context alarm_email=ADDRESS",
         )
     for name, project in projects.items():
         steps, seconds = project.serving.canary_steps, project.serving.bake_seconds

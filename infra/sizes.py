@@ -1,4 +1,4 @@
-"""What each function weighs unzipped, beside Lambda's limit.
+"""Unzipped size of each function, compared with Lambda's limit.
 
 Lambda refuses a function whose code and layers exceed 250 MB unzipped, but only at the end of a deploy. Here the sum is
 known at synth, so the refusal comes first and names the layers to blame.

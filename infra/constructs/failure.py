@@ -1,4 +1,4 @@
-"""An alarm on what should never happen: one occurrence within a minute tells the people on the topic."""
+"""An alarm on events that should not happen: one within a minute notifies the topic."""
 
 from __future__ import annotations
 

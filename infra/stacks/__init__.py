@@ -1,1 +1,1 @@
-"""Deployment units: what holds data, what learns, what serves, what watches."""
+"""Deployment units: the data, pipeline, serving and monitoring stacks."""

@@ -1,4 +1,4 @@
-"""What must survive: buckets, tables, the signing key, the notifications topic.
+"""The data stack: buckets, tables, the signing key, the notifications topic.
 
 Every other stack can be deleted and deployed again from this one and the commit. Registration's role lives here too,
 because the key and the ``trust/`` folder are defined by who may use them.

@@ -1,4 +1,4 @@
-"""What watches: the monitor machine, alarms, the governor that answers them, schedules and the dashboard."""
+"""The monitoring stack: state machine, alarms, the governor that they trigger, schedules, dashboard."""
 
 from __future__ import annotations
 

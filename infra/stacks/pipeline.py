@@ -1,4 +1,4 @@
-"""What learns: ingestion, and the train-and-deploy pipeline, with the functions they call."""
+"""The pipeline stack: ingestion, and the train-and-deploy pipeline, with the functions they call."""
 
 from __future__ import annotations
 

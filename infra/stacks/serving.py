@@ -1,4 +1,4 @@
-"""What serves: the API, inference, labels, and the collector that turns the prediction log into Parquet."""
+"""The serving stack: the API, inference, labels, and the collector that turns the prediction log into Parquet."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LOADING_FAILURES = {
     "EndpointRefreshFailed": "Who serves could not be read",
     "ModelRefused": "A model could not be loaded or verified",
 }
-"""What inference reports when it goes on with the models it has, or with none."""
+"""Failures that inference reports and continues after, with the models it has or with none."""
 _FIREWALL_SECONDS = 300
 
 
@@ -82,7 +82,7 @@ class ServingStack(Stack):
             failures=failures,
         )
         failures.feed(self.collector.live)
-        journal = logs.SubscriptionFilter(
+        subscription = logs.SubscriptionFilter(
             self,
             "Journal",
             log_group=self.inference.log_group,
@@ -91,7 +91,7 @@ class ServingStack(Stack):
         )
         self.api = InferenceApi(self, "Api", settings=settings, inference=self.inference, labels=self.labels, projects=projects)
         self._alarms(settings, sorted(projects), data)
-        self._journal_alarms(journal, data)
+        self._prediction_log_alarms(subscription, data)
         if settings.web_firewall:
             self._firewall(settings)
         publish_parameter(self, settings, INFERENCE_LOG, self.inference.log_group.log_group_name)
@@ -99,7 +99,7 @@ class ServingStack(Stack):
         publish_parameter(self, settings, queue_parameter("collector-dead"), failures.dead.queue.queue_url)
 
     def _alarms(self, settings: Settings, projects: Sequence[str], data: DataStack) -> None:
-        """What functions answer or survive, and Lambda therefore does not count as their errors."""
+        """Failures that functions handle, so that Lambda does not count them as errors."""
         alarm_on_any(
             self,
             "ServerErrors",
@@ -112,7 +112,7 @@ class ServingStack(Stack):
             "UnreadableLines",
             counted("UnreadableLines", {"Stage": settings.stage}),
             data.topic,
-            description="The collector kept journal lines aside that it could not read",
+            description="The collector set aside prediction log lines that it could not read",
         )
         for name in projects:
             scope = Construct(self, f"Project-{name}")
@@ -125,12 +125,12 @@ class ServingStack(Stack):
                     description=f"{what} for {name}",
                 )
 
-    def _journal_alarms(self, journal: logs.SubscriptionFilter, data: DataStack) -> None:
+    def _prediction_log_alarms(self, subscription: logs.SubscriptionFilter, data: DataStack) -> None:
         """Predictions that were answered and not handed to the collector; what it then fails to keep lands in its queue."""
         dimensions = {
             "LogGroupName": self.inference.log_group.log_group_name,
             "DestinationType": "Lambda",
-            "FilterName": cast(logs.CfnSubscriptionFilter, journal.node.default_child).ref,
+            "FilterName": cast(logs.CfnSubscriptionFilter, subscription.node.default_child).ref,
         }
         for name in ("DeliveryErrors", "DeliveryThrottling"):
             metric = cloudwatch.Metric(
