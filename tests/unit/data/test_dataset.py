@@ -23,7 +23,7 @@ RUN = Run(run_id="run-1", execution_arn="arn", project="shop")
 
 
 @dataclass
-class House:
+class Scene:
     folder: Path
     project: Project
     tables: DeltaTables
@@ -34,14 +34,14 @@ class House:
         append(self.tables, self.project, dataset, rows, self.folder, name)
 
     def transform(self, run: Run = RUN, project: Project | None = None) -> DatasetRecord:
-        stage = Transform(
+        step = Transform(
             tables=self.tables,
             artifacts=self.artifacts,
             registry=self.registry,
             projects={"shop": project or self.project},
             git_commit=lambda: "abc123",
         )
-        return stage(TransformRequest(run=run))
+        return step(TransformRequest(run=run))
 
     def read(self, ref: Ref, query: str = "SELECT * FROM read_parquet(?)") -> list[tuple[Any, ...]]:
         path = self.artifacts.fetch(ref, self.folder / "read.parquet")
@@ -51,18 +51,18 @@ class House:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> House:
-    return House(tmp_path, shop(tmp_path), folder_tables(tmp_path / "lake"), MemoryStore(), MemoryRegistry())
+def scene(tmp_path: Path) -> Scene:
+    return Scene(tmp_path, shop(tmp_path), folder_tables(tmp_path / "lake"), MemoryStore(), MemoryRegistry())
 
 
 @pytest.fixture
-def stocked(house: House) -> House:
-    house.add("orders", orders(120), "orders")
-    house.add("prices", prices(31), "prices")
-    return house
+def stocked(scene: Scene) -> Scene:
+    scene.add("orders", orders(120), "orders")
+    scene.add("prices", prices(31), "prices")
+    return scene
 
 
-def test_the_training_set_has_the_declared_columns_types_and_order(stocked: House) -> None:
+def test_the_training_set_has_the_declared_columns_types_and_order(stocked: Scene) -> None:
     record = stocked.transform()
     described = stocked.read(record.train, "DESCRIBE SELECT * FROM read_parquet(?)")
     assert [(row[0], row[1]) for row in described] == [
@@ -80,7 +80,7 @@ def test_the_training_set_has_the_declared_columns_types_and_order(stocked: Hous
     assert market == (made_at - START).days + 0.25
 
 
-def test_a_personal_key_stays_in_the_lake(stocked: House, tmp_path: Path) -> None:
+def test_a_personal_key_stays_in_the_lake(stocked: Scene, tmp_path: Path) -> None:
     project = shop(tmp_path / "personal", toml={'id = { type = "integer" }': 'id = { type = "integer", pii = true }'})
     record = stocked.transform(project=project)
     for part in (record.train, record.holdout):
@@ -88,21 +88,21 @@ def test_a_personal_key_stays_in_the_lake(stocked: House, tmp_path: Path) -> Non
         assert [row[0] for row in described] == ["made_at", "price", "size", "market", "is_paid"]
 
 
-def test_columns_may_be_called_what_the_stage_might_call_its_own(tmp_path: Path) -> None:
+def test_columns_may_have_the_names_that_the_step_uses_itself(tmp_path: Path) -> None:
     toml = {
         'key = ["id"]': 'key = ["n"]',
         "id = {": "n = {",
         'market = { type = "number", nullable = true }': 'part = { type = "number", nullable = true }',
     }
     project = shop(tmp_path, toml=toml, sql=SQL.replace("o.id", "o.n").replace("p.market", "p.market AS part"))
-    house = House(tmp_path, project, folder_tables(tmp_path / "lake"), MemoryStore(), MemoryRegistry())
-    house.add("orders", orders(120), "orders")
-    house.add("prices", prices(31), "prices")
-    described = house.read(house.transform().train, "DESCRIBE SELECT * FROM read_parquet(?)")
+    scene = Scene(tmp_path, project, folder_tables(tmp_path / "lake"), MemoryStore(), MemoryRegistry())
+    scene.add("orders", orders(120), "orders")
+    scene.add("prices", prices(31), "prices")
+    described = scene.read(scene.transform().train, "DESCRIBE SELECT * FROM read_parquet(?)")
     assert [row[0] for row in described] == ["n", "made_at", "price", "size", "part", "is_paid"]
 
 
-def test_the_split_is_by_time_and_nothing_unknown_trains_or_judges(stocked: House) -> None:
+def test_the_split_is_by_time_and_leaves_out_rows_without_a_known_label(stocked: Scene) -> None:
     record = stocked.transform()
     last_order = START + timedelta(hours=6 * 119)
     last_known = last_order - timedelta(hours=24)
@@ -121,7 +121,7 @@ def test_the_split_is_by_time_and_nothing_unknown_trains_or_judges(stocked: Hous
     assert first >= boundary - timedelta(days=20)
 
 
-def test_a_rerun_sees_the_pinned_versions_and_writes_the_same_bytes(stocked: House) -> None:
+def test_a_rerun_sees_the_pinned_versions_and_writes_the_same_bytes(stocked: Scene) -> None:
     first = stocked.transform()
     assert [(table.dataset, table.version, table.rows) for table in first.tables] == [("orders", 1, 120), ("prices", 1, 62)]
     stocked.add("orders", orders(40, first=120), "more")
@@ -134,7 +134,7 @@ def test_a_rerun_sees_the_pinned_versions_and_writes_the_same_bytes(stocked: Hou
     assert (facts.train_rows, facts.holdout_end, facts.git_commit) == (first.train_rows, first.holdout_end, "abc123")
 
 
-def test_of_rows_with_the_same_key_the_last_commit_counts(stocked: House) -> None:
+def test_of_rows_with_the_same_key_the_last_commit_counts(stocked: Scene) -> None:
     before = {row[0]: row for row in stocked.read(stocked.transform().train)}
     number, made_at, _, size, paid = orders(120)[50]
     corrected: Row = (number, made_at, 77.0, size, not paid)
@@ -145,12 +145,12 @@ def test_of_rows_with_the_same_key_the_last_commit_counts(stocked: House) -> Non
     assert {key: row for key, row in after.items() if key != 50} == {key: row for key, row in before.items() if key != 50}
 
 
-def test_rows_without_a_label_are_left_out(house: House) -> None:
+def test_rows_without_a_label_are_left_out(scene: Scene) -> None:
     rows = [(*row[:4], None if int(str(row[0])) % 10 == 5 else row[4]) for row in orders(120)]
-    house.add("orders", rows, "orders")
-    house.add("prices", prices(31), "prices")
-    record = house.transform()
-    ids = [row[0] for row in house.read(record.train) + house.read(record.holdout)]
+    scene.add("orders", rows, "orders")
+    scene.add("prices", prices(31), "prices")
+    record = scene.transform()
+    ids = [row[0] for row in scene.read(record.train) + scene.read(record.holdout)]
     assert ids and all(number % 10 != 5 for number in ids)
 
 
@@ -159,18 +159,18 @@ def test_a_row_dated_in_the_future_makes_no_label_due_and_stops_no_training(tmp_
     toml = {"label_delay_hours = 24": f"label_delay_hours = {delay}"}
     started = START + timedelta(hours=6 * 119 + 1)
     registry = MemoryRegistry(clock=lambda: started.replace(tzinfo=UTC))
-    house = House(tmp_path, shop(tmp_path, toml=toml), folder_tables(tmp_path / "lake"), MemoryStore(), registry)
-    house.add("orders", orders(120), "orders")
-    house.add("prices", prices(31), "prices")
-    honest = house.transform()
-    house.add("orders", [(9999, datetime(2099, 1, 1), 3.5, "S", True)], "typo")
-    later = house.transform(Run(run_id="run-2", execution_arn="arn", project="shop"))
+    scene = Scene(tmp_path, shop(tmp_path, toml=toml), folder_tables(tmp_path / "lake"), MemoryStore(), registry)
+    scene.add("orders", orders(120), "orders")
+    scene.add("prices", prices(31), "prices")
+    honest = scene.transform()
+    scene.add("orders", [(9999, datetime(2099, 1, 1), 3.5, "S", True)], "typo")
+    later = scene.transform(Run(run_id="run-2", execution_arn="arn", project="shop"))
     known = "SELECT max(made_at) FROM read_parquet(?)"
     # The clock stands an hour after the last order: what was ordered within the delay before it is still open.
     last = max(row[1] for row in orders(120) if row[1] <= started - timedelta(hours=delay))  # type: ignore[operator,type-var]
-    assert house.read(later.holdout, known) == [(last,)]
+    assert scene.read(later.holdout, known) == [(last,)]
     assert later.train_rows >= honest.train_rows
-    assert house.transform(Run(run_id="run-2", execution_arn="arn", project="shop")) == later
+    assert scene.transform(Run(run_id="run-2", execution_arn="arn", project="shop")) == later
 
 
 @pytest.mark.parametrize(
@@ -181,29 +181,29 @@ def test_a_row_dated_in_the_future_makes_no_label_due_and_stops_no_training(tmp_
         (30, "train part of shop has . labelled rows, split.minimum_train_rows is 20"),
     ],
 )
-def test_too_little_data_says_what_is_missing(house: House, count: int, reason: str) -> None:
-    house.add("prices", prices(31), "prices")
+def test_too_little_data_says_what_is_missing(scene: Scene, count: int, reason: str) -> None:
+    scene.add("prices", prices(31), "prices")
     if count:
-        house.add("orders", orders(count), "orders")
+        scene.add("orders", orders(count), "orders")
     with pytest.raises(NotEnoughData, match=reason):
-        house.transform()
+        scene.transform()
 
 
-def test_one_class_is_not_enough(house: House) -> None:
-    house.add("orders", [(*row[:4], True) for row in orders(120)], "orders")
-    house.add("prices", prices(31), "prices")
+def test_one_class_is_not_enough(scene: Scene) -> None:
+    scene.add("orders", [(*row[:4], True) for row in orders(120)], "orders")
+    scene.add("prices", prices(31), "prices")
     with pytest.raises(NotEnoughData, match="one class only"):
-        house.transform()
+        scene.transform()
 
 
-def test_a_leak_stops_the_run_before_anything_is_written(stocked: House, tmp_path: Path) -> None:
+def test_a_leak_stops_the_run_before_anything_is_written(stocked: Scene, tmp_path: Path) -> None:
     cheat = {"p.market\n": "avg(p.market) OVER () AS market\n"}
     with pytest.raises(LeakageFound, match="'market'"):
         stocked.transform(project=shop(tmp_path / "cheat", sql=cheat))
     assert stocked.artifacts.list("") == []
 
 
-def test_a_random_split_is_had_only_when_asked_for_and_repeats(stocked: House, tmp_path: Path) -> None:
+def test_a_random_split_is_used_only_when_configured_and_repeats(stocked: Scene, tmp_path: Path) -> None:
     project = shop(tmp_path / "random", toml={"[split]\n": '[split]\nby = "random"\nholdout_fraction = 0.3\nseed = 7\n'})
     record = stocked.transform(project=project)
     train = {row[0] for row in stocked.read(record.train)}
@@ -214,7 +214,7 @@ def test_a_random_split_is_had_only_when_asked_for_and_repeats(stocked: House, t
     assert stocked.transform(project=project) == record
 
 
-def test_an_unknown_project_is_not_found(stocked: House) -> None:
+def test_an_unknown_project_is_not_found(stocked: Scene) -> None:
     with pytest.raises(NotFound, match="no project 'bakery'; known: shop"):
         stocked.transform(Run(run_id="r", execution_arn="", project="bakery"))
 
@@ -230,6 +230,6 @@ def test_candidates_start_with_first_values_and_are_drawn_once(tmp_path: Path) -
     assert candidates(model.model_copy(update={"search": {}})) == [Candidate(index=0, parameters={})]
 
 
-def test_times_with_a_zone_are_kept_as_utc(stocked: House) -> None:
+def test_times_with_a_zone_are_kept_as_utc(stocked: Scene) -> None:
     record = stocked.transform()
     assert record.train_start.tzinfo == UTC and isinstance(record.train_start, datetime)

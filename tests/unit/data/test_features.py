@@ -34,7 +34,7 @@ def rows(project: Project, files: Files, as_of: datetime | None = None) -> list[
     return found
 
 
-def test_each_row_of_the_base_comes_once_in_order_with_its_label_when_known(tmp_path: Path, files: Files) -> None:
+def test_each_row_of_the_base_occurs_once_in_order_with_its_label_when_known(tmp_path: Path, files: Files) -> None:
     found = rows(shop(tmp_path), files)
     assert [*found[0]] == ["id", "made_at", "price", "size", "market", "is_paid"]
     assert [row["id"] for row in found] == list(range(40))
@@ -167,7 +167,9 @@ def test_a_conversion_that_fails_quotes_no_personal_value(tmp_path: Path, files:
         assert "Ann" not in "".join(traceback.format_exception(caught.value))
 
 
-def test_memory_that_does_not_do_is_no_fault_of_the_sql(tmp_path: Path, files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_memory_is_not_reported_as_a_fault_of_the_sql(
+    tmp_path: Path, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "40")
     greedy = "(SELECT len(list(i))::DOUBLE FROM range(5000000) AS r(i)) AS market"
     with pytest.raises(OutOfResources):

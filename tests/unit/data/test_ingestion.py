@@ -30,7 +30,7 @@ def prices_of_nobody(folder: Path, project: Project) -> list[Path]:
     return [parquet(folder / "prices.parquet", project, "prices", prices(1))]
 
 
-class House:
+class Scene:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.project = shop(folder, toml={'key = ["id"]': 'key = ["id"]\nmax_quarantined = 0.5'})
@@ -41,8 +41,8 @@ class House:
 
     def validated(self, key: str = "shop/orders/a.csv", content: str = CSV, version: str | None = None) -> ValidationRecord:
         self.landing.put(key, content.encode())
-        stage = Validate(landing=self.landing, lake=self.lake, projects={"shop": self.project}, clock=lambda: datetime.now(UTC))
-        verdict = stage(ValidationRequest(bucket="landing", key=key))
+        step = Validate(landing=self.landing, lake=self.lake, projects={"shop": self.project}, clock=lambda: datetime.now(UTC))
+        verdict = step(ValidationRequest(bucket="landing", key=key))
         return verdict.model_copy(update={"source": verdict.source.model_copy(update={"version_id": version})})
 
     def ingest(self, registry: Any = None) -> Ingest:
@@ -72,89 +72,89 @@ class House:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> House:
-    return House(tmp_path)
+def scene(tmp_path: Path) -> Scene:
+    return Scene(tmp_path)
 
 
-def test_an_accepted_file_becomes_a_version_with_its_origin(house: House) -> None:
-    verdict = house.validated()
-    record = house.ingest()(IngestionRequest(validation=verdict, execution_arn="arn:one"))
+def test_an_accepted_file_becomes_a_version_with_its_origin(scene: Scene) -> None:
+    verdict = scene.validated()
+    record = scene.ingest()(IngestionRequest(validation=verdict, execution_arn="arn:one"))
     assert (record.table, record.version, record.rows, record.duplicate) == ("tables/shop/orders", 1, 2, False)
-    assert house.ids() == [1, 2]
-    newest, _ = house.tables.history(record.table)
+    assert scene.ids() == [1, 2]
+    newest, _ = scene.tables.history(record.table)
     assert newest["sha256"] == verdict.source.sha256
     assert (newest["key"], newest["rows"], newest["quarantined_rows"]) == ("shop/orders/a.csv", "2", "1")
     assert (newest["git_commit"], newest["execution_arn"]) == ("abc123", "arn:one")
-    assert house.registry.ingests("shop", "orders")[0].version == 1
+    assert scene.registry.ingests("shop", "orders")[0].version == 1
 
 
-def test_another_execution_of_another_commit_is_still_the_same_delivery(house: House) -> None:
-    first = house.ingest()(IngestionRequest(validation=house.validated(), execution_arn="arn:one"))
-    house.commit = "def456"
-    again = house.ingest()(IngestionRequest(validation=house.validated(), execution_arn="arn:two"))
+def test_another_execution_of_another_commit_is_still_the_same_delivery(scene: Scene) -> None:
+    first = scene.ingest()(IngestionRequest(validation=scene.validated(), execution_arn="arn:one"))
+    scene.commit = "def456"
+    again = scene.ingest()(IngestionRequest(validation=scene.validated(), execution_arn="arn:two"))
     assert (again.version, again.duplicate) == (first.version, True)
-    newest, *_ = house.tables.history(first.table)
+    newest, *_ = scene.tables.history(first.table)
     assert (newest["version"], newest["git_commit"], newest["execution_arn"]) == (first.version, "abc123", "arn:one")
 
 
-def test_an_upload_is_committed_once_however_late_its_event_comes_again(house: House) -> None:
-    first = house.ingest()(IngestionRequest(validation=house.validated(version="v1")))
-    house.ingest()(IngestionRequest(validation=house.validated("shop/orders/b.csv", CSV.replace("1.5", "9.5"), "v1")))
-    again = house.ingest()(IngestionRequest(validation=house.validated(version="v1")))
+def test_an_upload_is_committed_once_however_late_its_event_is_delivered_again(scene: Scene) -> None:
+    first = scene.ingest()(IngestionRequest(validation=scene.validated(version="v1")))
+    scene.ingest()(IngestionRequest(validation=scene.validated("shop/orders/b.csv", CSV.replace("1.5", "9.5"), "v1")))
+    again = scene.ingest()(IngestionRequest(validation=scene.validated(version="v1")))
     assert (again.version, again.duplicate) == (first.version, True)
-    assert house.ids() == [1, 1, 2, 2]
+    assert scene.ids() == [1, 1, 2, 2]
 
 
-def test_a_file_sent_again_after_its_correction_counts_again(house: House) -> None:
+def test_a_file_sent_again_after_its_correction_counts_again(scene: Scene) -> None:
     corrected = CSV.replace("1.5", "9.5")
     versions = [
-        house.ingest()(IngestionRequest(validation=house.validated(content=content, version=version))).version
+        scene.ingest()(IngestionRequest(validation=scene.validated(content=content, version=version))).version
         for content, version in ((CSV, "v1"), (corrected, "v2"), (CSV, "v3"))
     ]
     assert versions == [1, 2, 3]
-    assert house.prices() == {1: 1.5, 2: 2.5}
+    assert scene.prices() == {1: 1.5, 2: 2.5}
 
 
-def test_a_file_sent_again_after_the_definition_was_corrected_brings_the_rows_it_lost(house: House) -> None:
+def test_a_file_sent_again_after_a_corrected_definition_adds_its_quarantined_rows(scene: Scene) -> None:
     narrow = {'key = ["id"]': 'key = ["id"]\nmax_quarantined = 0.9', "price = { type": "price = { range = [0, 2], type"}
-    house.project = shop(house.folder, toml=narrow)
-    first = house.ingest()(IngestionRequest(validation=house.validated(version="v1")))
-    assert house.prices() == {1: 1.5}
-    house.project = shop(house.folder, toml={'key = ["id"]': 'key = ["id"]\nmax_quarantined = 0.9'})
-    second = house.ingest()(IngestionRequest(validation=house.validated(version="v2")))
+    scene.project = shop(scene.folder, toml=narrow)
+    first = scene.ingest()(IngestionRequest(validation=scene.validated(version="v1")))
+    assert scene.prices() == {1: 1.5}
+    scene.project = shop(scene.folder, toml={'key = ["id"]': 'key = ["id"]\nmax_quarantined = 0.9'})
+    second = scene.ingest()(IngestionRequest(validation=scene.validated(version="v2")))
     assert (first.version, second.version, second.duplicate) == (1, 2, False)
-    assert house.prices() == {1: 1.5, 2: 2.5}
+    assert scene.prices() == {1: 1.5, 2: 2.5}
 
 
-def test_a_crash_after_the_commit_is_made_good_by_the_next_delivery(house: House) -> None:
+def test_the_next_delivery_repairs_a_crash_after_the_commit(scene: Scene) -> None:
     class Dies:
         def record_ingest(self, project: str, dataset: str, facts: IngestFacts) -> None:
             raise StoreUnavailable("the process died here")
 
-    request = IngestionRequest(validation=house.validated())
+    request = IngestionRequest(validation=scene.validated())
     with pytest.raises(StoreUnavailable):
-        house.ingest(Dies())(request)
-    assert house.registry.ingests("shop", "orders") == []
-    record = house.ingest()(request)
+        scene.ingest(Dies())(request)
+    assert scene.registry.ingests("shop", "orders") == []
+    record = scene.ingest()(request)
     assert (record.version, record.duplicate) == (1, True)
-    assert house.ids() == [1, 2]
-    house.ingest()(request)
-    assert [entry.version for entry in house.registry.ingests("shop", "orders")] == [1]
+    assert scene.ids() == [1, 2]
+    scene.ingest()(request)
+    assert [entry.version for entry in scene.registry.ingests("shop", "orders")] == [1]
 
 
-def test_a_rejected_file_and_a_changed_staged_file_are_refused(house: House) -> None:
-    rejected = house.validated(content="id\n1\n")
+def test_a_rejected_file_and_a_changed_staged_file_are_refused(scene: Scene) -> None:
+    rejected = scene.validated(content="id\n1\n")
     with pytest.raises(DataRejected, match="'made_at' is missing"):
-        house.ingest()(IngestionRequest(validation=rejected))
-    verdict = house.validated()
+        scene.ingest()(IngestionRequest(validation=rejected))
+    verdict = scene.validated()
     assert verdict.staged is not None
-    house.lake.put(verdict.staged.key, b"tampered")
+    scene.lake.put(verdict.staged.key, b"tampered")
     with pytest.raises(IntegrityError):
-        house.ingest()(IngestionRequest(validation=verdict))
-    assert house.tables.latest("tables/shop/orders") is None
+        scene.ingest()(IngestionRequest(validation=verdict))
+    assert scene.tables.latest("tables/shop/orders") is None
 
 
-def test_a_dataset_that_is_gone_since_is_not_found(house: House) -> None:
-    verdict = house.validated().model_copy(update={"dataset": "sales"})
+def test_a_dataset_that_was_removed_is_not_found(scene: Scene) -> None:
+    verdict = scene.validated().model_copy(update={"dataset": "sales"})
     with pytest.raises(NotFound, match="shop/sales"):
-        house.ingest()(IngestionRequest(validation=verdict))
+        scene.ingest()(IngestionRequest(validation=verdict))

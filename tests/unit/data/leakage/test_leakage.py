@@ -110,7 +110,7 @@ def test_an_undeclared_copy_of_an_outcome_is_caught_without_its_nulls(
 
 
 @pytest.mark.parametrize(
-    ("expression", "witness"),
+    ("expression", "evidence"),
     [
         ("avg(f.distance) OVER ()", "hidden"),
         ("lead(f.minute) OVER (ORDER BY f.time_hour, f.carrier, f.flight)", "hidden"),
@@ -118,10 +118,10 @@ def test_an_undeclared_copy_of_an_outcome_is_caught_without_its_nulls(
     ],
 )
 def test_features_that_look_ahead_or_draw_are_caught(
-    january: dict[str, list[Path]], tmp_path: Path, expression: str, witness: str
+    january: dict[str, list[Path]], tmp_path: Path, expression: str, evidence: str
 ) -> None:
     project = variant(tmp_path, toml={DECLARED: NEW_FEATURE}, sql={SELECTED: SELECTED + f"    {expression} AS x1,\n"})
-    with pytest.raises(LeakageFound, match=f"feature 'x1' .*{witness}"):
+    with pytest.raises(LeakageFound, match=f"feature 'x1' .*{evidence}"):
         judge(project, january, tmp_path)
 
 

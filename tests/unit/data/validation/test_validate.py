@@ -72,7 +72,7 @@ def project(folder: Path, toml: str = TOML, level: str = "quarantine") -> Projec
     return load(folder / "shop")
 
 
-class House:
+class Scene:
     def __init__(self, folder: Path, definition: Project, landing: FolderStore | None = None) -> None:
         self.landing, self.lake = landing or FolderStore(folder / "landing"), FolderStore(folder / "lake")
         self.validate = Validate(landing=self.landing, lake=self.lake, projects={"shop": definition}, clock=lambda: NOW)
@@ -89,8 +89,8 @@ class House:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> House:
-    return House(tmp_path, project(tmp_path))
+def scene(tmp_path: Path) -> Scene:
+    return Scene(tmp_path, project(tmp_path))
 
 
 STAGED = 'SELECT id, "at"::VARCHAR, price, mail, size, paid, _source_row FROM read_parquet(?) ORDER BY _source_row'
@@ -130,7 +130,7 @@ def as_json() -> str:
     "form",
     ["csv", "csv.gz", "bom", "utf-16", "crlf", "semicolon", "reordered", "no newline at the end", "parquet", "json", "json.gz"],
 )
-def test_the_same_rows_in_any_form_are_staged_alike(house: House, tmp_path: Path, form: str) -> None:
+def test_the_same_rows_in_any_form_are_staged_alike(scene: Scene, tmp_path: Path, form: str) -> None:
     text = HEADER + GOOD
     contents: dict[str, bytes | str] = {
         "csv": text,
@@ -146,16 +146,16 @@ def test_the_same_rows_in_any_form_are_staged_alike(house: House, tmp_path: Path
         "json": as_json(),
         "json.gz": gzip.compress(as_json().encode()),
     }
-    record = house.send(contents[form])
+    record = scene.send(contents[form])
     assert record.status == "accepted", record.reasons
     assert (record.rows, record.accepted_rows, record.quarantined_rows, record.quarantine) == (3, 3, 0, None)
     assert record.staged is not None
-    assert house.rows(record.staged.key, STAGED) == EXPECTED
-    source = house.rows(record.staged.key, "SELECT DISTINCT _source FROM read_parquet(?)")
+    assert scene.rows(record.staged.key, STAGED) == EXPECTED
+    source = scene.rows(record.staged.key, "SELECT DISTINCT _source FROM read_parquet(?)")
     assert source == [(record.source.sha256,)]
 
 
-def test_a_bad_row_is_quarantined_with_its_reasons_and_the_others_go_on(house: House) -> None:
+def test_a_bad_row_is_quarantined_with_its_reasons_and_the_others_are_staged(scene: Scene) -> None:
     bad = (
         "x,2026-01-01,1,a@b,S,true\n"  # no integer
         "11,yesterday,1,a@b,S,true\n"  # no time
@@ -169,7 +169,7 @@ def test_a_bad_row_is_quarantined_with_its_reasons_and_the_others_go_on(house: H
         "18,2026-01-01,1,a@b,S,true,more\n"  # too many
     )
     rows = "".join(f"{number},2026-01-02,1,,S,\n" for number in range(20, 30))
-    record = house.send(HEADER + GOOD + bad + rows)
+    record = scene.send(HEADER + GOOD + bad + rows)
     assert record.status == "accepted", record.reasons
     assert (record.rows, record.accepted_rows, record.quarantined_rows) == (23, 13, 10)
     assert record.staged is not None and record.quarantine is not None
@@ -177,7 +177,7 @@ def test_a_bad_row_is_quarantined_with_its_reasons_and_the_others_go_on(house: H
         "id.type": 2, "at.type": 1, "price.type": 1, "price.range": 1, "mail.pattern": 1, "size.not_null": 1, "size.allowed": 1,
         "paid.type": 1, "unique_key": 1, "paid_has_price": 1, "well_formed": 2,
     }  # fmt: skip
-    kept = house.rows(record.quarantine.key, "SELECT _source_row, _line, _reasons, id, mail FROM read_parquet(?)")
+    kept = scene.rows(record.quarantine.key, "SELECT _source_row, _line, _reasons, id, mail FROM read_parquet(?)")
     assert kept[:2] == [(1, None, ["unique_key"], "1", "a@b.c"), (4, None, ["id.type"], "x", "a@b")]
     assert kept[7][2] == ["id.type", "price.type", "size.not_null", "paid.type"]
     assert [(line, reasons) for _, line, reasons, *_ in kept[8:]] == [
@@ -187,7 +187,7 @@ def test_a_bad_row_is_quarantined_with_its_reasons_and_the_others_go_on(house: H
     assert "secret.person" in [row[4] for row in kept]
 
 
-def test_of_rows_with_the_same_key_the_last_good_one_counts(house: House) -> None:
+def test_of_rows_with_the_same_key_the_last_good_one_counts(scene: Scene) -> None:
     rows = (
         "1,2026-01-01,9999,,S,\n"  # out of range, and corrected by the next
         "1,2026-01-01,10,,S,\n"
@@ -200,11 +200,11 @@ def test_of_rows_with_the_same_key_the_last_good_one_counts(house: House) -> Non
         "4,2026-01-01,40,,S,maybe\n"  # a warning takes nothing out
         "5,2026-01-01,50,,S,\n"
     )
-    record = house.send(HEADER + rows)
+    record = scene.send(HEADER + rows)
     assert record.staged is not None and record.quarantine is not None
-    staged = house.rows(record.staged.key, "SELECT id, price FROM read_parquet(?) ORDER BY _source_row")
+    staged = scene.rows(record.staged.key, "SELECT id, price FROM read_parquet(?) ORDER BY _source_row")
     assert staged == [(1, 10.0), (2, 20.0), (3, 31.0), (4, 40.0), (5, 50.0)]
-    reasons = house.rows(record.quarantine.key, "SELECT _source_row, _reasons FROM read_parquet(?)")
+    reasons = scene.rows(record.quarantine.key, "SELECT _source_row, _reasons FROM read_parquet(?)")
     assert reasons == [
         (1, ["price.range"]),
         (4, ["price.range"]),
@@ -214,31 +214,31 @@ def test_of_rows_with_the_same_key_the_last_good_one_counts(house: House) -> Non
     ]
 
 
-def test_a_column_may_be_called_like_anything_of_ours(tmp_path: Path) -> None:
+def test_a_column_may_have_the_name_of_an_internal_column_or_table(tmp_path: Path) -> None:
     """The flags of the checks are b0, b1 and so on, which is no reason for a column not to be."""
     names = [f"b{number}" for number in range(12)]
     columns = "".join(f"{name} = {{ type = 'integer', nullable = true, range = [0, 5] }}\n" for name in names)
     toml = TOML.replace("paid = {", columns + "paid = {")
-    house = House(tmp_path, project(tmp_path, toml))
+    scene = Scene(tmp_path, project(tmp_path, toml))
     header = HEADER.strip() + "," + ",".join(names) + "\n"
-    record = house.send(header + "1,2026-01-01,10,,S,true" + ",1" * 12 + "\n2,2026-01-01,10,,S,true" + ",9" * 12 + "\n")
+    record = scene.send(header + "1,2026-01-01,10,,S,true" + ",1" * 12 + "\n2,2026-01-01,10,,S,true" + ",9" * 12 + "\n")
     assert (record.accepted_rows, record.quarantined_rows) == (1, 1)
 
 
 def test_a_row_dated_further_ahead_than_the_dataset_allows_is_quarantined(tmp_path: Path) -> None:
     rows = GOOD + "4,2026-06-02T00:00:00Z,1,,S,\n5,2026-06-02T00:00:00.000001Z,1,,S,\n6,2099-01-01,1,,S,\n"
-    record = House(tmp_path, project(tmp_path)).send(HEADER + rows)
+    record = Scene(tmp_path, project(tmp_path)).send(HEADER + rows)
     assert (record.status, record.accepted_rows, record.quarantined_rows) == ("accepted", 4, 2)
     assert [(rule.rule, rule.failed_rows) for rule in record.rules] == [("at.too_far_ahead", 2)]
     assert record.rules[0].examples[1] == "row 6: '2099-01-01'"
     planned = project(tmp_path, TOML.replace("max_quarantined = 0.5", "max_quarantined = 0.5\nahead_hours = 100000"))
-    record = House(tmp_path / "planned", planned).send(HEADER + rows)
+    record = Scene(tmp_path / "planned", planned).send(HEADER + rows)
     assert (record.accepted_rows, [(rule.rule, rule.failed_rows) for rule in record.rules]) == (5, [("at.too_far_ahead", 1)])
 
 
-def test_reports_name_rows_but_never_personal_values(house: House) -> None:
-    record = house.send(HEADER + GOOD + "4,2026-01-01,2000,secret.person,S,true\n")
-    report = house.lake.get(record.report.key).decode()
+def test_reports_name_rows_but_never_personal_values(scene: Scene) -> None:
+    record = scene.send(HEADER + GOOD + "4,2026-01-01,2000,secret.person,S,true\n")
+    report = scene.lake.get(record.report.key).decode()
     rules = {rule.rule: rule for rule in record.rules}
     assert rules["mail.pattern"].examples == ["row 4"]
     assert rules["price.range"].examples == ["row 4: '2000'"]
@@ -250,26 +250,26 @@ def test_rule_levels_decide_between_warning_quarantine_and_rejection(tmp_path: P
     broken = HEADER + GOOD + "4,2026-01-01,,,S,true\n"
     outcome = {}
     for level in ("warn", "quarantine", "fail"):
-        record = House(tmp_path / level, project(tmp_path, level=level)).send(broken)
+        record = Scene(tmp_path / level, project(tmp_path, level=level)).send(broken)
         outcome[level] = (record.status, record.accepted_rows, record.quarantined_rows)
     assert outcome == {"warn": ("accepted", 4, 0), "quarantine": ("accepted", 3, 1), "fail": ("rejected", 0, 1)}
 
 
-def test_too_large_a_share_of_bad_rows_rejects_the_file(house: House) -> None:
-    record = house.send(HEADER + "1,2026-01-01,1,,S,\nx,2026-01-01,1,,S,\ny,2026-01-01,1,,S,\n")
+def test_too_large_a_share_of_bad_rows_rejects_the_file(scene: Scene) -> None:
+    record = scene.send(HEADER + "1,2026-01-01,1,,S,\nx,2026-01-01,1,,S,\ny,2026-01-01,1,,S,\n")
     assert (record.status, record.staged) == ("rejected", None)
     assert "2 of 3 rows (66.7%) would be quarantined, more than max_quarantined = 50.0%" in record.reasons
     assert record.quarantine is not None
-    assert house.lake.list("staging/") == []
+    assert scene.lake.list("staging/") == []
 
 
-def test_missing_repeated_and_unknown_columns_are_named(house: House) -> None:
-    missing = house.send("id,at,Price,mail,paid\n1,2026-01-01,1,,\n")
+def test_missing_repeated_and_unknown_columns_are_named(scene: Scene) -> None:
+    missing = scene.send("id,at,Price,mail,paid\n1,2026-01-01,1,,\n")
     assert missing.status == "rejected"
     assert missing.reasons == ["column 'price' is missing (the file has 'Price'); column 'size' is missing"]
-    repeated = house.send("id,id,at,price,mail,size,paid\n1,1,2026-01-01,1,,S,\n")
+    repeated = scene.send("id,id,at,price,mail,size,paid\n1,1,2026-01-01,1,,S,\n")
     assert repeated.reasons == ["column 'id' appears more than once"]
-    unknown = house.send("extra," + HEADER + "q,1,2026-01-01,1,,S,\n")
+    unknown = scene.send("extra," + HEADER + "q,1,2026-01-01,1,,S,\n")
     assert unknown.status == "accepted"
     assert unknown.reasons == ["column 'extra' is not in the project and was dropped"]
 
@@ -302,14 +302,14 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_files_are_rejected_with_a_reason_and_nothing_is_staged(house: House, name: str) -> None:
+def test_hostile_files_are_rejected_with_a_reason_and_nothing_is_staged(scene: Scene, name: str) -> None:
     content, reason = HOSTILE[name]
-    record = house.send(content)
+    record = scene.send(content)
     assert (record.status, record.staged) == ("rejected", None)
     assert len(record.reasons) == 1
     assert re.search(reason, record.reasons[0]), record.reasons
-    assert json.loads(house.lake.get(record.report.key))["reasons"] == record.reasons
-    assert house.lake.list("staging/") == []
+    assert json.loads(scene.lake.get(record.report.key))["reasons"] == record.reasons
+    assert scene.lake.list("staging/") == []
 
 
 @pytest.mark.parametrize(
@@ -321,7 +321,7 @@ def test_hostile_files_are_rejected_with_a_reason_and_nothing_is_staged(house: H
         ("shop/sales/a.csv", "project 'shop' has no dataset 'sales'; known: orders"),
     ],
 )
-def test_a_file_that_belongs_nowhere_is_rejected(tmp_path: Path, key: str, reason: str) -> None:
+def test_a_file_with_an_unknown_project_or_dataset_is_rejected(tmp_path: Path, key: str, reason: str) -> None:
     class Anything(FolderStore):
         def download(self, key: str, path: Path, *, version_id: str | None = None) -> Ref:
             path.write_bytes(b"x")
@@ -335,17 +335,17 @@ def test_a_file_that_belongs_nowhere_is_rejected(tmp_path: Path, key: str, reaso
     assert lake.list("reports/unattributed/") == [record.report.key]
 
 
-def test_an_object_that_is_gone_is_not_found(house: House) -> None:
+def test_a_deleted_object_is_not_found(scene: Scene) -> None:
     with pytest.raises(NotFound):
-        house.validate(ValidationRequest(bucket="landing", key="shop/orders/gone"))
+        scene.validate(ValidationRequest(bucket="landing", key="shop/orders/gone"))
 
 
-def test_a_repeat_writes_the_same_objects_and_answers_the_same_record(house: House) -> None:
+def test_a_repeat_writes_the_same_objects_and_returns_the_same_record(scene: Scene) -> None:
     content = HEADER + GOOD + "x,2026-01-01,1,,S,\n"
-    first = house.send(content)
-    objects = {key: house.lake.get(key) for key in house.lake.list("")}
-    assert house.send(content) == first
-    assert {key: house.lake.get(key) for key in house.lake.list("")} == objects
+    first = scene.send(content)
+    objects = {key: scene.lake.get(key) for key in scene.lake.list("")}
+    assert scene.send(content) == first
+    assert {key: scene.lake.get(key) for key in scene.lake.list("")} == objects
 
 
 @pytest.mark.parametrize(
@@ -355,19 +355,19 @@ def test_a_repeat_writes_the_same_objects_and_answers_the_same_record(house: Hou
         ('pattern = "@"', 'pattern = "(?<=a)@"', "datasets.orders.columns.mail.pattern"),
     ],
 )
-def test_a_rule_or_pattern_that_is_not_sql_is_the_projects_fault(tmp_path: Path, old: str, new: str, key: str) -> None:
-    house = House(tmp_path, project(tmp_path, TOML.replace(old, new)))
+def test_a_rule_or_pattern_that_is_not_sql_is_an_error_of_the_project(tmp_path: Path, old: str, new: str, key: str) -> None:
+    scene = Scene(tmp_path, project(tmp_path, TOML.replace(old, new)))
     with pytest.raises(BadProject, match=key) as caught:
-        house.send(HEADER + GOOD)
+        scene.send(HEADER + GOOD)
     assert caught.value.key == key and caught.value.file == "projects/shop/project.toml"
 
 
-def test_a_rule_that_fails_on_a_row_is_the_projects_fault_and_quotes_nobody(tmp_path: Path) -> None:
+def test_a_rule_that_fails_on_a_row_is_an_error_of_the_project_without_values(tmp_path: Path) -> None:
     toml = TOML.replace("NOT paid OR price IS NOT NULL", "CAST(mail AS INTEGER) > 0")
     with pytest.raises(BadProject, match="TRY_CAST") as caught:
-        House(tmp_path / "personal", project(tmp_path, toml)).send(HEADER + "1,2026-01-01,1,jane@example.org,S,\n")
+        Scene(tmp_path / "personal", project(tmp_path, toml)).send(HEADER + "1,2026-01-01,1,jane@example.org,S,\n")
     assert caught.value.key == "datasets.orders.rules.0.sql"
     assert "jane" not in str(caught.value) and caught.value.__cause__ is None
     assert "ConversionException" in caught.value.reason
     with pytest.raises(BadProject, match=r"Could not convert string 'a@b'"):
-        House(tmp_path / "open", project(tmp_path, toml.replace("pii = true, ", ""))).send(HEADER + "1,2026-01-01,1,a@b,S,\n")
+        Scene(tmp_path / "open", project(tmp_path, toml.replace("pii = true, ", ""))).send(HEADER + "1,2026-01-01,1,a@b,S,\n")

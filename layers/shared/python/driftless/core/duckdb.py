@@ -99,11 +99,11 @@ def scalar(connection: Any, query: str, parameters: list[Any] | None = None) -> 
     return None if row is None else row[0]
 
 
-def told(error: duckdb.Error, *, personal: bool) -> str:
-    """What DuckDB says of data, or no more than the kind of error where its words may quote a personal value."""
+def data_message(error: duckdb.Error, *, personal: bool) -> str:
+    """DuckDB's message about data; only the error's type where the message may quote a personal value."""
     return type(error).__name__ if personal else first_line(error)
 
 
 def first_line(error: duckdb.Error) -> str:
-    """What DuckDB says of a query, without the rows it may quote further down."""
+    """DuckDB's message about a query, without the rows it may quote further down."""
     return str(error).splitlines()[0].strip()

@@ -1,4 +1,4 @@
-"""Times as clients write them: ISO 8601 text in, timezone-aware UTC out, or a reason a person can act on."""
+"""Parse and format times: ISO 8601 text to timezone-aware UTC, or an error that states what is wrong."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _YEARS = range(1900, 2200)
 
 
 def parse_time(text: str) -> datetime:
-    """An ISO 8601 date and time as timezone-aware UTC; without an offset it is UTC already.
+    """An ISO 8601 date and time as timezone-aware UTC; a time without an offset is taken as UTC.
 
     Raises
     ------
     ValueError
-        When it is no such time, or outside the years 1900 to 2199.
+        When the text is not such a time, or outside the years 1900 to 2199.
     """
     try:
         parsed = datetime.fromisoformat(text)

@@ -135,7 +135,7 @@ class Transform:
 
 
 def _personal_keys(project: Project) -> set[str]:
-    """Key columns that tell who a row is about: no later step needs them, so they stay in the lake."""
+    """Key columns with personal values: no later step needs them, so they stay in the lake."""
     base = project.datasets[project.features.base]
     keys = {name for name in base.key if base.columns[name].pii}
     return keys - {base.event_time, *project.features.columns}

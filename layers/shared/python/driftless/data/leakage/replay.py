@@ -1,7 +1,7 @@
-"""Replay: at a few moments of the past the tables are shown as they looked then, and the features are computed again.
+"""Replay: compute the features again from the tables as they were at a few past moments.
 
-For rows up to that moment an honest feature is the same, because it only ever saw what was known by then. A feature that read a
-later row, or an outcome before it was known, changes.
+For rows up to such a moment an honest feature keeps its value, because it depends only on what was known by then. A feature
+that reads a later row, or an outcome before it was known, changes.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from driftless.data.leakage.finding import Finding
 from driftless.definition.project import Project
 
 _MOMENTS = (0.5, 0.8, 0.95)
-# Without a delay only the rows of the very moment have an outcome that is hidden from them: it takes more of those, at uneven
-# distances, so that no rhythm of the data hides behind theirs.
+# Without a delay only the rows of the moment itself have an outcome that is hidden from them, so more moments are needed. Their
+# distances are uneven, so that they do not coincide with a period of the data.
 _MOMENTS_WITHOUT_DELAY = tuple(0.4 + 0.6 * (step * 0.618034 % 1) for step in range(12))
 _TOLERANCE = 1e-9
 _SCHEMA = "replay"
 
 
 def replay(connection: Any, project: Project) -> Finding | None:
-    """The feature that changes most often when the future is hidden, if any does."""
+    """The feature that changes in most rows when later rows are hidden, if any does."""
     base = project.datasets[project.features.base]
     time = quoted(base.event_time)
     shares = _MOMENTS if project.target.label_delay else _MOMENTS_WITHOUT_DELAY

@@ -1,7 +1,7 @@
-"""Three statistical witnesses, all in SQL: silence, strength and copies.
+"""Three statistical tests for leaks, all in SQL: silence, strength and copies.
 
-Bounds are set where honest features do not come: flight distance explains 98 % of the time in the air and passes, and a single
-honest column may reach an AUC of 0.9. A person who knows better writes the reason into the feature's ``reviewed``.
+The bounds are higher than honest features reach: flight distance explains 98 % of the time in the air and passes, and a single
+honest column may reach an AUC of 0.9. To exempt an honest feature, write the reason into its ``reviewed``.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def _suspects(project: Project) -> list[str]:
 def silence(connection: Any, project: Project) -> Finding | None:
     """A value that marks the rows whose label, though due, was never observed.
 
-    A flight that was cancelled has no arrival delay and no departure time: a feature that is null (or 0, or -1) there says so.
+    A cancelled flight has no arrival delay and no departure time: a feature that is null (or 0, or -1) there reveals it.
     """
     target = quoted(project.target.name)
     rows, silent = connection.execute(
@@ -61,7 +61,7 @@ def silence(connection: Any, project: Project) -> Finding | None:
 
 
 def strength(connection: Any, project: Project) -> Finding | None:
-    """A feature whose bins' target means, learnt on earlier rows, order or explain later rows almost perfectly."""
+    """A feature whose target means per bin, fitted on earlier rows, rank or explain later rows almost perfectly."""
     target = quoted(project.target.name)
     if project.task == "multiclass":
         outcomes = [f"CAST({target} = {literal(name)} AS DOUBLE)" for name in project.target.classes or ()]
@@ -83,7 +83,7 @@ def strength(connection: Any, project: Project) -> Finding | None:
 
 
 def _strength(connection: Any, value: str, outcome: str, *, numeric: bool, task: str) -> float | None:
-    # Equal values share a bin, null has its own.
+    # Equal values share a bin; null has a bin of its own.
     binned = f"CAST(floor({_BINS} * percent_rank() OVER (ORDER BY {value})) AS VARCHAR)" if numeric else value
     binned = f"CASE WHEN {value} IS NOT NULL THEN {binned} END"
     early = f"percent_rank() OVER (ORDER BY _position) < {_EARLIER}"
@@ -112,7 +112,7 @@ def _strength(connection: Any, value: str, outcome: str, *, numeric: bool, task:
 
 
 def copies(connection: Any, project: Project) -> Finding | None:
-    """A feature that is an outcome column in disguise: rescaled, shifted, otherwise monotone, or the same text."""
+    """A feature that copies an outcome column: rescaled, shifted, otherwise monotone, or the same text."""
     base = project.datasets[project.features.base]
     outcomes = outcome_columns(base)
     suspects = _suspects(project)
@@ -173,5 +173,5 @@ def _equal(connection: Any, feature: str, outcome: str) -> str | None:
 
 
 def _sampled(prefix: str = "") -> str:
-    """A share of the rows, spread evenly in time, so that the check's cost is bounded."""
+    """SQL that samples rows evenly in time, so that the check's cost is bounded."""
     return f"{prefix}_position % greatest(1, (SELECT count(*) // {_ROWS} FROM labelled)) = 0"

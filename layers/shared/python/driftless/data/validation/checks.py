@@ -1,8 +1,8 @@
 """The project's expectations as SQL over ``raw``: typed values, and per row the names of the checks it breaks.
 
-What null means is fixed once: null breaks only ``not_null``; it satisfies ranges, allowed values, patterns and rules. A duplicate
-is a row whose key columns, null equal to null, equal those of a later row of the same file that breaks nothing else: within a
-file as among files the last good row counts, so a correction is taken and a bad one takes nothing away.
+Null breaks only ``not_null``; it satisfies ranges, allowed values, patterns and rules. A duplicate is a row whose key columns
+(null equals null) equal those of a later row of the same file that breaks no other check. The last good row counts, within a
+file as among files: a correction replaces the earlier row, and a bad row replaces nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Literal
 import duckdb
 
 from driftless.core.clock import utc_now
-from driftless.core.duckdb import exhausted, first_line, literal, literals, quoted, told
+from driftless.core.duckdb import data_message, exhausted, first_line, literal, literals, quoted
 from driftless.definition.datasets import Column, Dataset
 from driftless.definition.project import Project
 from driftless.errors import BadProject
@@ -29,8 +29,8 @@ _NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
 class Check:
     """One expectation: ``broken`` is SQL over the row ``raw r JOIN typed t``, true where the row breaks it.
 
-    ``column`` is the column it speaks of, for examples; None for checks over the whole row. ``key`` is where the project says a
-    rule of its own.
+    ``column`` is the column it checks, for examples; None for checks over the whole row. ``key`` is the key in project.toml
+    that declares the rule, empty for checks that follow from a column.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Check:
 
 
 def create_typed(connection: Any, dataset: Dataset) -> None:
-    """Fill ``typed`` with the values of ``raw`` in their declared types, null where a text is no such value."""
+    """Fill ``typed`` with the values of ``raw`` in their declared types; null where a text cannot be cast."""
     wanted = ", ".join(f"{_cast(name, column)} AS {quoted(name)}" for name, column in dataset.columns.items())
     connection.execute(f"CREATE TABLE typed AS SELECT _source_row, {wanted} FROM raw ORDER BY _source_row")
 
@@ -107,7 +107,7 @@ def check_definition(connection: Any, project: Project, name: str) -> None:
 
 def _column_checks(name: str, column: Column, *, timed: bool) -> list[Check]:
     raw, value = f"r.{quoted(name)}", f"t.{quoted(name)}"
-    # A row without its time cannot be kept, nor one without a value that its column may not be without.
+    # A row without its event time, or without the value of a column that is not nullable, cannot be kept.
     strict = _strict(column.level) if timed or not column.nullable else column.level
     found = []
     if column.type != "string":
@@ -146,14 +146,14 @@ def _probe(connection: Any, project: Project, query: str, key: str) -> None:
 
 
 def judge(connection: Any, project: Project, single: list[Check], dataset: Dataset) -> list[tuple[Check, int]]:
-    """Fill ``judged(_source_row, reasons, kept)`` with the rows that break anything; every check with its broken rows.
+    """Fill ``judged(_source_row, reasons, kept)`` with the rows that break a check; return each check and its broken rows.
 
-    Keys are compared last, among the rows that no check of single rows takes out.
+    Keys are compared last, among the rows that pass every check of single rows.
 
     Raises
     ------
     BadProject
-        When a rule fails on a row instead of holding or not, as a cast may.
+        When evaluating a rule on a row fails, as a cast may.
     """
     flags = "".join(f", coalesce({check.broken}, false) AS b{position}" for position, check in enumerate(single))
     good = "".join(f" AND NOT singly.b{position}" for position, check in enumerate(single) if check.level != "warn")
@@ -182,21 +182,21 @@ def judge(connection: Any, project: Project, single: list[Check], dataset: Datas
         f"CREATE TABLE judged AS SELECT _source_row, list_filter([{named}], lambda n: n IS NOT NULL) AS reasons, "
         f"NOT ({' OR '.join(serious)}) AS kept FROM flags WHERE {broken}"
     )
-    answer = connection.execute(f"SELECT {counts} FROM flags").fetchone()
-    return [(check, int(count)) for check, count in zip(found, answer or (), strict=True)]
+    row = connection.execute(f"SELECT {counts} FROM flags").fetchone()
+    return [(check, int(count)) for check, count in zip(found, row or (), strict=True)]
 
 
 def _failing_rule(
     connection: Any, project: Project, single: list[Check], dataset: Dataset, error: duckdb.Error
 ) -> BadProject | duckdb.Error:
-    """Which rule cannot be asked of every row; the error itself when it is none of them."""
+    """The error of the rule that cannot be evaluated on every row; ``error`` itself when no rule fails."""
     for check in (check for check in single if check.key):
         try:
             connection.execute(f"SELECT count(*) FROM raw r JOIN typed t USING (_source_row) WHERE {check.broken}")
         except duckdb.Error as cause:
             personal = any(column.pii for column in dataset.columns.values())
             fix = "write it so that it holds or not for every row, for example with TRY_CAST"
-            return project.wrong(check.key, f"it fails on a row: {told(cause, personal=personal)}", fix)
+            return project.wrong(check.key, f"it fails on a row: {data_message(cause, personal=personal)}", fix)
     return error
 
 

@@ -1,8 +1,8 @@
 """From a recognised file to the table ``raw``: every declared column as text, and the row's number in the file.
 
-Casting happens later and cell by cell, so that one bad value costs one row. Lines that are no rows at all (too many fields, a
-stray quote) go to the table ``malformed``. A column the project does not know is dropped with a warning, a missing one refuses
-the file.
+Casting happens later and cell by cell, so that one bad value costs one row. Lines that are not rows (too many fields, a stray
+quote) go to the table ``malformed``. A column that the project does not declare is dropped with a warning. A missing column
+rejects the file.
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ from typing import Any
 
 import duckdb
 
-from driftless.core.duckdb import exhausted, literal, literals, quoted, scalar, told
+from driftless.core.duckdb import data_message, exhausted, literal, literals, quoted, scalar
 from driftless.data.validation.source import Refused, Source
 from driftless.definition.datasets import Dataset
 
 _DELIMITERS = (",", ";", "\t", "|")
 _HEADER_LIMIT = 1 << 20
 _LINE_END = re.compile(r"\r\n|\r|\n")
-# Of names that a sender invents, so many are told one by one and so much of each; likeness is asked of so many.
-_NAMES_TOLD = 100
+# Limits for column names that the sender chooses: how many are listed, how many characters of each are shown, and how many
+# are searched for a name like a missing one.
+_NAMES_LISTED = 100
 _NAME_LENGTH = 80
 _NAMES_COMPARED = 500
 _LINE_LIMIT = 16 << 20
@@ -46,7 +47,7 @@ def load(connection: Any, source: Source, dataset: Dataset) -> list[str]:
         if exhausted(error):
             raise
         personal = any(column.pii for column in dataset.columns.values())
-        reason = told(error, personal=personal).replace(str(source.path), "the file")
+        reason = data_message(error, personal=personal).replace(str(source.path), "the file")
         raise Refused(f"the file cannot be read as {source.format.upper()}: {reason}") from (None if personal else error)
 
 
@@ -64,7 +65,7 @@ def _csv(connection: Any, source: Source, dataset: Dataset) -> list[str]:
             f"CASE WHEN {value} NOT IN ({nulls}) THEN {value} END AS {quoted(name)}" if nulls else f"{value} AS {quoted(name)}"
         )
     for strict in ("true", "false"):
-        # Strict mode gives up on files that mix line ends; those are read leniently.
+        # Strict mode fails on files that mix line ends; those are read in lenient mode.
         options = (
             f"auto_detect = false, header = false, skip = {skipped}, delim = {literal(delimiter)}, quote = '\"', escape = '\"', "
             f"columns = {{{columns}}}, nullstr = chr(1), max_line_size = {_LINE_LIMIT}, buffer_size = {2 * _LINE_LIMIT}, "
@@ -90,7 +91,7 @@ def _csv(connection: Any, source: Source, dataset: Dataset) -> list[str]:
 
 
 def _header(source: Source, dataset: Dataset) -> tuple[list[str], str, int]:
-    """Column names, the delimiter that yields most known ones, and the lines to skip."""
+    """Column names, the delimiter that yields most declared ones, and the number of lines to skip."""
     with source.path.open(encoding="utf-8", newline="") as file:
         head = file.read(_HEADER_LIMIT)
     lines = _LINE_END.split(head)
@@ -108,7 +109,7 @@ def _header(source: Source, dataset: Dataset) -> tuple[list[str], str, int]:
 
 
 def _fields(line: str, delimiter: str) -> list[str]:
-    """One line's fields; none where a field is longer than Python's reader takes, as under a delimiter that is none."""
+    """One line's fields; none when a field exceeds the limit of Python's reader, as with a wrong delimiter."""
     try:
         return next(csv.reader([line], delimiter=delimiter), [])
     except csv.Error:
@@ -130,13 +131,13 @@ def _json(connection: Any, source: Source, dataset: Dataset) -> list[str]:
     declared = f"name IN ({literals(dataset.columns)})"
     present = connection.execute(f"SELECT name FROM names WHERE {declared}").fetchall()
     others = f"FROM names WHERE NOT {declared}"
-    strangers = connection.execute(f"SELECT name {others} ORDER BY name LIMIT {_NAMES_COMPARED}").fetchall()
-    untold = scalar(connection, f"SELECT count(*) {others}") - len(strangers)
+    unknown = connection.execute(f"SELECT name {others} ORDER BY name LIMIT {_NAMES_COMPARED}").fetchall()
+    unlisted = scalar(connection, f"SELECT count(*) {others}") - len(unknown)
     connection.execute("DROP TABLE names")
     # JSON writers leave out nulls, so a nullable column may be absent from every line.
     optional = frozenset(name for name, column in dataset.columns.items() if column.nullable)
-    warnings = _compare([row[0] for row in present + strangers], dataset, optional=optional, untold=untold, one_header=False)
-    # One reading of a line for all columns: a path each would take megabytes a column, and as many readings.
+    warnings = _compare([row[0] for row in present + unknown], dataset, optional=optional, unlisted=unlisted, one_header=False)
+    # One call extracts all columns of a line: a call per column would take megabytes each, and parse the line each time.
     found = f"json_extract_string(line, [{literals(map(_pointer, dataset.columns))}])"
     wanted = ", ".join(f"found[{position}] AS {quoted(name)}" for position, name in enumerate(dataset.columns, start=1))
     connection.execute(
@@ -169,11 +170,11 @@ def _parquet(connection: Any, source: Source, dataset: Dataset) -> list[str]:
 
 
 def _compare(
-    names: list[str], dataset: Dataset, *, optional: frozenset[str], untold: int = 0, one_header: bool = True
+    names: list[str], dataset: Dataset, *, optional: frozenset[str], unlisted: int = 0, one_header: bool = True
 ) -> list[str]:
-    """Warnings about unknown columns, of which there are ``untold`` more; Refused about missing or repeated ones.
+    """Warnings about unknown columns, of which ``unlisted`` are not in ``names``; Refused about missing or repeated ones.
 
-    In one header two names that differ in case only are a mistake; the keys of many JSON lines are told apart by case.
+    Two names that differ only in case are a mistake in one header; as keys of many JSON lines they are different columns.
     """
     counted = Counter(names)
     folded = Counter(name.casefold() for name in counted)
@@ -187,15 +188,15 @@ def _compare(
     missing = [name for name in dataset.columns if name not in counted and name not in optional]
     if missing:
         candidates = [name for name in unknown[:_NAMES_COMPARED] if len(name) <= _NAME_LENGTH]
-        hints = [_hint(name, candidates) for name in missing[:_NAMES_TOLD]]
+        hints = [_hint(name, candidates) for name in missing[:_NAMES_LISTED]]
         reasons = [f"column {name!r} is missing{hint}" for name, hint in zip(missing, hints, strict=False)]
         raise Refused("; ".join(_and_more(reasons, len(missing), "are missing")))
-    warnings = [f"column {_shown(name)} is not in the project and was dropped" for name in unknown[:_NAMES_TOLD]]
-    return _and_more(warnings, len(unknown) + untold, "are not in the project and were dropped")
+    warnings = [f"column {_shown(name)} is not in the project and was dropped" for name in unknown[:_NAMES_LISTED]]
+    return _and_more(warnings, len(unknown) + unlisted, "are not in the project and were dropped")
 
 
-def _and_more(told: list[str], total: int, fate: str) -> list[str]:
-    return told if total == len(told) else [*told, f"{total - len(told)} more columns {fate}"]
+def _and_more(listed: list[str], total: int, fate: str) -> list[str]:
+    return listed if total == len(listed) else [*listed, f"{total - len(listed)} more columns {fate}"]
 
 
 def _shown(name: str) -> str:

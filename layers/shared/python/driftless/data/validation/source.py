@@ -1,8 +1,9 @@
-"""What a landed file is, told by its content and not by its name: Parquet, CSV or JSON lines, perhaps in gzip.
+"""Recognise a landed file by its content, not its name: Parquet, CSV or JSON lines, optionally in gzip.
 
-A file is at most :data:`LIMIT` bytes, unpacked. Each form of it is deleted once the next is written, and a disk that would not do
-for the work to come is our own want, not the sender's fault. Text must be UTF-8 (a byte order mark is dropped) or UTF-16 with a
-mark, which is transcoded; nothing is guessed. Every refusal is a :class:`Refused` with a reason for the person who sent the file.
+A file has at most :data:`LIMIT` bytes when unpacked. Each form of it is deleted once the next is written. A disk that is too
+small for the work raises OutOfResources and is not reported as a fault of the file. Text must be UTF-8 (a byte order mark is
+dropped) or UTF-16 with a mark, which is transcoded; no encoding is guessed. Every rejection is a :class:`Refused` with a reason
+for the person who sent the file.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from driftless.errors import OutOfResources
 
 _CHUNK = 1 << 20
 LIMIT = 1 << 30
-# Raw and typed values, flags, the sort's spill and the two Parquet files, as measured on wide rows, beside the text itself.
+# Disk per byte of text for raw and typed values, flags, the sort's spill and the two Parquet files; measured on wide rows.
 WORK_PER_BYTE = 3.0
 _SIGNATURES = {
     b"PK\x03\x04": "a zip archive; send the file itself, or gzip it",
@@ -52,7 +53,7 @@ def open_source(path: Path) -> Source:
     Raises
     ------
     Refused
-        With the reason, when it is nothing that can be read.
+        With the reason, when the file cannot be read.
     """
     if path.stat().st_size > LIMIT:
         raise Refused(f"the file is larger than {LIMIT >> 30} GB; send it in parts")

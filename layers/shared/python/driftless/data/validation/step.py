@@ -32,7 +32,7 @@ class Validate:
     projects : mapping of str to Project
         Every project definition, by name.
     clock : Clock
-        Tells which event times lie too far ahead.
+        The current time, which limits how far ahead event times may be.
     """
 
     def __init__(self, *, landing: FileDownloader, lake: StagingArea, projects: Mapping[str, Project], clock: Clock) -> None:

@@ -1,4 +1,4 @@
-"""The verdict over one file: whether it is accepted, the files of its rows, its report, and the record for the next step."""
+"""The verdict on one file: whether it is accepted, the files of its rows, its report, and the record for the next step."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ T = TypeVar("T")
 
 
 class StagingArea(ObjectWriter, FileUploader, Protocol):
-    """What validation needs of the lake bucket."""
+    """The operations on the lake bucket that validation needs."""
 
 
 class Verdict:
-    """What is known of one file so far, and where it is written.
+    """The results for one file so far, and where they are written.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class Verdict:
         self.warnings: list[str] = []
 
     def decide(self, scratch: Path, dataset: Dataset) -> ValidationRecord:
-        """Accept or reject by what was counted; uploads the files of rows that lie in ``scratch``, and the report."""
+        """Accept or reject by the counts; upload the files of rows in ``scratch``, and the report."""
         accepted = self.rows - self.quarantined
         reasons = [f"{rule.rule}: {rule.failed_rows} rows break it, at level fail" for rule in self.rules if rule.level == "fail"]
         if self.rows == 0:
@@ -87,7 +87,7 @@ class Verdict:
 
     @property
     def _identity(self) -> tuple[str, str, str, str]:
-        """What keys derive from. Another definition must not overwrite what an ingestion is about to read."""
+        """The parts of the keys. Another definition must not overwrite what an ingestion is about to read."""
         return self.project, self.dataset, self.source.sha256, self.definition
 
     def _report_key(self) -> str:
@@ -95,7 +95,7 @@ class Verdict:
 
 
 def _inline(record: ValidationRecord) -> ValidationRecord:
-    """The record, limited to the size of a step's payload: the first reasons and rules, and how many more the report holds."""
+    """The record within the size of a step's payload: the first reasons and rules, and how many more the report holds."""
     rules = _fitting(record.rules, [rule.model_dump_json() for rule in record.rules], _INLINE_RULES)
     texts = [text if len(text) <= _INLINE_TEXT else f"{text[:_INLINE_TEXT]}…" for text in record.reasons]
     reasons = _fitting(texts, texts, _INLINE_REASONS)
