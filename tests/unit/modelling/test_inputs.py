@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from driftless.errors import BadRequest
-from driftless.modelling.inputs import LARGEST, Values, dtype_of, float_matrix, require, string_column
+from driftless.modelling.inputs import LARGEST, Values, float_matrix, require, string_column
+from driftless.modelling.interface import dtype_of
 
 
 def test_only_categories_are_strings() -> None:

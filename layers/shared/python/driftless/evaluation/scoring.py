@@ -19,8 +19,7 @@ from numpy.typing import NDArray
 
 from driftless.core.layout.artifacts import run_scores, serving_endpoint
 from driftless.errors import NotFound
-from driftless.modelling.inputs import Dtype, unfit
-from driftless.modelling.interface import parse_interface
+from driftless.modelling.interface import Dtype, parse_interface, unfit
 from driftless.modelling.manifest import Manifest
 from driftless.modelling.onnx import OnnxModel
 from driftless.modelling.prediction_columns import output_columns

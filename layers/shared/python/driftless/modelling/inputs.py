@@ -9,7 +9,7 @@ imports only numpy, the one package that the fitting functions and the serving f
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,26 +17,10 @@ from numpy.typing import NDArray
 from driftless.errors import BadRequest
 
 Values = Sequence[Any] | NDArray[Any]
-Dtype = Literal["float", "string"]
-_KINDS: dict[Dtype, str] = {"float": "a number", "string": "a category"}
 LARGEST = float(np.finfo(np.float32).max)
 PROVEN = 1.7e12
 """Largest number where the project states no range. The parity gate tests the export up to here, and a linear model would return
 infinity for the ends of float32."""
-
-
-def dtype_of(feature_type: str) -> Dtype:
-    """The tensor type of a feature type of ``project.toml``."""
-    return "string" if feature_type == "category" else "float"
-
-
-def unfit(wanted: Mapping[str, Dtype], given: Mapping[str, Dtype]) -> str:
-    """Why a model with these inputs cannot read these columns, in words; empty when it can."""
-    missing = sorted(set(wanted) - set(given))
-    changed = sorted(name for name, dtype in wanted.items() if name in given and given[name] != dtype)
-    said = [f"there is no {', '.join(missing)}"] if missing else []
-    said += [f"{name} is {_KINDS[given[name]]}, it was fitted on {_KINDS[wanted[name]]}" for name in changed]
-    return "; ".join(said)
 
 
 def _plain(values: Values) -> Values:

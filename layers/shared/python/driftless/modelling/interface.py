@@ -2,7 +2,8 @@
 
 Training writes it, and everyone who loads a model reads it. A version outlives the code that wrote it, so keys that a later
 release added are ignored, and a missing key is an error. It is a dataclass rather than a pydantic record, because serving reads
-it at a cold start and building validators would cost more than the parsing.
+it at a cold start and building validators would cost more than the parsing. It needs no numpy, because registration reads version
+files without it.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, TypeVar, cast, get_args
+from typing import Any, Literal, TypeVar, cast, get_args
 
 from driftless.definition.project import Project
 from driftless.definition.section import Task
 from driftless.errors import IntegrityError
-from driftless.modelling.inputs import Dtype, dtype_of
+
+Dtype = Literal["float", "string"]
+_KINDS: dict[Dtype, str] = {"float": "a number", "string": "a category"}
 
 T = TypeVar("T")
 
@@ -72,6 +75,20 @@ class Interface:
     def to_json(self) -> bytes:
         """The content of ``interface.json``."""
         return json.dumps(asdict(self), indent=1, sort_keys=True).encode()
+
+
+def dtype_of(feature_type: str) -> Dtype:
+    """The tensor type of a feature type of ``project.toml``."""
+    return "string" if feature_type == "category" else "float"
+
+
+def unfit(wanted: Mapping[str, Dtype], given: Mapping[str, Dtype]) -> str:
+    """Why a model with these inputs cannot read these columns, in words; empty when it can."""
+    missing = sorted(set(wanted) - set(given))
+    changed = sorted(name for name, dtype in wanted.items() if name in given and given[name] != dtype)
+    said = [f"there is no {', '.join(missing)}"] if missing else []
+    said += [f"{name} is {_KINDS[given[name]]}, it was fitted on {_KINDS[wanted[name]]}" for name in changed]
+    return "; ".join(said)
 
 
 def interface_features(project: Project) -> tuple[InterfaceFeature, ...]:

@@ -15,8 +15,8 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from driftless.errors import IntegrityError
-from driftless.modelling.inputs import Dtype, Values, float_matrix, require, string_column
-from driftless.modelling.interface import Interface
+from driftless.modelling.inputs import Values, float_matrix, require, string_column
+from driftless.modelling.interface import Dtype, Interface
 
 _native = onnxruntime.capi.onnxruntime_pybind11_state
 # Its errors have no common base class; a process that serves must survive each of them.

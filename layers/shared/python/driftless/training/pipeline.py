@@ -22,7 +22,8 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from driftless.definition.project import Project
 from driftless.errors import BadProject, CandidateRefused, NotEnoughData
-from driftless.modelling.inputs import Values, dtype_of, float_matrix, require, string_column
+from driftless.modelling.inputs import Values, float_matrix, require, string_column
+from driftless.modelling.interface import dtype_of
 from driftless.modelling.metrics import class_name
 from driftless.modelling.prediction_columns import output_columns
 from driftless.training.estimators import Preparation, build, kind_of

@@ -18,7 +18,7 @@ from driftless.core.layout.artifacts import serving_endpoint
 from driftless.definition.project import Project
 from driftless.errors import DriftlessError, IntegrityError, NotFound, RetryableError
 from driftless.modelling.endpoint import outdated
-from driftless.modelling.inputs import dtype_of, unfit
+from driftless.modelling.interface import dtype_of, unfit
 from driftless.modelling.loader import load_version
 from driftless.modelling.manifest import Manifest
 from driftless.modelling.onnx import OnnxModel

@@ -14,8 +14,7 @@ from sklearn.pipeline import Pipeline
 
 from driftless.definition.project import Project
 from driftless.errors import ExportRefused
-from driftless.modelling.inputs import dtype_of
-from driftless.modelling.interface import Interface, ModelOutputs, feature_inputs, interface_features
+from driftless.modelling.interface import Interface, ModelOutputs, dtype_of, feature_inputs, interface_features
 from driftless.training.compat import boolean_attributes_as_integers
 from driftless.training.pipeline import class_names
 
