@@ -28,7 +28,7 @@ DEFINITIONS = {
         "no parameter",
         "max_iter",
     ),
-    "a value it refuses": ("C = [1.0, 0.1", "C = [1.0, -0.1", "model.search.C", "C = ", "'C' parameter", "scikit-learn takes"),
+    "a value it refuses": ("C = [1.0, 0.1", "C = [1.0, -0.1", "model.search.C", "C = ", "'C' parameter", "scikit-learn accepts"),
     "a target of no column": ('= "paid"', '= "payed"', "target.expression", "expression", "payed", "columns of"),
     "a rule of no column": (
         "[datasets.prices]",

@@ -209,7 +209,7 @@ def test_only_registered_versions_may_serve(registry: TableRegistry) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"champion": None}, "cannot be left without a champion"),
+        ({"champion": None}, "cannot lose its champion"),
         ({"challenger": 1, "challenger_weight": 0.1}, "champion and challenger at once"),
         ({"challenger": 2, "challenger_weight": 1.5}, "not between 0 and 1"),
         ({"challenger": 2, "challenger_weight": float("nan")}, "not between 0 and 1"),
