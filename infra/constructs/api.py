@@ -1,8 +1,8 @@
 """The REST API in front of inference and labels.
 
-Each project gets literal paths of its own, because a request model and a throttle belong to a method. Below them the same
-routes with ``{project}`` answer for names nobody deployed. Every method asks for an IAM signature, but the pages that describe
-the API where a stage opens them. What API Gateway itself refuses looks like what the functions refuse: problem+json.
+Each project has literal paths of its own, because a request model and a throttle belong to a method. The same routes with
+``{project}`` serve the names of projects that are not deployed. Every method requires an IAM signature, except the pages that
+describe the API in a stage that opens them. Errors of API Gateway itself have the functions' format: problem+json.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _PROBLEM_HEADERS = {"Content-Type": "'application/problem+json'"}
 
 @dataclass(frozen=True)
 class ApiProject:
-    """What the API needs to know of a project: its prediction request schema and its limits (requests a second)."""
+    """A project's settings in the API: its prediction request schema and its limits (requests per second)."""
 
     request_schema: Mapping[str, Any]
     rate_limit: float
@@ -38,17 +38,17 @@ class ApiProject:
 
 
 def api_name(settings: Settings) -> str:
-    """Name of the stage's API, which its metrics go by."""
+    """Name of the stage's API, a dimension of its metrics."""
     return f"driftless-{settings.stage}"
 
 
 def api_dimensions(settings: Settings) -> dict[str, str]:
-    """How the metrics of the stage's API are told from others."""
+    """Dimensions of the metrics of the stage's API."""
     return {"ApiName": api_name(settings), "Stage": settings.stage}
 
 
 def server_errors(settings: Settings) -> cloudwatch.Metric:
-    """Answers 500 and above of the stage's API, 503 for want of a model among them."""
+    """Number of responses 5xx of the stage's API, including 503 when there is no model."""
     return cloudwatch.Metric(
         namespace="AWS/ApiGateway",
         metric_name="5XXError",
@@ -118,8 +118,8 @@ class InferenceApi(Construct):
             ),
         )
         self.api.deployment_stage.node.add_dependency(self._logging_account(), self._execution_logs(settings))
-        # Requests are judged by the function alone: API Gateway would answer before it with a text that names no field and may
-        # not even be JSON. The models stay, for the documentation and the SDKs that API Gateway exports.
+        # Only the function validates requests: API Gateway's own response would name no field and may not be JSON. The models
+        # stay for the documentation and the SDKs that API Gateway exports.
         self._to_inference = apigw.LambdaIntegration(inference.live, proxy=True, scope_permission_to_method=False)
         self._to_labels = apigw.LambdaIntegration(labels.live, proxy=True, scope_permission_to_method=False)
         pages = apigw.AuthorizationType.NONE if settings.open_pages else apigw.AuthorizationType.IAM
@@ -164,13 +164,13 @@ class InferenceApi(Construct):
         return apigw.Model.from_model_name(scope, "Model", model.ref)
 
     def _problems(self) -> None:
-        """Answers of API Gateway itself as problem+json."""
+        """Format API Gateway's own error responses as problem+json."""
         general = '{"type": "about:blank", "title": $context.error.messageString, "instance": "$context.requestId"}'
-        answers = (
+        responses = (
             ("ClientError", apigw.ResponseType.DEFAULT_4_XX),
             ("ServerError", apigw.ResponseType.DEFAULT_5_XX),
         )
-        for identifier, kind in answers:
+        for identifier, kind in responses:
             self.api.add_gateway_response(
                 identifier,
                 type=kind,

@@ -1,4 +1,4 @@
-"""What rules deliver to, with one permission for all rules of a stage.
+"""Targets of EventBridge rules, with one permission for all rules of a stage.
 
 CDK's own targets write a statement for each rule into the policies of the function and of the dead-letter queue. SQS allows a
 policy 20 statements and Lambda 20 KB, so the tenth project could not be deployed. Here a statement names the stage's rules by
@@ -20,7 +20,7 @@ from constructs import Construct
 from infra.settings import Settings
 
 _RETRIES = 185
-"""EventBridge's own default, written out: with backoff they last as long as an event may live."""
+"""EventBridge's default, written out: with backoff they last as long as the longest age of an event."""
 _LONGEST = Duration.hours(24)
 
 
@@ -55,13 +55,13 @@ class Delivery(Construct):
 
 
 class Target:
-    """One place that events go to."""
+    """One target of events."""
 
     def __init__(self, arn: str, undelivered: sqs.Queue, role: iam.Role | None = None) -> None:
         self._arn, self._undelivered, self._role = arn, undelivered, role
 
     def told(self, event: events.RuleTargetInput | None = None) -> events.IRuleTarget:
-        """The target of a rule, told ``event`` instead of what the rule saw."""
+        """The target of a rule, with ``event`` as its input instead of the matched event."""
         return _Bound(
             events.RuleTargetConfig(
                 arn=self._arn,

@@ -1,7 +1,7 @@
-"""What watches one project: two alarms and its part of the dashboard.
+"""The monitoring of one project: two alarms and its part of the dashboard.
 
-The library decides level and persistence in event time and publishes the level as a metric now; the alarm only turns
-level 2 into an event, which wakes the governor and the people on the topic.
+The library decides level and persistence in event time and publishes the level as a metric; the alarm only turns level 2 into
+an event, which triggers the governor and notifies the people on the topic.
 """
 
 from __future__ import annotations

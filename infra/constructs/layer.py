@@ -43,7 +43,7 @@ class DependencyLayer(Construct):
 
 
 class DependencyLayers:
-    """The layer versions of one stack, made when first asked for."""
+    """The layer versions of one stack, created when first used."""
 
     def __init__(self, scope: Construct, *, artifacts: Mapping[str, Artifact], settings: Settings) -> None:
         self._scope = scope

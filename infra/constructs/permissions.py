@@ -20,8 +20,8 @@ Statements = list[iam.PolicyStatement]
 def read_objects(bucket: s3.IBucket, *prefixes: str) -> Statements:
     """Read below the prefixes (each ends with ``/``; an empty one means the whole bucket), and list the bucket's keys.
 
-    Listing carries no prefix condition: a GET has no ``s3:prefix``, so with one S3 would answer a missing key with 403 instead of
-    404, and a stage could not tell "not there yet" from "not allowed".
+    Listing has no prefix condition: a GET has no ``s3:prefix``, so with the condition S3 would return 403 instead of 404 for a
+    missing key, and a step could not distinguish "not there yet" from "not allowed".
     """
     listing = iam.PolicyStatement(actions=["s3:ListBucket"], resources=[bucket.bucket_arn])
     objects = [bucket.arn_for_objects(f"{prefix}*") for prefix in prefixes]

@@ -50,7 +50,7 @@ class RetryQueue(Construct):
             encryption=sqs.QueueEncryption.SQS_MANAGED,
             enforce_ssl=True,
             retention_period=Duration.days(14),
-            # Lambda's documentation asks for six times the function's own time.
+            # Lambda's documentation recommends six times the function's timeout.
             visibility_timeout=Duration.seconds(6 * timeout.to_seconds()),
             dead_letter_queue=sqs.DeadLetterQueue(queue=self.dead.queue, max_receive_count=self.ATTEMPTS),
         )

@@ -27,7 +27,7 @@ def private_bucket(
     logs: s3.IBucket | None,
     expiry_days: dict[str, int],
 ) -> s3.Bucket:
-    """A versioned, encrypted bucket that answers over TLS only; ``expiry_days`` maps prefixes to days."""
+    """A versioned, encrypted bucket that accepts only TLS; ``expiry_days`` maps prefixes to days."""
     rules = [
         s3.LifecycleRule(
             id=f"expire-{prefix.strip('/').replace('/', '-')}",

@@ -95,7 +95,7 @@ class Workflow(Construct):
         for target in targets.values():
             for statement in target.statements:
                 self.machine.add_to_role_policy(statement)
-        # The machine's own messages say what failed; these tell of the ends no state of it sees, States.Runtime among them.
+        # The machine's own messages say what failed; these alarms cover ends that no state catches, such as States.Runtime.
         failures = {
             "Failed": self.machine.metric_failed(period=MINUTE, statistic="Sum"),
             "TimedOut": self.machine.metric_timed_out(period=MINUTE, statistic="Sum"),

@@ -107,7 +107,7 @@ class DataStack(Stack):
         return key, topic
 
     def _budget(self, monthly_dollars: float, stage: str) -> None:
-        """Tell the topic at 80 % of the month's budget, and when the forecast exceeds it.
+        """Notify the topic at 80 % of the month's budget, and when the forecast exceeds it.
 
         Only what carries the stage's tag counts, which AWS knows once the tag is activated for cost allocation.
         """

@@ -32,11 +32,11 @@ from infra.stacks.data import DataStack
 from infra.stacks.pipeline import PipelineStack
 
 QUALITY_METRICS = ("PrimaryMetric", "PrimaryMetricReference")
-"""A project's primary metric in the window and when it was last judged, as monitoring publishes them."""
+"""A project's primary metric in the window and at its last evaluation, as monitoring publishes them."""
 
 
 class MonitoringStack(Stack):
-    """The loop's way back: from predictions and labels to the next training run.
+    """Monitoring and retraining: from predictions and labels to the next training run.
 
     Attributes
     ----------
@@ -78,7 +78,7 @@ class MonitoringStack(Stack):
         )
         delivery = Delivery(self, "Delivery", settings=settings, undelivered=self._undelivered.queue)
         self._to_governor, self._to_monitor = delivery.function(self.governor.live), delivery.machine(self.monitor.machine)
-        self._wake_governor_on_alarms()
+        self._trigger_governor_on_alarms()
         alarms = [self._project(project, settings, data) for project in projects.values()]
         Dashboard(
             self,
@@ -122,8 +122,8 @@ class MonitoringStack(Stack):
             failures=self._undelivered,
         )
 
-    def _wake_governor_on_alarms(self) -> None:
-        """Harm and drift alarms of this stage: by this stack's name, and by a description that names a project."""
+    def _trigger_governor_on_alarms(self) -> None:
+        """A rule for this stage's harm and drift alarms: this stack's name is the prefix, the description names a project."""
         events.Rule(
             self,
             "AlarmRaised",
@@ -142,8 +142,8 @@ class MonitoringStack(Stack):
     def _project(self, project: Project, settings: Settings, data: DataStack) -> DriftAlarms:
         """Schedules and alarms of one project."""
         scope = Construct(self, f"Project-{project.name}")
-        # EventBridge delivers at least once: the event's own id makes two deliveries one request.
-        asking = events.RuleTargetInput.from_object(
+        # EventBridge delivers at least once: the event's id makes two deliveries one request.
+        request = events.RuleTargetInput.from_object(
             {
                 "project": project.name,
                 "reason": "schedule",
@@ -155,7 +155,7 @@ class MonitoringStack(Stack):
             scope,
             "Retraining",
             schedule=events.Schedule.expression(project.retraining.schedule),
-            targets=[self._to_governor.told(asking)],
+            targets=[self._to_governor.told(request)],
         )
         events.Rule(
             scope,
@@ -163,7 +163,7 @@ class MonitoringStack(Stack):
             schedule=events.Schedule.expression(project.monitoring.schedule),
             targets=[self._to_monitor.told(events.RuleTargetInput.from_object({"project": project.name}))],
         )
-        # Counted anew with each window: what was found stays true until the next count.
+        # Published once per window: between two windows the alarm keeps its state.
         alarm_from(
             scope,
             "UncollectedPredictions",

@@ -126,7 +126,7 @@ class ServingStack(Stack):
                 )
 
     def _prediction_log_alarms(self, subscription: logs.SubscriptionFilter, data: DataStack) -> None:
-        """Predictions that were answered and not handed to the collector; what it then fails to keep lands in its queue."""
+        """Alarms for log lines that are not delivered to the collector; lines it fails to store are in its queue."""
         dimensions = {
             "LogGroupName": self.inference.log_group.log_group_name,
             "DestinationType": "Lambda",

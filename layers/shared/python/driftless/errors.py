@@ -1,4 +1,4 @@
-"""Everything that can go wrong, as one tree.
+"""The errors of Driftless, as one tree.
 
 Step Functions retries by class name, so each leaf is either *retryable* (the same call may succeed later) or *terminal*
 (it will fail again until a person or new data changes something). Adapters wrap and chain the errors of their clients.
@@ -7,12 +7,12 @@ Step Functions retries by class name, so each leaf is either *retryable* (the sa
 
     DriftlessError
     ├── RetryableError
-    │   ├── StoreUnavailable     a service did not answer, or answered 5xx
-    │   ├── Throttled            a service asked us to slow down
-    │   └── Conflict             somebody else moved the same thing first; read again and decide again
+    │   ├── StoreUnavailable     a service did not respond, or returned 5xx
+    │   ├── Throttled            a service limits the request rate
+    │   └── Conflict             a conditional write lost a race; read again and decide again
     └── TerminalError
         ├── BadProject           project.toml or features.sql is wrong (file, line, key, reason, fix)
-        ├── BadRequest           a client or a person asked for something malformed
+        ├── BadRequest           a request of a client or a person is malformed
         ├── NotFound             the named thing does not exist
         ├── AccessDenied         the function's role, or the person, lacks a permission
         ├── DataRejected         an input file cannot be accepted as a whole
@@ -31,7 +31,7 @@ from __future__ import annotations
 
 
 class DriftlessError(Exception):
-    """Root of the tree; catch it to tell Driftless's own verdicts from programming errors."""
+    """Root of the tree; catch it to separate Driftless's errors from programming errors."""
 
 
 class RetryableError(DriftlessError):
@@ -39,11 +39,11 @@ class RetryableError(DriftlessError):
 
 
 class StoreUnavailable(RetryableError):
-    """A service did not answer, or answered with a server-side failure."""
+    """A service did not respond, or returned a server error."""
 
 
 class Throttled(RetryableError):
-    """A service asked us to slow down."""
+    """A service limits the request rate."""
 
 
 class Conflict(RetryableError):
@@ -77,7 +77,7 @@ class BadProject(TerminalError):
 
 
 class BadRequest(TerminalError):
-    """A client or a person asked for something malformed."""
+    """A request of a client or a person is malformed."""
 
 
 class NotFound(TerminalError):

@@ -43,10 +43,10 @@ class CloudWatchMetrics:
         token: dict[str, str] = {}
         while True:
             with translated(f"add up {name}"):
-                answer = self._client.get_metric_data(MetricDataQueries=[query], StartTime=since, EndTime=until, **token)
-            for result in answer["MetricDataResults"]:
+                response = self._client.get_metric_data(MetricDataQueries=[query], StartTime=since, EndTime=until, **token)
+            for result in response["MetricDataResults"]:
                 for minute, value in zip(result["Timestamps"], result["Values"], strict=True):
                     found[minute.astimezone(UTC)] = value
-            if not answer.get("NextToken"):
+            if not response.get("NextToken"):
                 return found
-            token = {"NextToken": answer["NextToken"]}
+            token = {"NextToken": response["NextToken"]}

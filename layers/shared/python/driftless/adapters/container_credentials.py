@@ -77,12 +77,12 @@ class ContainerCredentials:
         try:
             path = address.path + (f"?{address.query}" if address.query else "")
             connection.request("GET", path or "/", headers={"Authorization": self._environment[_TOKEN]})
-            answer = connection.getresponse()
-            content = answer.read()
+            response = connection.getresponse()
+            content = response.read()
         finally:
             connection.close()
-        if answer.status != http.client.OK:
-            raise OSError(f"the credentials endpoint returned {answer.status}")
+        if response.status != http.client.OK:
+            raise OSError(f"the credentials endpoint returned {response.status}")
         found = json.loads(content)
         kept = {name: str(found[name]) for name in ("AccessKeyId", "SecretAccessKey", "Token")}
         return kept, datetime.fromisoformat(found["Expiration"])

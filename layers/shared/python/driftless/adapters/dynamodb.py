@@ -42,8 +42,8 @@ class DynamoItems:
 
     def get(self, partition: str, sort: str) -> Attributes | None:
         with translated(f"read {partition} {sort} from table {self.table}"):
-            answer = self._client.get_item(TableName=self.table, Key=_key(partition, sort), ConsistentRead=True)
-        return _decoded(answer["Item"]) if "Item" in answer else None
+            response = self._client.get_item(TableName=self.table, Key=_key(partition, sort), ConsistentRead=True)
+        return _decoded(response["Item"]) if "Item" in response else None
 
     def query(self, partition: str, *, prefix: str = "", newest_first: bool = False) -> Iterator[Attributes]:
         condition, values = f"{REGISTRY_PARTITION} = :p", {":p": {"S": partition}}

@@ -30,8 +30,10 @@ class KmsSigner:
     def sign(self, content: bytes) -> bytes:
         digest = hashlib.sha256(content).digest()
         with translated(f"sign with key {self.key_id}"):
-            answer = self._client.sign(KeyId=self.key_id, Message=digest, MessageType="DIGEST", SigningAlgorithm="ECDSA_SHA_256")
-        return bytes(answer["Signature"])
+            response = self._client.sign(
+                KeyId=self.key_id, Message=digest, MessageType="DIGEST", SigningAlgorithm="ECDSA_SHA_256"
+            )
+        return bytes(response["Signature"])
 
     def public_key(self) -> bytes:
         if self._public_key is None:

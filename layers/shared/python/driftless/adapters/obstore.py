@@ -53,8 +53,8 @@ class ObstoreReader:
 
     def get_if_changed(self, key: str, etag: str | None) -> tuple[bytes, str] | None:
         try:
-            answer = obstore.get(self._store, key, options={"if_none_match": etag} if etag else None)
-            return bytes(answer.bytes()), answer.meta["e_tag"] or ""
+            response = obstore.get(self._store, key, options={"if_none_match": etag} if etag else None)
+            return bytes(response.bytes()), response.meta["e_tag"] or ""
         except NotModifiedError:
             return None
         except FileNotFoundError as error:

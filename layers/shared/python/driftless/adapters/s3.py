@@ -42,8 +42,8 @@ class S3Store:
     def get_if_changed(self, key: str, etag: str | None) -> tuple[bytes, str] | None:
         condition = {"IfNoneMatch": etag} if etag else {}
         with translated(self._doing("read", key)):
-            answer = self._get_unless_not_modified(key, condition)
-            return None if answer is None else (answer["Body"].read(), answer["ETag"])
+            response = self._get_unless_not_modified(key, condition)
+            return None if response is None else (response["Body"].read(), response["ETag"])
 
     def _get_unless_not_modified(self, key: str, condition: dict[str, str]) -> Any | None:
         try:

@@ -28,12 +28,12 @@ class StepFunctionsWorkflow:
     def start(self, name: str, payload: dict[str, Any]) -> str:
         with translated(f"start execution {name} of {self.machine_arn}"):
             try:
-                answer = self._client.start_execution(stateMachineArn=self.machine_arn, name=name, input=json.dumps(payload))
+                response = self._client.start_execution(stateMachineArn=self.machine_arn, name=name, input=json.dumps(payload))
             except ClientError as error:
                 if error_code(error) != "ExecutionAlreadyExists":
                     raise
                 return self._execution_arn(name)
-        return str(answer["executionArn"])
+        return str(response["executionArn"])
 
     def running(self) -> list[str]:
         with translated(f"list executions of {self.machine_arn}"):

@@ -1,7 +1,7 @@
 """Complaints about ``project.toml``: the key, the line, the reason and the fix.
 
 ``tomllib`` keeps no positions, so :func:`line_of` finds a dotted key again by reading table headers and assignments; where a
-key is missing it answers with the nearest enclosing table, which is where the fix belongs.
+key is missing it returns the line of the nearest enclosing table, which is where the fix belongs.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ def keys_of(section: type[BaseModel]) -> set[str]:
 
 
 def sections_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    """The sections that a key's type speaks of."""
+    """The sections that a key's type contains."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for argument in get_args(annotation):

@@ -15,10 +15,10 @@ ROLLOUT_SECONDS = 86_400
 
 
 class Serving(Section):
-    """How predictions are answered and how a new champion takes over.
+    """Settings of the prediction API and of the rollout of a new champion.
 
     ``canary_steps`` are the shares of traffic (0 to 1, strictly increasing) the challenger gets before all of it, each baked for
-    ``bake_seconds``; an empty tuple promotes at once. A step in which it was asked for no prediction is baked ``quiet_bakes``
+    ``bake_seconds``; an empty tuple promotes at once. A step in which it received no prediction request is baked ``quiet_bakes``
     more times before it counts as passed; with them all steps take a day at most. Five minutes are the default because metrics
     need one or two to arrive. ``approval = "manual"`` waits for ``driftless models promote``.
     """
@@ -75,9 +75,9 @@ class Monitoring(Section):
 
 
 class Retraining(Section):
-    """When the governor lets a retraining start.
+    """When the governor starts a retraining.
 
-    ``triggers`` are the signals that may ask for one. ``budget_runs`` executions at most in any ``budget_days``.
+    ``triggers`` are the signals that may request one. ``budget_runs`` executions at most in any ``budget_days``.
     """
 
     schedule: Schedule = "rate(7 days)"

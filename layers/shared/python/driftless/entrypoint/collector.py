@@ -1,7 +1,7 @@
-"""Composition of the collector: log subscription batches to Parquet in the lake, and those that failed once more.
+"""Composition of the collector: batches of the log subscription to Parquet in the lake, and failed batches once more.
 
-CloudWatch Logs hands a batch over once and Lambda tries it three times. What then still failed lies in a queue as Lambda's record
-of the invocation, and comes back from there message by message: one that fails again takes no other with it.
+CloudWatch Logs delivers a batch once and Lambda tries it three times. A batch that still fails is in a queue as Lambda's record
+of the invocation. The collector receives it from there as one message; if it fails again, the other messages still succeed.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ class CollectorSettings(Settings):
 
 
 def compose() -> Callable[[CollectRequest], Collected]:
-    """The step, with the lines it could not read published as an embedded metric."""
+    """The step; it also publishes the number of unreadable lines as an embedded metric."""
     settings = read_settings(CollectorSettings)
     collect = Collect(lake=S3Store(settings.lake_bucket, client=client("s3")), projects=load_all())
 
     def collected(request: CollectRequest) -> Collected:
-        answer = collect(request)
-        emit({"UnreadableLines": (answer.unreadable, "Count")}, {"Stage": settings.stage})
-        return answer
+        record = collect(request)
+        emit({"UnreadableLines": (record.unreadable, "Count")}, {"Stage": settings.stage})
+        return record
 
     return collected
 
 
 def collector_handler() -> Handler:
-    """The handler of both: a log subscription's event, and messages of the queue of failed ones."""
+    """The handler of both events: batches of the log subscription, and messages of the queue of failed batches."""
     collect = step_handler(CollectRequest, compose)
 
     def handler(event: dict[str, Any], context: Any) -> Any:

@@ -77,8 +77,8 @@ def absolute_gate(bound: AbsoluteGate, challenger: Scored) -> GateResult:
         and (bound.minimum is None or value >= bound.minimum)
         and (bound.maximum is None or value <= bound.maximum)
     )
-    told = f"{bound.metric} is {value:.4f}" if np.isfinite(value) else f"{bound.metric} is undefined on this hold-out"
-    reason = f"{told}, required is {required}"
+    measured = f"{bound.metric} is {value:.4f}" if np.isfinite(value) else f"{bound.metric} is undefined on this hold-out"
+    reason = f"{measured}, required is {required}"
     return GateResult(gate=f"absolute:{bound.metric}", passed=passed, observed=_number(value), required=required, reason=reason)
 
 
@@ -131,10 +131,10 @@ def unseen_rows(times: NDArray[np.datetime64], train_end: datetime | None, minim
     if seen == 0:
         return everything, ""
     days = len(np.unique(times[unseen].astype("datetime64[D]")))
-    told = f"the champion was trained on {seen} of these {len(times)} hold-out rows, up to {train_end:%Y-%m-%d %H:%M}"
+    overlap = f"the champion was trained on {seen} of these {len(times)} hold-out rows, up to {train_end:%Y-%m-%d %H:%M}"
     if days >= MINIMUM_BLOCKS and int(unseen.sum()) >= minimum_rows:
-        return unseen, f"{told}, and is compared on the others"
-    return everything, f"{told}, which favours it"
+        return unseen, f"{overlap}, and is compared on the others"
+    return everything, f"{overlap}, which favours it"
 
 
 def _decided(interval: Interval, margin: float) -> tuple[bool, str]:

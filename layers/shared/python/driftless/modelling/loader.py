@@ -34,7 +34,7 @@ def verified_manifest(store: ObjectReader, project: str, version: int, manifest_
     Raises
     ------
     IntegrityError
-        When the manifest is not the recorded one, lacks what a manifest holds, or speaks of another project or version.
+        When the manifest is not the recorded one, lacks a key, or names another project or version.
     SignatureInvalid
         When it is unsigned, or signed by a key that is not under ``trust/``.
     """

@@ -22,7 +22,7 @@ def read_manifest(store: ObjectReader, project: str, version: int, manifest_sha2
     Raises
     ------
     IntegrityError
-        When the manifest is not the recorded one, lacks what a manifest holds, or speaks of another project or version.
+        When the manifest is not the recorded one, lacks a key, or names another project or version.
     """
     key = model_file(project, version, MANIFEST)
     content = read_recorded(store, key, manifest_sha256)

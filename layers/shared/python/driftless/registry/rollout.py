@@ -109,7 +109,7 @@ def decide(
     observed : Observed
         What the challenger did during that step.
     past : sequence of str
-        Moves this version's run made before, oldest first; they tell a finished rollout from one that never began.
+        Earlier moves of this version's run, oldest first; they distinguish a finished rollout from one that never began.
     abandon : bool
         The rollout failed elsewhere: roll the challenger back.
 

@@ -95,7 +95,7 @@ class _Taken:
     line: _Line
     prediction: Prediction
     row: dict[str, Any]
-    answered: tuple[datetime, ...]
+    minutes: tuple[datetime, ...]
 
 
 _Aside = list[tuple[_Line, str]]
@@ -145,7 +145,7 @@ class Collect:
                 continue
             if first is not None:
                 repeated += 1
-                taken = replace(taken, answered=first.answered + taken.answered)
+                taken = replace(taken, minutes=first.minutes + taken.minutes)
             group[prediction.id] = taken
         understood, before = sum(map(len, groups.values())), len(aside)
         objects, receipts = self._objects(groups, aside)
@@ -189,13 +189,13 @@ class Collect:
     ) -> tuple[dict[str, bytes], list[str]]:
         """The objects to write, by key, and their receipts; lines that cannot be converted are added to ``aside``."""
         found: dict[str, bytes] = {}
-        answered: Counter[tuple[str, datetime]] = Counter()
+        predictions: Counter[tuple[str, datetime]] = Counter()
         with duckdb.connect() as connection:
             for (name, day), group in groups.items():
                 for taken, content in _written(connection, self._projects[name], [group[key] for key in sorted(group)], aside):
                     text = "\n".join(item.prediction.model_dump_json() for item in taken)
                     found[predictions_file(name, day, _digest(text.encode()))] = content
-                    answered.update((name, minute) for item in taken for minute in item.answered)
+                    predictions.update((name, minute) for item in taken for minute in item.minutes)
         days: dict[str, list[str]] = {}
         for line, reason in aside:
             kept = {"reason": reason, "logged_at": line.logged_at.isoformat(), "line": line.text}
@@ -204,7 +204,7 @@ class Collect:
             content = ("\n".join(lines) + "\n").encode()
             found[unreadable_lines(day, _digest(content))] = content
         batch = _digest("\n".join(sorted(found)).encode())
-        return found, [receipt_key(name, minute, lines, batch) for (name, minute), lines in sorted(answered.items())]
+        return found, [receipt_key(name, minute, lines, batch) for (name, minute), lines in sorted(predictions.items())]
 
 
 def _digest(content: bytes) -> str:

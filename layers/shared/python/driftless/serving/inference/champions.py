@@ -110,7 +110,7 @@ class Champions:
     def _refresh(self, now: float) -> None:
         name = self.project.name
         try:
-            answer = self._store.get_if_changed(serving_endpoint(name), self._etag)
+            read = self._store.get_if_changed(serving_endpoint(name), self._etag)
         except NotFound:
             self._failures = 0
             return
@@ -118,15 +118,15 @@ class Champions:
             self._failures += 1
             self._report("EndpointRefreshFailed", {"project": name, "error": type(error).__name__, "reason": str(error)})
             return
-        if answer is None:
+        if read is None:
             self._failures = 0
             return
         try:
-            endpoint = Endpoint.model_validate_json(answer[0])
+            endpoint = Endpoint.model_validate_json(read[0])
         except ValidationError as error:
             self._report("EndpointRefreshFailed", {"project": name, "error": "IntegrityError", "reason": str(error)})
             return
-        self._etag, self._forget_etag_at = answer[1], float("inf")
+        self._etag, self._forget_etag_at = read[1], float("inf")
         if self._serving is not None and outdated(endpoint, self._serving.endpoint):
             reason = f"the copy is of revision {endpoint.revision}, revision {self._serving.endpoint.revision} serves already"
             self._report("EndpointRefreshFailed", {"project": name, "error": "IntegrityError", "reason": reason})
