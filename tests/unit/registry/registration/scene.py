@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from driftless.definition.loading import load
 from driftless.definition.project import Project
+from driftless.modelling.evaluation_report import EvaluationReport, Holdout, Slice, encode_report
 from driftless.records import (
     DatasetRecord,
     EvaluationRecord,
@@ -23,16 +23,25 @@ from driftless.records import (
 from driftless.testing.memory import MemoryStore
 
 DAY = datetime(2013, 1, 1, tzinfo=UTC)
-REPORT = {
-    "primary": "log_loss",
-    "confidence": 0.95,
-    "intervals": {"log_loss": [0.50, 0.53]},
-    "slices": [
-        {"slice": "origin = JFK", "rows": 900, "metric": "log_loss", "challenger": 0.51, "champion": 0.52, "naive": 0.6},
-        {"slice": "origin = a|b", "rows": 3, "metric": "log_loss", "challenger": None, "naive": None},
+REPORT = EvaluationReport(
+    run=Run(run_id="run-1", execution_arn="arn:run-1", project="flights"),
+    decision="promote",
+    reasons=[],
+    gates=[],
+    primary="log_loss",
+    metrics={},
+    confidence=0.95,
+    intervals={"log_loss": (0.50, 0.53)},
+    champion_version=None,
+    holdout=Holdout(rows=903, first="2013-04-01T00:00:00", last="2013-04-14T00:00:00"),
+    days=[],
+    calibration=None,
+    slices=[
+        Slice(slice="origin = JFK", rows=900, metric="log_loss", challenger=0.51, champion=0.52, naive=0.6),
+        Slice(slice="origin = a|b", rows=3, metric="log_loss", challenger=None, naive=None),
     ],
-    "protected": {},
-}
+    protected={},
+)
 
 
 def flights() -> Project:
@@ -99,7 +108,7 @@ def request(
                 "metrics": {"log_loss": 0.513, "auc": 0.69},
                 "champion_metrics": None,
                 "champion_version": None,
-                "report": written("evaluation.json", json.dumps(REPORT).encode()),
+                "report": written("evaluation.json", encode_report(REPORT)),
                 **changes,
             }
         ),

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftless.evaluation.case import Masks
+from driftless.modelling.evaluation_report import ProtectedGroups
 from driftless.modelling.metrics import Scored, class_name, measure_all
 
 LEVELS = 20
@@ -55,7 +56,7 @@ def _quartiles(values: NDArray[np.float64], present: NDArray[np.float64]) -> Mas
     return {**masks, "null": missing} if missing.any() else masks
 
 
-def protected_report(scored: Scored, masks: Masks) -> dict[str, Any]:
+def protected_report(scored: Scored, masks: Masks) -> ProtectedGroups:
     """Each group's rows, metrics, and rates; for binary models the gaps between groups.
 
     ``selection_rate`` is the share predicted true; ``true_positive_rate`` the share of true rows predicted true (their gap is
@@ -70,7 +71,7 @@ def protected_report(scored: Scored, masks: Masks) -> dict[str, Any]:
         found = [group[rate] for group in groups.values() if rate in group]
         if len(found) > 1:
             gaps[rate] = max(found) - min(found)
-    return {"groups": groups, "gaps": gaps}
+    return ProtectedGroups(groups=groups, gaps=gaps)
 
 
 def _rates(part: Scored) -> dict[str, float]:

@@ -9,7 +9,6 @@ and the report that a signed manifest names must not change. The metrics are rec
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import statistics
 import tempfile
@@ -30,6 +29,7 @@ from driftless.evaluation.groups import cut
 from driftless.evaluation.naive import naive
 from driftless.evaluation.parity import parity_gate
 from driftless.evaluation.report import report
+from driftless.modelling.evaluation_report import encode_report
 from driftless.modelling.interface import parse_interface
 from driftless.modelling.intervals import day_blocks
 from driftless.modelling.metrics import Scored, measure_all
@@ -75,8 +75,7 @@ class Evaluate:
         rows, expected, observed = map(self._read, (model.parity_rows, model.parity_expected, scores.parity_observed))
         gates = [parity_gate(classes, rows, expected, observed), *judge(project, case)]
         decision, reasons = decide(project, gates, case)
-        written = {"run": request.run.model_dump(mode="json"), **report(project, case, gates, decision, reasons)}
-        content = json.dumps(written, indent=1, sort_keys=True, allow_nan=False).encode()
+        content = encode_report(report(project, case, request.run, gates, decision, reasons))
         key = run_evaluation(request.run.project, request.run.run_id, hashlib.sha256(content).hexdigest())
         ref = self._artifacts.put(key, content, if_absent=True)
         metrics = measure_all(case.challenger)

@@ -6,12 +6,11 @@ with another digest is refused. :mod:`driftless.modelling.loader` adds the check
 
 from __future__ import annotations
 
-from pydantic import ValidationError
-
 from driftless.core.layout.artifacts import INTERFACE, MANIFEST, model_file
 from driftless.errors import IntegrityError
 from driftless.modelling.interface import Interface, parse_interface
 from driftless.modelling.manifest import Manifest
+from driftless.modelling.parsing import parse
 from driftless.modelling.references import read_recorded
 from driftless.ports import ObjectReader
 
@@ -34,12 +33,7 @@ def read_manifest(store: ObjectReader, project: str, version: int, manifest_sha2
 
 def parse_manifest(key: str, content: bytes) -> Manifest:
     """What a manifest says; IntegrityError, naming the first key that is missing or wrong, when it is none."""
-    try:
-        return Manifest.model_validate_json(content)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise IntegrityError(f"{key} is no manifest this release reads: {where}: {first['msg']}") from error
+    return parse(Manifest, "manifest", key, content)
 
 
 def read_file(store: ObjectReader, manifest: Manifest, name: str) -> bytes:

@@ -9,148 +9,153 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from driftless.definition.features import FeatureColumn
 from driftless.definition.project import Project
+from driftless.modelling.card import (
+    CardData,
+    CardDecision,
+    CardFeature,
+    CardInterval,
+    CardMetric,
+    CardModel,
+    CardSlice,
+    CardTarget,
+    Lineage,
+    ModelCard,
+    Purpose,
+    Window,
+)
+from driftless.modelling.evaluation_report import EvaluationReport, ProtectedGroups, Slice
 from driftless.records import EvaluationRecord, RegistrationRequest
 
 
 def model_card(
-    project: Project, request: RegistrationRequest, *, version: int, created_at: datetime, report: Mapping[str, Any]
-) -> dict[str, Any]:
-    """The card as plain JSON.
+    project: Project, request: RegistrationRequest, *, version: int, created_at: datetime, report: EvaluationReport
+) -> ModelCard:
+    """The card of a run's model.
 
     Parameters
     ----------
-    report : mapping
-        The evaluation's report: confidence intervals, slices and protected groups are taken from it.
+    report : EvaluationReport
+        Confidence intervals, slices and protected groups are taken from it.
     """
     dataset, evaluation = request.dataset, request.evaluation
-    return {
-        "schema": 1,
-        "model": {
-            "name": project.name,
-            "version": version,
-            "title": project.title,
-            "task": project.task,
-            "owner": project.owner,
-            "estimator": project.model.estimator,
-            "parameters": request.model.parameters,
-            "failed_candidates": [failed.model_dump(mode="json") for failed in request.model.failed_candidates],
-            "created_at": created_at.isoformat(),
-        },
-        "purpose": {"description": project.description, "intended_use": project.intended_use},
-        "license": project.license,
-        "data": {
-            "tables": [table.model_dump(mode="json") for table in dataset.tables],
-            "train": _window(dataset.train_start, dataset.train_end, dataset.train_rows),
-            "holdout": _window(dataset.train_end, dataset.holdout_end, dataset.holdout_rows),
-            "target": {"name": project.target.name, "expression": project.target.expression},
-            "features": [_feature(name, column) for name, column in project.features.columns.items()],
-        },
-        "metrics": _metrics(evaluation, report),
-        "slices": _slices(report),
-        "protected": report["protected"],
-        "gates": [gate.model_dump(mode="json") for gate in evaluation.gates],
-        "decision": {
-            "decision": evaluation.decision,
-            "reasons": evaluation.reasons,
-            "compared_with": evaluation.champion_version,
-        },
-        "limits": _limits(project, request),
-        "lineage": {
-            "run_id": request.run.run_id,
-            "execution_arn": request.run.execution_arn,
-            "reason": request.run.reason,
-            "git_commit": dataset.git_commit,
-            "features_digest": dataset.features_digest,
-            "train": dataset.train.model_dump(mode="json"),
-            "holdout": dataset.holdout.model_dump(mode="json"),
-            "evaluation": evaluation.report.model_dump(mode="json"),
-        },
-    }
+    return ModelCard(
+        model=CardModel(
+            name=project.name,
+            version=version,
+            title=project.title,
+            task=project.task,
+            owner=project.owner,
+            estimator=project.model.estimator,
+            parameters=request.model.parameters,
+            failed_candidates=request.model.failed_candidates,
+            created_at=created_at,
+        ),
+        purpose=Purpose(description=project.description, intended_use=project.intended_use),
+        license=project.license,
+        data=CardData(
+            tables=dataset.tables,
+            train=Window(start=dataset.train_start, end=dataset.train_end, rows=dataset.train_rows),
+            holdout=Window(start=dataset.train_end, end=dataset.holdout_end, rows=dataset.holdout_rows),
+            target=CardTarget(name=project.target.name, expression=project.target.expression),
+            features=[CardFeature(name=name, **column.model_dump()) for name, column in project.features.columns.items()],
+        ),
+        metrics=_metrics(evaluation, report),
+        slices=[_slice(part) for part in report.slices],
+        protected=report.protected,
+        gates=evaluation.gates,
+        decision=CardDecision(
+            decision=evaluation.decision, reasons=evaluation.reasons, compared_with=evaluation.champion_version
+        ),
+        limits=_limits(project, request),
+        lineage=Lineage(
+            run_id=request.run.run_id,
+            execution_arn=request.run.execution_arn,
+            reason=request.run.reason,
+            git_commit=dataset.git_commit,
+            features_digest=dataset.features_digest,
+            train=dataset.train,
+            holdout=dataset.holdout,
+            evaluation=evaluation.report,
+        ),
+    )
 
 
-def render(card: Mapping[str, Any]) -> str:
+def render(card: ModelCard) -> str:
     """The card as a Markdown page."""
-    model, data, decision, lineage = card["model"], card["data"], card["decision"], card["lineage"]
-    compared = f"version {decision['compared_with']}" if decision["compared_with"] is not None else "no champion"
+    model, data, decision, lineage = card.model, card.data, card.decision, card.lineage
+    compared = f"version {decision.compared_with}" if decision.compared_with is not None else "no champion"
     sections = [
-        f"# {model['title'] or model['name']}, version {model['version']}",
-        f"{card['purpose']['description']}\n\nDecision: **{decision['decision']}** (compared with {compared}).",
-        _bullets(decision["reasons"]),
+        f"# {model.title or model.name}, version {model.version}",
+        f"{card.purpose.description}\n\nDecision: **{decision.decision}** (compared with {compared}).",
+        _bullets(decision.reasons),
         "## Purpose",
-        card["purpose"]["intended_use"] or "Not stated by the owner.",
-        f"Owner: {model['owner'] or 'not stated'}. Licence: {card['license'] or 'not stated'}.",
+        card.purpose.intended_use or "Not stated by the owner.",
+        f"Owner: {model.owner or 'not stated'}. Licence: {card.license or 'not stated'}.",
         "## Metrics on the hold-out",
         _table(
             ("metric", "value", "confidence interval", "champion"),
-            ((name, entry["value"], _interval(entry["interval"]), entry["champion"]) for name, entry in card["metrics"].items()),
+            ((name, metric.value, _interval(metric.interval), metric.champion) for name, metric in card.metrics.items()),
         ),
         "## Gates",
         _table(
             ("gate", "passed", "observed", "required", "reason"),
-            (
-                (gate["gate"], "yes" if gate["passed"] else "no", gate["observed"], gate["required"], gate["reason"])
-                for gate in card["gates"]
-            ),
+            ((gate.gate, "yes" if gate.passed else "no", gate.observed, gate.required, gate.reason) for gate in card.gates),
         ),
         "## Slices",
-        _records(card["slices"]) or "No slices are defined.",
-        *_protected(card["protected"]),
+        _table(
+            ("slice", "rows", "metric", "value", "champion"),
+            ((part.slice, part.rows, part.metric, part.value, part.champion) for part in card.slices),
+        )
+        or "No slices are defined.",
+        *_protected(card.protected),
         "## Data",
         _table(
             ("dataset", "table", "version", "rows"),
-            ((table["dataset"], table["table"], table["version"], table["rows"]) for table in data["tables"]),
+            ((table.dataset, table.table, table.version, table.rows) for table in data.tables),
         ),
         _table(
             ("part", "from", "to (excluded)", "rows"),
-            ((part, data[part]["start"], data[part]["end"], data[part]["rows"]) for part in ("train", "holdout")),
+            (
+                (name, part.start.isoformat(), part.end.isoformat(), part.rows)
+                for name, part in (("train", data.train), ("holdout", data.holdout))
+            ),
         ),
-        f"Target `{data['target']['name']}`: `{data['target']['expression']}`.",
+        f"Target `{data.target.name}`: `{data.target.expression}`.",
         _table(
             ("feature", "type", "null allowed", "personal", "description"),
-            ((entry["name"], entry["type"], entry["nullable"], entry["pii"], entry["description"]) for entry in data["features"]),
+            ((column.name, column.type, column.nullable, column.pii, column.description) for column in data.features),
         ),
         "## Limits",
-        _bullets(card["limits"]),
+        _bullets(card.limits),
         "## Lineage",
         _bullets(
-            [f"{name}: `{lineage[name]}`" for name in ("run_id", "execution_arn", "reason", "git_commit", "features_digest")]
+            [
+                f"run_id: `{lineage.run_id}`",
+                f"execution_arn: `{lineage.execution_arn}`",
+                f"reason: `{lineage.reason}`",
+                f"git_commit: `{lineage.git_commit}`",
+                f"features_digest: `{lineage.features_digest}`",
+            ]
         ),
-        f"Estimator `{model['estimator']}`, parameters `{model['parameters']}`, registered {model['created_at']}.",
+        f"Estimator `{model.estimator}`, parameters `{model.parameters}`, registered {model.created_at.isoformat()}.",
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
-def _window(start: datetime, end: datetime, rows: int) -> dict[str, Any]:
-    return {"start": start.isoformat(), "end": end.isoformat(), "rows": rows}
-
-
-def _feature(name: str, column: FeatureColumn) -> dict[str, Any]:
-    return {"name": name, **column.model_dump(mode="json")}
-
-
-def _metrics(evaluation: EvaluationRecord, report: Mapping[str, Any]) -> dict[str, Any]:
-    champion, confidence = evaluation.champion_metrics or {}, report["confidence"]
-    intervals = {name: {"confidence": confidence, "low": low, "high": high} for name, (low, high) in report["intervals"].items()}
+def _metrics(evaluation: EvaluationRecord, report: EvaluationReport) -> dict[str, CardMetric]:
+    champion = evaluation.champion_metrics or {}
+    intervals = {
+        name: CardInterval(confidence=report.confidence, low=low, high=high) for name, (low, high) in report.intervals.items()
+    }
     return {
-        name: {"value": value, "interval": intervals.get(name), "champion": champion.get(name)}
+        name: CardMetric(value=value, interval=intervals.get(name), champion=champion.get(name))
         for name, value in sorted(evaluation.metrics.items())
     }
 
 
-def _slices(report: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The primary metric per slice, for challenger and champion."""
-    return [
-        {
-            "slice": part["slice"],
-            "rows": int(part["rows"]),
-            "metric": part["metric"],
-            "value": part.get("challenger"),
-            "champion": part.get("champion"),
-        }
-        for part in report["slices"]
-    ]
+def _slice(part: Slice) -> CardSlice:
+    return CardSlice(slice=part.slice, rows=part.rows, metric=part.metric, value=part.challenger, champion=part.champion)
 
 
 def _limits(project: Project, request: RegistrationRequest) -> list[str]:
@@ -179,12 +184,12 @@ def _limits(project: Project, request: RegistrationRequest) -> list[str]:
     return limits
 
 
-def _protected(protected: Mapping[str, Any]) -> Iterable[str]:
+def _protected(protected: Mapping[str, ProtectedGroups]) -> Iterable[str]:
     """A section per protected attribute: each group's figures, and the gaps between groups."""
     for column, found in protected.items():
         yield f"## Protected attribute {column}"
-        yield _records([{"group": group, **figures} for group, figures in found["groups"].items()])
-        yield _bullets([f"{name} differs by {_cell(gap)} between groups" for name, gap in found["gaps"].items()])
+        yield _records([{"group": group, **figures} for group, figures in found.groups.items()])
+        yield _bullets([f"{name} differs by {_cell(gap)} between groups" for name, gap in found.gaps.items()])
 
 
 def _bullets(lines: Iterable[str]) -> str:
@@ -199,17 +204,17 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def _records(records: Sequence[Mapping[str, Any]]) -> str:
-    """A table of records; a field that only some of them have is blank in the others."""
+    """A table of mappings; a key that only some of them have is blank in the others."""
     if not records:
         return ""
     header = list(dict.fromkeys(name for record in records for name in record))
     return _table(header, ([record.get(name) for name in header] for record in records))
 
 
-def _interval(interval: Mapping[str, float] | None) -> str:
+def _interval(interval: CardInterval | None) -> str:
     if interval is None:
         return ""
-    return f"{_cell(interval['low'])} to {_cell(interval['high'])} ({interval['confidence']:.0%})"
+    return f"{_cell(interval.low)} to {_cell(interval.high)} ({interval.confidence:.0%})"
 
 
 def _cell(value: Any) -> str:

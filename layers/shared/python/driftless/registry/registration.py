@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from driftless.core.layout.artifacts import (
     BASELINE,
@@ -31,6 +31,8 @@ from driftless.definition.project import Project
 from driftless.errors import Conflict, IntegrityError
 from driftless.modelling import fitted_packages
 from driftless.modelling.audit_chain import canonical
+from driftless.modelling.card import ModelCard, parse_card
+from driftless.modelling.evaluation_report import parse_report
 from driftless.modelling.manifest import Manifest
 from driftless.modelling.references import read
 from driftless.modelling.version_files import parse_manifest
@@ -113,7 +115,7 @@ class Register:
             version=version,
             manifest_sha256=registered.manifest_sha256,
             decision=registered.decision,
-            reasons=json.loads(self._artifacts.get(f"{prefix}/{CARD}"))["decision"]["reasons"],
+            reasons=parse_card(f"{prefix}/{CARD}", self._artifacts.get(f"{prefix}/{CARD}")).decision.reasons,
             metrics=registered.metrics,
             evaluation=manifest.evaluation.key,
         )
@@ -142,24 +144,28 @@ class Register:
         for name, content in contents.items():
             self._place(f"{prefix}/{name}", content, there)
         digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
-        manifest = self._manifest(request, version, digests, card["model"]["created_at"], self._publish_key())
+        manifest = self._manifest(request, version, digests, card.model.created_at, self._publish_key())
         sealed = _encoded(manifest)
         self._artifacts.put(f"{prefix}/{MANIFEST}", sealed, content_type=_JSON, if_absent=True)
         return sealed
 
-    def _card(self, project: Project, request: RegistrationRequest, version: int, key: str, there: set[str]) -> dict[str, Any]:
+    def _card(self, project: Project, request: RegistrationRequest, version: int, key: str, there: set[str]) -> ModelCard:
         """The card, with the time of an earlier attempt that got as far as writing the same card."""
-        report = json.loads(read(self._artifacts, request.evaluation.report))
+        stored = request.evaluation.report
+        report = parse_report(stored.key, read(self._artifacts, stored))
         card = model_card(project, request, version=version, created_at=self._clock(), report=report)
         if key not in there:
             return card
-        earlier: dict[str, Any] = json.loads(self._artifacts.get(key))
-        created_at = datetime.fromisoformat(earlier["model"]["created_at"])
-        again = model_card(project, request, version=version, created_at=created_at, report=report)
+        try:
+            earlier = parse_card(key, self._artifacts.get(key))
+        except IntegrityError:
+            return card  # Another release wrote it; no manifest seals it, so it may be replaced.
+        model = card.model.model_copy(update={"created_at": earlier.model.created_at})
+        again = card.model_copy(update={"model": model})
         return again if _encoded(again) == _encoded(earlier) else card
 
     def _manifest(
-        self, request: RegistrationRequest, version: int, files: dict[str, str], created_at: str, signing_key: str
+        self, request: RegistrationRequest, version: int, files: dict[str, str], created_at: datetime, signing_key: str
     ) -> Manifest:
         run, dataset, model, evaluation = request.run, request.dataset, request.model, request.evaluation
         return Manifest(
@@ -167,7 +173,7 @@ class Register:
             version=version,
             run_id=run.run_id,
             execution_arn=run.execution_arn,
-            created_at=datetime.fromisoformat(created_at),
+            created_at=created_at,
             decision=evaluation.decision,
             compared_with=evaluation.champion_version,
             files=files,
@@ -229,6 +235,6 @@ def _model_version(manifest: Manifest, prefix: str, manifest_sha256: str) -> Mod
     )
 
 
-def _encoded(value: Mapping[str, Any] | Manifest) -> bytes:
+def _encoded(value: ModelCard | Manifest) -> bytes:
     """JSON for people and digests alike: sorted, indented, null for numbers that JSON does not know."""
     return (json.dumps(json.loads(canonical(value)), sort_keys=True, indent=2, ensure_ascii=False) + "\n").encode()
