@@ -21,7 +21,7 @@ def test_files_and_folders_named_in_the_distribution_exist() -> None:
     ("node_id", "group"),
     [
         ("tests/e2e/test_loop.py::test_a", "tests/e2e"),
-        ("tests/e2e/test_way_back.py::test_b[x/y::z]", "tests/e2e"),
+        ("tests/e2e/test_rollback.py::test_b[x/y::z]", "tests/e2e"),
         ("tests/infra/test_stages.py::test_c", "tests/infra"),
         ("tests/infra/test_layers.py::test_d", "tests/infra/test_layers.py"),
         ("tests/unit/data/test_features.py::test_e", "tests/unit/data/test_features.py"),
@@ -36,7 +36,7 @@ def test_long_groups_start_first_and_tests_of_a_group_keep_their_order() -> None
     node_ids = [
         *("tests/unit/core/test_layout.py::test_b", "tests/unit/core/test_layout.py::test_a"),
         *("tests/local_cloud/test_pool.py::test_a", "tests/local_cloud/test_interrupted_deploy.py::test_a"),
-        *("tests/e2e/test_way_back.py::test_a", "tests/e2e/test_loop.py::test_z"),
+        *("tests/e2e/test_rollback.py::test_a", "tests/e2e/test_loop.py::test_z"),
     ]
     order = distribution.longest_first(range(6), node_ids)
     assert order == [4, 5, 3, 2, 0, 1]

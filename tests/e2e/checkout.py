@@ -96,7 +96,7 @@ class Checkout:
         return Result(done.returncode, done.stdout, done.stderr)
 
     def json(self, *words: str, timeout: float = 600) -> Any:
-        """Run ``driftless … --json``, expect success, answer the document."""
+        """Run ``driftless … --json``, expect success, return the document."""
         result = self.run(*words, "--json", timeout=timeout)
         assert result.code == 0, (
             f"driftless {' '.join(words)} exited {result.code}\n{result.stdout[-3000:]}\n{result.stderr[-6000:]}"

@@ -20,14 +20,14 @@ EMBEDDED = "AWS_ENDPOINT_URL" not in os.environ
 
 
 def eventually(check: Callable[[], Any], what: str, seconds: float = DEADLINE_SECONDS) -> Any:
-    """Poll until ``check`` answers something truthy."""
+    """Poll until ``check`` returns something truthy."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         found = check()
         if found:
             return found
         time.sleep(0.2)
-    raise AssertionError(f"{what}: not within {seconds} s; last answer {check()!r}")
+    raise AssertionError(f"{what}: not within {seconds} s; last result {check()!r}")
 
 
 def request_rows(source: Path, columns: list[str], count: int) -> list[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """The whole loop on the embedded cloud, as a person drives it: by the ``driftless`` command alone.
 
-The tests of this module run in order and tell one story; each asserts on what the deployed services say.
+The tests of this module run in order and depend on each other; each asserts on what the deployed services return.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def test_prediction_without_a_model_is_a_clear_503(checkout: Checkout, tmp_path:
     assert "503" in result.document["error"]["cause"]
 
 
-def test_a_failing_stage_fails_the_execution_notifies_and_a_rerun_resumes(checkout: Checkout, tickets_csv: Path) -> None:
+def test_a_failing_step_fails_the_execution_notifies_and_a_rerun_resumes(checkout: Checkout, tickets_csv: Path) -> None:
     platform = checkout.platform()
     sqs, sns = platform.client("sqs"), platform.client("sns")
     queue = sqs.create_queue(QueueName="e2e-notifications")["QueueUrl"]
@@ -88,16 +88,16 @@ def test_multiclass_predicts_labels_and_monitors(checkout: Checkout, tickets_csv
         for row in rows:
             inputs = {name: row[name] for name in ("channel", "product", "opened_at")}
             file.write(json.dumps(inputs | {name: float(row[name]) for name in ("words", "attachments")}) + "\n")
-    answers = checkout.json("predict", "tickets", str(requests))["predictions"]
-    assert len({answer["id"] for answer in answers}) == 600
-    right = sum(answer["prediction"] == row["queue"] for answer, row in zip(answers, rows, strict=True))
+    predictions = checkout.json("predict", "tickets", str(requests))["predictions"]
+    assert len({prediction["id"] for prediction in predictions}) == 600
+    right = sum(prediction["prediction"] == row["queue"] for prediction, row in zip(predictions, rows, strict=True))
     assert right > 480, "nine tenths of the queues follow the rule"
 
     labels = tmp_path / "labels.csv"
     with labels.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["id", "label"])
-        writer.writerows([answer["id"], row["queue"]] for answer, row in zip(answers, rows, strict=True))
+        writer.writerows([prediction["id"], row["queue"]] for prediction, row in zip(predictions, rows, strict=True))
     assert checkout.json("labels", "push", "tickets", str(labels))["accepted"] == 600
 
     def judged() -> dict[str, Any] | None:
@@ -165,25 +165,25 @@ def test_a_bad_request_is_a_4xx_problem_that_names_the_field(
     platform = checkout.platform()
     auth = SigV4(platform.session.get_credentials(), platform.session.region_name)
     url = f"{platform.api_url}/energy/predictions"
-    answer = httpx.post(url, content=body, headers={"Content-Type": "application/json"}, auth=auth, trust_env=False, timeout=30)
-    assert answer.status_code in (400, status), answer.text
-    assert answer.headers["content-type"].startswith("application/problem+json")
+    response = httpx.post(url, content=body, headers={"Content-Type": "application/json"}, auth=auth, trust_env=False, timeout=30)
+    assert response.status_code in (400, status), response.text
+    assert response.headers["content-type"].startswith("application/problem+json")
     if named:
-        assert named in json.dumps(answer.json()["errors"])
+        assert named in json.dumps(response.json()["errors"])
 
 
 @pytest.mark.usefixtures("energy_champion")
 def test_a_thousand_predictions_survive_a_collector_killed_twice(checkout: Checkout, tmp_path: Path) -> None:
     """On an endpoint of somebody else the collector is left alone."""
     record = {"building": "tower", "temperature": 11.5, "occupancy": 120, "hour": 10, "at": "2026-04-19T10:00:00"}
-    answered: list[str] = []
+    returned: list[str] = []
     platform = checkout.platform()
 
     def call(name: str) -> None:
         with Api(platform) as api:
             for index in range(25):
                 reply = api.post("/energy/predictions", {"records": [record]}, request_id=f"{name}-{index}")
-                answered.extend(prediction["id"] for prediction in reply["predictions"])
+                returned.extend(prediction["id"] for prediction in reply["predictions"])
 
     def send(name: str, calls: int) -> list[Future[None]]:
         return [pool.submit(call, f"{name}-{number}") for number in range(calls)]
@@ -203,20 +203,20 @@ def test_a_thousand_predictions_survive_a_collector_killed_twice(checkout: Check
         for result in waiting:
             result.result()
     assert len(killed) >= 2 or not EMBEDDED
-    assert len(set(answered)) == 1000
-    eventually(lambda: set(answered) <= collected_ids(checkout, "energy", tmp_path), "every answered id in Parquet")
-    assert collected_ids(checkout, "energy", tmp_path) == set(answered)
+    assert len(set(returned)) == 1000
+    eventually(lambda: set(returned) <= collected_ids(checkout, "energy", tmp_path), "every returned id in Parquet")
+    assert collected_ids(checkout, "energy", tmp_path) == set(returned)
 
     store, metrics = S3Store(platform.parameter("buckets/lake"), client=platform.client("s3")), platform.client("cloudwatch")
     since, until = datetime.now(UTC) - timedelta(hours=3), datetime.now(UTC) + timedelta(minutes=1)
     where = {"Stage": platform.stage, "Project": "energy"}
 
     def every_minute_is_there() -> bool:
-        told = CloudWatchMetrics("Driftless", client=metrics).minutes("Predictions", where, since, until)
-        # An answer that was lost on its way was given again under the same id, and counts twice in both.
-        return sum(told.values()) >= 1000 and collected(store, "energy", since, until) == told
+        counted = CloudWatchMetrics("Driftless", client=metrics).minutes("Predictions", where, since, until)
+        # A response that was lost is repeated under the same id, and counts twice in both.
+        return sum(counted.values()) >= 1000 and collected(store, "energy", since, until) == counted
 
-    eventually(every_minute_is_there, "receipts for a thousand answers, killed collectors or not", 60)
+    eventually(every_minute_is_there, "receipts for a thousand predictions despite killed collectors", 60)
 
 
 @pytest.mark.usefixtures("energy_champion")
@@ -289,10 +289,10 @@ def test_a_second_up_changes_nothing(checkout: Checkout) -> None:
 
 
 def test_the_cdk_finds_no_difference_to_what_is_deployed(checkout: Checkout) -> None:
-    """From the sources, as a person would ask: what was synthesised for the deploy is not looked at."""
+    """Synthesise from the sources, as a person would; the templates of the deploy are not used."""
     endpoint, state = checkout.platform().endpoint, checkout.root / ".driftless"
     context = ["--context", "stage=local", "--context", f"commit={deploy.commit(checkout.root)}"]
-    answer = subprocess.run(
+    result = subprocess.run(
         ["node_modules/.bin/cdk", "diff", "--fail", "--all", "--output", str(checkout.root / "cdk.diff"), *context],
         cwd=checkout.root,
         env=deploy.environment(endpoint, state / "cdk-home", checkout.environment),
@@ -301,5 +301,5 @@ def test_the_cdk_finds_no_difference_to_what_is_deployed(checkout: Checkout) -> 
         timeout=300,
         check=False,
     )
-    assert answer.returncode == 0, answer.stdout + answer.stderr
-    assert "Number of stacks with differences: 0" in answer.stdout + answer.stderr
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "Number of stacks with differences: 0" in result.stdout + result.stderr

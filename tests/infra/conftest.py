@@ -123,7 +123,7 @@ def prod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Synth]:
 
 @pytest.fixture(scope="session")
 def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Synth]:
-    """The dev stage with two projects that only an underscore tells apart."""
+    """The dev stage with two projects whose names differ only in an underscore."""
     folder = tmp_path_factory.mktemp("dev")
     for name in ALIKE:
         copy_of_flights(folder / "projects", name)

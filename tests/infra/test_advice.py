@@ -1,4 +1,4 @@
-"""What a person is told at synthesis though it deploys."""
+"""The warnings at synthesis."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ FLIGHTS = load_all(ROOT / "projects")["flights"]
 KNOWN = {"commit": "0" * 40, "alarm_email": "ops@example.org"}
 
 
-def told(stage: str, **context: str) -> list[str]:
+def warnings(stage: str, **context: str) -> list[str]:
     return [identifier for identifier, _ in advice(for_stage(stage, **context), {"flights": FLIGHTS})]
 
 
 @pytest.mark.parametrize("stage", ["dev", "prod"])
-def test_a_stage_in_aws_that_names_no_commit_and_tells_nobody_is_warned_of(stage: str) -> None:
-    assert told(stage) == ["driftless:commit", "driftless:alarm_email", "driftless:bake:flights"]
-    assert told(stage, **KNOWN) == ["driftless:bake:flights"]
+def test_a_stage_in_aws_without_a_commit_or_an_alarm_address_warns(stage: str) -> None:
+    assert warnings(stage) == ["driftless:commit", "driftless:alarm_email", "driftless:bake:flights"]
+    assert warnings(stage, **KNOWN) == ["driftless:bake:flights"]
 
 
-def test_the_embedded_cloud_is_for_trying_things() -> None:
-    assert told("local") == []
+def test_the_local_stage_warns_of_nothing() -> None:
+    assert warnings("local") == []
 
 
-def test_a_canary_that_bakes_long_enough_is_not_spoken_of() -> None:
+def test_a_canary_that_bakes_long_enough_does_not_warn() -> None:
     long = FLIGHTS.model_copy(update={"serving": FLIGHTS.serving.model_copy(update={"bake_seconds": 180})})
     assert list(advice(for_stage("prod", **KNOWN), {"flights": long})) == []
 

@@ -51,14 +51,14 @@ def fake_uv(monkeypatch: pytest.MonkeyPatch, *, fail: str | None = None) -> list
         package = Path(command[command.index("--target") + 1]) / "package"
         (package / "tests").mkdir(parents=True)
         for name in ("__init__.py", "module.py", "module.pyi", "header.h", "library.so", "tests/test_it.py"):
-            (package / name).write_text("answer = 42\n")
+            (package / name).write_text("value = 42\n")
         return subprocess.CompletedProcess(command, 0, "", "")
 
     monkeypatch.setattr(subprocess, "run", run)
     return commands
 
 
-def test_a_built_layer_carries_byte_code_and_no_ballast(
+def test_a_built_layer_contains_byte_code_and_no_unused_files(
     checkout: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commands = fake_uv(monkeypatch)
@@ -74,11 +74,11 @@ def test_a_built_layer_carries_byte_code_and_no_ballast(
         ]
         assert built["base"].unzipped_bytes == sum(entry.file_size for entry in archive.infolist())
         archive.extractall(checkout / "unpacked")
-    code = "import package.module; print(package.module.answer)"
-    answer = subprocess.run(
+    code = "import package.module; print(package.module.value)"
+    result = subprocess.run(
         [sys.executable, "-c", code], cwd=checkout / "unpacked" / "python", capture_output=True, text=True, check=True
     )
-    assert answer.stdout == "42\n"
+    assert result.stdout == "42\n"
 
 
 def test_unchanged_layers_are_not_built_again_and_changed_ones_are(
@@ -106,7 +106,7 @@ def test_the_same_content_gives_the_same_bytes(checkout: Path, settings: Setting
     assert path.read_bytes() == first
 
 
-def test_a_killed_build_leaves_nothing_that_counts(checkout: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_build_leaves_no_finished_layer(checkout: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     class Killed(BaseException):
         pass
 
@@ -177,7 +177,7 @@ def test_no_package_travels_in_two_layers_of_one_function() -> None:
         assert sum(len(p) for p in chosen) == len(set().union(*chosen)), spec.folder
 
 
-def test_a_function_beyond_the_limit_is_refused_with_what_to_blame() -> None:
+def test_a_function_beyond_the_limit_is_refused_with_its_largest_parts() -> None:
     mib = 1024 * 1024
     assert sizes.check("tuning", 2 * mib, {"train": 248 * mib}) == sizes.LIMIT_BYTES
     message = r"function 'tuning' weighs 251\.0 MB unzipped .*\(train 248\.0, its own code 3\.0\).* limit is 250 MB"

@@ -27,7 +27,7 @@ def test_a_landed_file_starts_ingestion(local: Synth) -> None:
     assert "IngestMachine" in json.dumps(rule["Targets"][0]["Arn"])
 
 
-def test_a_raised_alarm_of_this_stage_wakes_the_governor(local: Synth) -> None:
+def test_a_raised_alarm_of_this_stage_triggers_the_governor(local: Synth) -> None:
     rule = local.properties("AWS::Events::Rule", "AlarmRaised")
     assert rule["EventPattern"] == {
         "source": ["aws.cloudwatch"],
@@ -59,15 +59,15 @@ def test_every_rule_keeps_what_it_cannot_deliver(local: Synth) -> None:
 @pytest.mark.parametrize(("project", "retraining"), [("flights", "rate(7 days)"), (EXTRA_PROJECT, "rate(3 days)")])
 def test_a_project_has_its_schedules(local: Synth, project: str, retraining: str) -> None:
     identifier = project.replace("_", "")
-    asking = local.properties("AWS::Events::Rule", f"Project{identifier}Retraining")
-    assert asking["ScheduleExpression"] == retraining
-    transformer = asking["Targets"][0]["InputTransformer"]
+    rule = local.properties("AWS::Events::Rule", f"Project{identifier}Retraining")
+    assert rule["ScheduleExpression"] == retraining
+    transformer = rule["Targets"][0]["InputTransformer"]
     ((name, path),) = transformer["InputPathsMap"].items()
-    asked = json.loads(transformer["InputTemplate"].replace(f"<{name}>", json.dumps(path)))
+    request = json.loads(transformer["InputTemplate"].replace(f"<{name}>", json.dumps(path)))
     wanted = {"project": project, "reason": "schedule", "event_id": "$.id", "asked_by": "schedule"}
-    assert asked == wanted, "an event delivered twice asks once"
-    assert "Input" not in asking["Targets"][0]
-    assert "GovernorLive" in json.dumps(asking["Targets"][0]["Arn"])
+    assert request == wanted, "an event delivered twice is one request"
+    assert "Input" not in rule["Targets"][0]
+    assert "GovernorLive" in json.dumps(rule["Targets"][0]["Arn"])
     watching = local.properties("AWS::Events::Rule", f"Project{identifier}Monitoring")
     assert watching["ScheduleExpression"] == "rate(1 hour)"
     assert json.loads(watching["Targets"][0]["Input"]) == {"project": project}
@@ -103,7 +103,7 @@ def test_a_project_folder_adds_this_and_nothing_else(local: Synth, prod: Synth) 
     ]
 
 
-def test_a_project_makes_no_policy_longer(local: Synth, prod: Synth) -> None:
+def test_policies_have_constant_size_per_project(local: Synth, prod: Synth) -> None:
     """SQS allows a policy 20 statements, Lambda 20 KB: with a statement a project, there could be few."""
     few, many = ({**s.resources("AWS::SQS::QueuePolicy"), **s.resources("AWS::IAM::Policy")} for s in (prod, local))
     for name in few.keys() & many.keys():
@@ -197,7 +197,7 @@ def test_the_api_logs_traces_and_throttles(local: Synth) -> None:
         assert own[said] == settings["/*", "*"][said]
 
 
-def test_what_the_gateway_logs_of_itself_leaves_with_the_stage(local: Synth) -> None:
+def test_the_gateways_execution_logs_are_deleted_with_the_stage(local: Synth) -> None:
     group = local.properties("AWS::Logs::LogGroup", "ExecutionLogs")
     (prefix, api, suffix) = group["LogGroupName"]["Fn::Join"][1]
     assert (prefix, suffix) == ("API-Gateway-Execution-Logs_", "/local")
@@ -206,11 +206,11 @@ def test_what_the_gateway_logs_of_itself_leaves_with_the_stage(local: Synth) -> 
     assert any("ExecutionLogs" in name for name in stage["DependsOn"])
 
 
-def test_refusals_of_the_gateway_are_problems(local: Synth) -> None:
-    answers = local.resources("AWS::ApiGateway::GatewayResponse").values()
-    assert {a["Properties"]["ResponseType"] for a in answers} == {"DEFAULT_4XX", "DEFAULT_5XX"}
-    for answer in answers:
-        header = answer["Properties"]["ResponseParameters"]["gatewayresponse.header.Content-Type"]
+def test_error_responses_of_the_gateway_are_problems(local: Synth) -> None:
+    responses = local.resources("AWS::ApiGateway::GatewayResponse").values()
+    assert {a["Properties"]["ResponseType"] for a in responses} == {"DEFAULT_4XX", "DEFAULT_5XX"}
+    for response in responses:
+        header = response["Properties"]["ResponseParameters"]["gatewayresponse.header.Content-Type"]
         assert header == "'application/problem+json'"
 
 
@@ -225,7 +225,7 @@ def test_the_prediction_log_reaches_the_collector(local: Synth) -> None:
     assert asynchronous["MaximumRetryAttempts"] == 2
 
 
-def test_a_batch_that_failed_is_taken_from_its_queue_again_message_by_message(local: Synth) -> None:
+def test_a_failed_batch_is_received_from_its_queue_as_one_message(local: Synth) -> None:
     queue = local.properties("AWS::SQS::Queue", "CollectorFailuresQueue")
     redrive = queue["RedrivePolicy"]
     assert (redrive["maxReceiveCount"], "CollectorFailuresDead" in json.dumps(redrive["deadLetterTargetArn"])) == (5, True)
@@ -266,21 +266,21 @@ def alarm(synth: Synth, metric: str, **dimensions: str) -> dict[str, Any]:
 @pytest.mark.parametrize("project", ["flights", EXTRA_PROJECT])
 @pytest.mark.parametrize("metric", ["EndpointRefreshFailed", "ModelRefused", "PredictionErrors"])
 def test_what_inference_reports_of_a_project_reaches_people(local: Synth, project: str, metric: str) -> None:
-    told_once(alarm(local, metric, Stage="local", Project=project), "Driftless")
+    alarms_on_one(alarm(local, metric, Stage="local", Project=project), "Driftless")
 
 
 def test_unreadable_lines_and_errors_of_the_api_reach_people(local: Synth) -> None:
-    told_once(alarm(local, "UnreadableLines", Stage="local"), "Driftless")
-    told_once(alarm(local, "5XXError", Stage="local", ApiName="driftless-local"), "AWS/ApiGateway")
+    alarms_on_one(alarm(local, "UnreadableLines", Stage="local"), "Driftless")
+    alarms_on_one(alarm(local, "5XXError", Stage="local", ApiName="driftless-local"), "AWS/ApiGateway")
     (api,) = local.resources("AWS::ApiGateway::RestApi").values()
     assert api["Properties"]["Name"] == "driftless-local"
 
 
 @pytest.mark.parametrize("metric", ["DeliveryErrors", "DeliveryThrottling"])
-def test_predictions_that_do_not_reach_the_collector_are_told(local: Synth, metric: str) -> None:
+def test_predictions_that_do_not_reach_the_collector_raise_an_alarm(local: Synth, metric: str) -> None:
     alarms = [a["Properties"] for a in local.resources("AWS::CloudWatch::Alarm").values()]
     (found,) = [a for a in alarms if a.get("MetricName") == metric]
-    told_once(found, "AWS/Logs")
+    alarms_on_one(found, "AWS/Logs")
     dimensions = {entry["Name"]: entry["Value"] for entry in found["Dimensions"]}
     assert dimensions["DestinationType"] == "Lambda"
     assert "InferenceLogs" in json.dumps(dimensions["LogGroupName"])
@@ -288,21 +288,21 @@ def test_predictions_that_do_not_reach_the_collector_are_told(local: Synth, metr
 
 
 @pytest.mark.parametrize("project", ["flights", EXTRA_PROJECT])
-def test_predictions_that_are_not_in_the_lake_are_told_until_they_are(local: Synth, project: str) -> None:
+def test_predictions_that_are_not_in_the_lake_keep_their_alarm_raised(local: Synth, project: str) -> None:
     found = alarm(local, "UncollectedPredictions", Stage="local", Project=project)
     assert (found["Namespace"], found["Threshold"], found["TreatMissingData"]) == ("Driftless", 1, "ignore")
     assert (found["ComparisonOperator"], found["EvaluationPeriods"]) == ("GreaterThanOrEqualToThreshold", 1)
     assert "Notifications" in json.dumps(found["AlarmActions"])
 
 
-def told_once(found: dict[str, Any], namespace: str) -> None:
+def alarms_on_one(found: dict[str, Any], namespace: str) -> None:
     assert (found["Namespace"], found["Statistic"], found["Period"], found["Threshold"]) == (namespace, "Sum", 60, 1)
     assert (found["ComparisonOperator"], found["TreatMissingData"]) == ("GreaterThanOrEqualToThreshold", "notBreaching")
     assert "Notifications" in json.dumps(found["AlarmActions"])
 
 
 def test_every_failure_the_library_counts_has_its_alarm(local: Synth) -> None:
-    """A name that ends like a failure's, in the code that writes metrics, and no alarm: nobody would be told."""
+    """Every metric in the library whose name ends like a failure's has an alarm."""
     library = ROOT / "layers/shared/python/driftless"
     written = "".join(path.read_text() for folder in ("serving", "entrypoint") for path in (library / folder).rglob("*.py"))
     counted = set(re.findall(r'"((?:[A-Z][a-z]+)+(?:Failed|Refused|Errors|Lines))"', written))
@@ -318,7 +318,7 @@ def test_every_function_and_machine_alarms_on_failure(local: Synth) -> None:
 
 
 @pytest.mark.parametrize("folder", sorted(FUNCTIONS))
-def test_functions_are_as_the_catalogue_says(local: Synth, folder: str) -> None:
+def test_functions_equal_the_catalogue(local: Synth, folder: str) -> None:
     spec = FUNCTIONS[folder]
     function = local.properties("AWS::Lambda::Function", f"{folder.title()}Function")
     assert (function["MemorySize"], function["Timeout"], function["Handler"]) == (spec.memory, spec.timeout, "handler.handler")
@@ -328,7 +328,7 @@ def test_functions_are_as_the_catalogue_says(local: Synth, folder: str) -> None:
     assert (variables["STAGE"], variables["POWERTOOLS_SERVICE_NAME"]) == ("local", folder)
 
 
-def test_no_function_asks_for_more_memory_than_a_new_account_has(prod: Synth) -> None:
+def test_no_function_needs_more_memory_than_a_new_account_has(prod: Synth) -> None:
     sizes = {name: f["Properties"]["MemorySize"] for name, f in prod.resources("AWS::Lambda::Function").items()}
     assert {name: size for name, size in sizes.items() if size > 3008} == {}
 

@@ -17,7 +17,7 @@ KNOWN = {
     "AwsSolutions-IAM5[Resource::<prefix>/*]": "objects below one prefix of one bucket",
     "AwsSolutions-IAM5[Resource::<landing>/*]": "validation reads whatever file landed",
     "AwsSolutions-SQS3": "these queues are the dead-letter queues",
-    "AwsSolutions-APIG2": "requests are judged by the functions, whose answers name the field",
+    "AwsSolutions-APIG2": "the functions validate requests, and their responses name the field",
     "AwsSolutions-COG4": "requests are signed with IAM, not by a Cognito pool",
 }
 

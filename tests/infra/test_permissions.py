@@ -61,7 +61,7 @@ def test_no_statement_allows_every_action_of_a_service(synth: Synth) -> None:
             assert not action.endswith("*"), (name, action)
 
 
-def test_all_resources_only_where_aws_knows_none(synth: Synth) -> None:
+def test_all_resources_only_for_actions_without_resources(synth: Synth) -> None:
     for name, statement in statements(synth):
         if "*" in listed(statement["Resource"]):
             for action in listed(statement["Action"]):
@@ -101,7 +101,7 @@ def test_inference_reads_models_and_writes_nothing(synth: Synth) -> None:
 
 
 @pytest.mark.parametrize("folder", ["inference", "scoring", "deployment"])
-def test_a_missing_key_is_told_from_a_forbidden_one(synth: Synth, folder: str) -> None:
+def test_a_missing_key_is_distinct_from_a_forbidden_one(synth: Synth, folder: str) -> None:
     listing = [s for s in function_statements(synth, folder) if "s3:ListBucket" in listed(s["Action"])]
     assert listing and all("s3:prefix" not in json.dumps(s.get("Condition", {})) for s in listing)
 

@@ -61,7 +61,7 @@ QUERIES = {
 
 
 @pytest.mark.parametrize("name", DEFINITIONS)
-def test_a_definition_that_cannot_work_is_told_at_synth(tmp_path: Path, name: str) -> None:
+def test_an_invalid_definition_fails_the_synth(tmp_path: Path, name: str) -> None:
     old, new, key, start, reason, fix = DEFINITIONS[name]
     shop(tmp_path, toml={old: new})
     with pytest.raises(BadProject) as caught:
@@ -74,7 +74,7 @@ def test_a_definition_that_cannot_work_is_told_at_synth(tmp_path: Path, name: st
 
 
 @pytest.mark.parametrize("name", QUERIES)
-def test_features_sql_that_cannot_work_is_told_at_synth(tmp_path: Path, name: str) -> None:
+def test_invalid_features_sql_fails_the_synth(tmp_path: Path, name: str) -> None:
     old, new, key, line, reason, fix = QUERIES[name]
     shop(tmp_path, sql={old: new})
     with pytest.raises(BadProject) as caught:
@@ -96,23 +96,23 @@ def test_a_comment_may_follow_the_last_semicolon(tmp_path: Path) -> None:
     assert [*checked_projects(tmp_path)] == ["shop"]
 
 
-def test_nothing_to_deploy_is_told(tmp_path: Path) -> None:
+def test_an_empty_projects_folder_fails(tmp_path: Path) -> None:
     with pytest.raises(BadProject, match=r"projects/: there is no project to deploy\. Fix: "):
         checked_projects(tmp_path)
 
 
-def test_a_column_known_only_afterwards_is_told_at_synth(tmp_path: Path) -> None:
+def test_a_column_known_only_afterwards_fails_the_synth(tmp_path: Path) -> None:
     shop(tmp_path, sql=SQL.replace("p.market", "o.paid::INT AS market"))
     with pytest.raises(LeakageFound, match=r"projects/shop/features\.sql reads orders\.paid.*Fix: "):
         checked_projects(tmp_path)
 
 
-def test_every_task_passes_and_the_time_it_took_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_task_passes_and_the_elapsed_time_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shop(tmp_path)
     shutil.copytree(PROJECTS / "flights", tmp_path / "flights")
     assert [*checked_projects(tmp_path)] == ["flights", "shop"]
-    told = capsys.readouterr()
-    assert told.out == "" and told.err.startswith("projects: flights, shop, checked in ")
+    printed = capsys.readouterr()
+    assert printed.out == "" and printed.err.startswith("projects: flights, shop, checked in ")
 
 
 def test_a_wrong_project_stops_the_synth_before_anything_else(tmp_path: Path) -> None:

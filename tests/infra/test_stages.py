@@ -225,7 +225,7 @@ def rollout_alarms(prod: Synth, function: str) -> dict[str, dict[str, Any]]:
     return {next(m["Expression"] for m in a["Metrics"] if "Expression" in m): a for a in alarms}
 
 
-def test_new_code_goes_back_for_its_own_failures_and_not_for_one_error(prod: Synth) -> None:
+def test_new_code_is_rolled_back_for_its_own_failures_and_not_for_one_error(prod: Synth) -> None:
     for function in ("Inference", "Labels"):
         alarm = rollout_alarms(prod, function)["IF(errors >= 3, 100 * errors / invocations, 0)"]
         assert (alarm["Threshold"], alarm["TreatMissingData"]) == (5, "notBreaching")
@@ -239,7 +239,7 @@ def test_new_code_goes_back_for_its_own_failures_and_not_for_one_error(prod: Syn
             assert (metric["Period"], metric["Stat"]) == (60, "Sum")
 
 
-def test_new_code_goes_back_when_it_cannot_load_models(prod: Synth) -> None:
+def test_new_code_is_rolled_back_when_it_cannot_load_models(prod: Synth) -> None:
     alarm = rollout_alarms(prod, "Inference")["FILL(m0, 0) + FILL(m1, 0)"]
     metrics = [m["MetricStat"]["Metric"] for m in alarm["Metrics"] if "MetricStat" in m]
     assert {m["MetricName"] for m in metrics} == {"EndpointRefreshFailed", "ModelRefused"}
@@ -355,7 +355,7 @@ def test_stacks_share_only_what_stays(local: Synth, dev: Synth, prod: Synth) -> 
         assert all(any(s == stack and name in exported for stack, exported in exports) for s, name in EXPORTED)
 
 
-def test_synth_asks_no_account(local: Synth, prod: Synth) -> None:
+def test_synth_needs_no_account(local: Synth, prod: Synth) -> None:
     for synth in (local, prod):
         manifest: dict[str, Any] = json.loads((synth.folder / "manifest.json").read_text())
         assert "missing" not in manifest
@@ -363,7 +363,7 @@ def test_synth_asks_no_account(local: Synth, prod: Synth) -> None:
         assert {stack["environment"] for stack in stacks} == {"aws://unknown-account/unknown-region"}
 
 
-def test_people_are_told(prod: Synth) -> None:
+def test_the_topic_notifies_people(prod: Synth) -> None:
     subscription = prod.properties("AWS::SNS::Subscription", "ops")
     assert (subscription["Protocol"], subscription["Endpoint"]) == ("email", "ops@example.org")
     assert "KmsMasterKeyId" in prod.properties("AWS::SNS::Topic", "Notifications")

@@ -132,20 +132,20 @@ def test_every_catch_also_takes_what_states_all_leaves_out(definition: dict[str,
         assert anything["ErrorEquals"] == ["States.ALL"]
 
 
-def test_an_end_that_no_catch_sees_still_tells_somebody(path: Path, local: Synth) -> None:
+def test_an_end_that_no_catch_handles_raises_an_alarm(path: Path, local: Synth) -> None:
     """States.Runtime, a machine out of time and a stopped execution reach no catcher: alarms on the machine's own metrics do."""
     stack = "monitoring" if name_of(path) == "monitor" else "pipeline"
     (machine,) = (name for name in local.resources("AWS::StepFunctions::StateMachine", stack) if MACHINES[name_of(path)] in name)
-    told = set()
+    metrics = set()
     for alarm in local.resources("AWS::CloudWatch::Alarm", stack).values():
         properties = alarm["Properties"]
         if properties.get("Dimensions") == [{"Name": "StateMachineArn", "Value": {"Ref": machine.split("/")[1]}}]:
-            told.add(properties["MetricName"])
+            metrics.add(properties["MetricName"])
             assert (properties["Namespace"], properties["Statistic"]) == ("AWS/States", "Sum")
             assert (properties["Threshold"], properties["TreatMissingData"]) == (1, "notBreaching")
             assert "Notifications" in json.dumps(properties["AlarmActions"])
             assert "pipelines list" in properties["AlarmDescription"]
-    assert told == {"ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted"}
+    assert metrics == {"ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted"}
 
 
 def test_functions_retry_exactly_what_may_succeed_later(definition: dict[str, Any]) -> None:

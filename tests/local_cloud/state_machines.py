@@ -17,10 +17,10 @@ from typing import Any
 
 from local_cloud import clients
 from tests.local_cloud.conftest import ROLE, Functions, eventually
-from tests.workflows.answers import answers
+from tests.workflows.results import results
 
 ROOT = Path(__file__).resolve().parents[2]
-STEPS = tuple(answers())
+STEPS = tuple(results())
 Script = dict[str, list[dict[str, Any] | None]]
 Change = Callable[[dict[str, Any]], None]
 
@@ -54,7 +54,7 @@ def handler(event, context):
         os._exit(act["exit"])
     if "size" in act:
         return "x" * act["size"]
-    return {**answers(script["candidates"])[step](event), **act.get("answer", {})}
+    return {**results(script["candidates"])[step](event), **act.get("answer", {})}
 """
 
 
@@ -126,7 +126,7 @@ class Machines:
         self.stepfunctions, self.sns, self.sqs = session.client("stepfunctions"), session.client("sns"), session.client("sqs")
         self.scripts = scripts
         self.functions = functions
-        code = (ROOT / "tests/workflows/answers.py").read_text() + _FUNCTION
+        code = (ROOT / "tests/workflows/results.py").read_text() + _FUNCTION
         self.function = functions.create(code, Timeout=60, Environment={"Variables": {"SCRIPTS": str(scripts)}})
         version = functions.client.publish_version(FunctionName=self.function)["Version"]
         self.arns: dict[str, str] = {}

@@ -1,7 +1,7 @@
 """Runs a state machine file on moto's interpreter with scripted functions.
 
-A script says what each stage answers or which errors it raises, call by call; what was called with what is kept. Waits and
-retry intervals take no time. A lost SNS message is scripted like any other answer.
+A script says what each step returns or which errors it raises, call by call, and records the calls with their events. Waits
+and retry intervals take no time. A lost SNS message is scripted like any other error.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ REGION = "us-east-1"
 _DEADLINE = 120.0  # seconds
 
 
-Answer = Callable[[dict[str, Any]], Any]
+Function = Callable[[dict[str, Any]], Any]
 
 
 @dataclass
 class Script:
-    """What the functions do, by placeholder: an answer for each call, or scripted failures before it."""
+    """What the functions do, by placeholder: a result for each call, or scripted failures before it."""
 
-    answers: dict[str, Answer]
+    results: dict[str, Function]
     failures: dict[str, list[str]] = field(default_factory=dict)
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
@@ -53,7 +53,7 @@ class Script:
             error = waiting.pop(0)
             payload = {"errorType": error, "errorMessage": f"{name} said {error}"}
             return {"StatusCode": 200, "FunctionError": "Unhandled", "Payload": payload}
-        return {"StatusCode": 200, "Payload": self.answers[name](event)}
+        return {"StatusCode": 200, "Payload": self.results[name](event)}
 
     def called(self) -> list[str]:
         """Names of the functions in the order they were called."""

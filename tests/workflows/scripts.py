@@ -1,7 +1,7 @@
-"""What starts each machine, and a script in which every stage answers.
+"""The input of each machine, and a script in which every step succeeds.
 
-Events and answers are held to the library's own records: a machine that hands a stage what it does not declare, or leaves out
-what it needs, fails here as it would deployed.
+Events and results are validated with the library's records: a machine that passes a step an undeclared field, or leaves out a
+required one, fails here as it would deployed.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from pydantic import ValidationError
 
 from driftless import records
 from driftless.records import Record
-from tests.workflows.answers import answers
-from tests.workflows.machine import Answer, Script
+from tests.workflows.machine import Function, Script
+from tests.workflows.results import results
 
 LANDED = {"detail": {"bucket": {"name": "landing"}, "object": {"key": "flights/flights/a.csv", "version-id": "v1"}}}
 TRAIN = {"project": "flights", "reason": "manual", "requested_by": "a person"}
@@ -33,29 +33,29 @@ CONTRACTS: dict[str, tuple[type[Record], type[Record]]] = {
     "Monitoring": (records.MonitoringRequest, records.MonitoringRecord),
     "Governor": (records.RetrainRequest, records.RetrainDecision),
 }
-"""What each stage is asked with, and what it answers."""
+"""Each step's request and result."""
 
 
 def happy(candidates: int = 1) -> Script:
-    """Every stage succeeds at once."""
-    return Script({name: held_to_contract(name, answer) for name, answer in answers(candidates).items()})
+    """Every step succeeds at once."""
+    return Script({name: held_to_contract(name, function) for name, function in results(candidates).items()})
 
 
-def answering(script: Script, name: str, **changes: Any) -> None:
-    """Let a stage answer as it did, but for these fields of its record."""
-    before = script.answers[name]
-    script.answers[name] = held_to_contract(name, lambda event: {**before(event), **changes})
+def returning(script: Script, name: str, **changes: Any) -> None:
+    """Change these fields of the record that a step returns."""
+    before = script.results[name]
+    script.results[name] = held_to_contract(name, lambda event: {**before(event), **changes})
 
 
-def held_to_contract(name: str, answer: Answer) -> Answer:
-    """The answer as the library would parse and write it, to an event that its stage would take."""
-    asked, answered = CONTRACTS[name]
+def held_to_contract(name: str, function: Function) -> Function:
+    """The function with its event and its result validated by the step's records."""
+    request, record = CONTRACTS[name]
 
     def checked(event: dict[str, Any]) -> dict[str, Any]:
         try:
-            asked.model_validate(event)
+            request.model_validate(event)
         except ValidationError as error:
-            raise AssertionError(f"{name} was asked what {asked.__name__} is not: {error}") from error
-        return answered.model_validate(answer(event)).model_dump(mode="json")
+            raise AssertionError(f"the event of {name} is no {request.__name__}: {error}") from error
+        return record.model_validate(function(event)).model_dump(mode="json")
 
     return checked

@@ -1,7 +1,7 @@
 """Every machine with every task failing by every error it retries or catches.
 
-What may succeed later is tried again and the execution goes on. What may not ends the execution under its own error name,
-after people were told, with the champion as it was. A message that cannot be sent hides nothing.
+A retryable error is retried and the execution continues. A terminal error ends the execution under its own name, after a
+notification, with an unchanged champion. A notification that cannot be sent hides no error.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from tests.workflows.machine import Script, definition_of, run
-from tests.workflows.scripts import INPUTS, answering, happy
+from tests.workflows.scripts import INPUTS, happy, returning
 
 TERMINAL = ("DataRejected", "LeakageFound", "Runtime.ExitError", "KeyError")
 ATTEMPTS = 4
 LONGEST_BURST = 12
-"""How often an invocation is tried again that the account has no room for."""
+"""How often an invocation beyond the account's concurrency is retried."""
 
 
 def function_tasks(states: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -52,7 +52,7 @@ def champion_is_safe(script: Script, function: str) -> None:
 
 
 @pytest.mark.parametrize(("machine", "function", "error"), cases())
-def test_what_may_succeed_later_is_tried_again(machine: str, function: str, error: str) -> None:
+def test_retryable_errors_are_retried(machine: str, function: str, error: str) -> None:
     script = happy()
     script.failures[function] = [error]
     outcome = run(machine, script, INPUTS[machine])
@@ -62,7 +62,7 @@ def test_what_may_succeed_later_is_tried_again(machine: str, function: str, erro
 
 
 @pytest.mark.parametrize(("machine", "function"), FUNCTIONS)
-def test_what_never_succeeds_fails_under_its_own_name(machine: str, function: str) -> None:
+def test_an_error_that_outlasts_its_retries_fails_the_execution_under_its_own_name(machine: str, function: str) -> None:
     script = happy()
     # The rollback that follows a failed deployment then succeeds.
     script.failures[function] = ["StoreUnavailable"] * ATTEMPTS
@@ -74,7 +74,7 @@ def test_what_never_succeeds_fails_under_its_own_name(machine: str, function: st
 
 
 @pytest.mark.parametrize(("machine", "function"), FUNCTIONS)
-def test_a_burst_beyond_the_accounts_concurrency_is_waited_for(machine: str, function: str) -> None:
+def test_invocations_beyond_the_accounts_concurrency_are_retried(machine: str, function: str) -> None:
     script = happy()
     script.failures[function] = ["Lambda.TooManyRequestsException"] * LONGEST_BURST
     outcome = run(machine, script, INPUTS[machine])
@@ -83,7 +83,7 @@ def test_a_burst_beyond_the_accounts_concurrency_is_waited_for(machine: str, fun
 
 
 @pytest.mark.parametrize("error", ["Runtime.ExitError", "Runtime.OutOfMemory", "Sandbox.Timedout", "OutOfResources"])
-def test_a_candidate_its_function_dies_of_leaves_the_others_to_choose_from(error: str) -> None:
+def test_a_candidate_that_kills_its_function_leaves_the_other_candidates(error: str) -> None:
     script = happy(candidates=3)
     script.failures["Tuning"] = [error]
     outcome = run("train_and_deploy", script, INPUTS["train_and_deploy"])
@@ -98,7 +98,7 @@ def test_a_candidate_its_function_dies_of_leaves_the_others_to_choose_from(error
     ("machine", "function", "error"),
     [(*where, error) for where in FUNCTIONS for error in TERMINAL if (where[1], error) != ("Tuning", "Runtime.ExitError")],
 )
-def test_what_cannot_succeed_is_not_tried_again(machine: str, function: str, error: str) -> None:
+def test_terminal_errors_are_not_retried(machine: str, function: str, error: str) -> None:
     script = happy()
     script.failures[function] = [error]
     outcome = run(machine, script, INPUTS[machine])
@@ -117,7 +117,7 @@ def test_what_cannot_succeed_is_not_tried_again(machine: str, function: str, err
 
 
 @pytest.mark.parametrize(("machine", "function"), FUNCTIONS)
-def test_a_message_that_cannot_be_sent_hides_no_error(machine: str, function: str) -> None:
+def test_a_notification_that_cannot_be_sent_hides_no_error(machine: str, function: str) -> None:
     script = happy()
     script.failures[function] = ["DataRejected"]
     outcome = run(machine, script, INPUTS[machine], topic=False)
@@ -126,22 +126,22 @@ def test_a_message_that_cannot_be_sent_hides_no_error(machine: str, function: st
 
 def test_a_rollout_that_fails_while_baking_is_rolled_back() -> None:
     script = happy()
-    first = script.answers["Deployment"]
+    first = script.results["Deployment"]
 
     def then_fails(event: dict[str, Any]) -> dict[str, Any]:
-        answer: dict[str, Any] = first(event)
-        if answer["status"] == "baking":
+        record: dict[str, Any] = first(event)
+        if record["status"] == "baking":
             script.failures["Deployment"] = ["IllegalMove"]
-        return answer
+        return record
 
-    script.answers["Deployment"] = then_fails
+    script.results["Deployment"] = then_fails
     outcome = run("train_and_deploy", script, INPUTS["train_and_deploy"])
     assert (outcome.status, outcome.error) == ("FAILED", "IllegalMove")
     assert outcome.states[-5:] == ["Bake", "ContinueRollout", "RollBack", "NotifyFailure", "Failed"]
     champion_is_safe(script, "Deployment")
 
 
-def test_a_rollback_that_fails_too_still_tells_the_first_error() -> None:
+def test_a_rollback_that_fails_too_still_reports_the_first_error() -> None:
     script = happy()
     script.failures["Deployment"] = ["IllegalMove", "NotFound"]
     outcome = run("train_and_deploy", script, INPUTS["train_and_deploy"])
@@ -151,12 +151,12 @@ def test_a_rollback_that_fails_too_still_tells_the_first_error() -> None:
 
 
 @pytest.mark.parametrize("message", ["a rejected file", "an approval", "a roll back"])
-def test_a_verdict_stands_even_when_nobody_can_be_told(message: str) -> None:
+def test_a_decision_stands_when_its_notification_cannot_be_sent(message: str) -> None:
     script = happy()
-    answering(script, "Validation", status="rejected")
+    returning(script, "Validation", status="rejected")
     if message == "an approval":
-        answering(script, "Evaluation", decision="await_approval")
+        returning(script, "Evaluation", decision="await_approval")
     if message == "a roll back":
-        answering(script, "Deployment", status="rolled_back")
+        returning(script, "Deployment", status="rolled_back")
     machine = "ingest" if message == "a rejected file" else "train_and_deploy"
     assert run(machine, script, INPUTS[machine], topic=False).status == "SUCCEEDED"

@@ -1,4 +1,4 @@
-"""What every stage answers when all goes well, by the placeholder that names it in the state machine files: whole records.
+"""The records that every step returns when it succeeds, by the placeholder that names it in the state machine files.
 
 Only the standard library is imported here: the text of this module is also the code of a function on the embedded cloud.
 ``tests.workflows.scripts`` checks them against the library's records.
@@ -89,7 +89,7 @@ def _registration(event: Json) -> Json:
 
 
 def _deployment(event: Json) -> Json:
-    """Bakes once, then promotes; rolls back when told to abandon."""
+    """Bakes once, then promotes; rolls back when the request says ``abandon``."""
     champions: Json = {"champion": 6, "previous_champion": None, "bake_seconds": 0}
     if event.get("abandon"):
         return {"status": "rolled_back", "step": 0, "weight": 0.0, "reasons": ["abandoned"], **champions}
@@ -105,12 +105,12 @@ def _monitoring(event: Json) -> Json:
 
 
 def _governor(event: Json) -> Json:
-    asked = {"project": event["project"], "reason": event["reason"]}
-    return {**asked, "retrain": False, "reasons": [], "run_id": None, "decided_at": _DAY}
+    request = {"project": event["project"], "reason": event["reason"]}
+    return {**request, "retrain": False, "reasons": [], "run_id": None, "decided_at": _DAY}
 
 
-def answers(candidates: int = 1) -> dict[str, Callable[[Json], Json]]:
-    """An answer for each call of each stage; a run has so many candidates to tune."""
+def results(candidates: int = 1) -> dict[str, Callable[[Json], Json]]:
+    """One function per step, from its event to its record; a run tunes ``candidates``."""
     score: Json = {"metric": "log_loss", "score": 0.5, "fold_scores": [0.5], "seconds": 0.1}
     return {
         "Validation": _validation,

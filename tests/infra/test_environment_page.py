@@ -1,4 +1,4 @@
-"""docs/environment.md says what each function gets: its table is read here and held against the template."""
+"""The table of variables in docs/environment.md equals the environments in the template."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.infra.conftest import ROOT, Synth
 
 
 def documented() -> dict[str, set[str]]:
-    """Functions by variable, as the table under "What functions get" has them."""
+    """Functions by variable, from the table under "What functions get"."""
     text = (ROOT / "docs/environment.md").read_text().split("## What functions get")[1].split("\n## ")[0]
     found: dict[str, set[str]] = {}
     for line in text.splitlines():
@@ -21,7 +21,7 @@ def documented() -> dict[str, set[str]]:
     return found
 
 
-def test_the_table_is_what_the_template_sets(local: Synth) -> None:
+def test_the_table_equals_the_template(local: Synth) -> None:
     deployed: dict[str, set[str]] = {}
     for folder in FUNCTIONS:
         function = local.properties("AWS::Lambda::Function", f"{folder.title()}Function")
