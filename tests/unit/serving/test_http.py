@@ -105,6 +105,17 @@ def test_a_client_chooses_the_request_id_by_a_uuid_only(sent: dict[str, str] | N
     assert seen(headers=sent).request_id == request_id
     problem = call(raising(InvalidRequest(Problem(404, "no"))), headers=sent)
     assert problem["headers"]["x-request-id"] == request_id
+    undecodable = call(lambda request: Response(200, b""), headers=sent, body="%%", isBase64Encoded=True)
+    assert undecodable["statusCode"] == 400
+    assert undecodable["headers"]["x-request-id"] == request_id
+
+
+@pytest.mark.parametrize("body", ["", "%%"])
+@pytest.mark.parametrize(("sent", "request_id"), [([CHOSEN], CHOSEN), ([CHOSEN, CHOSEN], "request-1")])
+def test_a_request_id_is_read_from_headers_of_several_values(body: str, sent: list[str], request_id: str) -> None:
+    headers = {"headers": {"x-request-id": CHOSEN}, "multiValueHeaders": {"X-REQUEST-ID": sent}}
+    response = call(lambda request: Response(200, b""), **headers, body=body, isBase64Encoded=True)
+    assert response["headers"]["x-request-id"] == request_id
 
 
 def test_errors_that_carry_a_problem_are_returned_as_such() -> None:

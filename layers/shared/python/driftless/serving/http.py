@@ -111,7 +111,7 @@ def rest_api_handler(app: ASGIApp, new_request_id: Callable[[], str]) -> RestApi
                 base64.b64decode(event.get("body") or "", validate=True)
             response = translate(event, context)
         except (binascii.Error, UnicodeEncodeError) as error:
-            return _undecodable(error, new_request_id())
+            return _undecodable(error, _chosen_id(_event_headers(event)) or new_request_id())
         failure.raise_again()
         return response
 
@@ -125,7 +125,7 @@ class RequestIds:
         self._app, self._new_request_id = app, new_request_id
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request_id = _chosen_id(scope) or self._new_request_id()
+        request_id = _chosen_id(_scope_headers(scope)) or self._new_request_id()
         scope.setdefault("state", {})["request_id"] = request_id
 
         async def named(message: Message) -> None:
@@ -136,15 +136,28 @@ class RequestIds:
         await self._app(scope, receive, named)
 
 
-def _chosen_id(scope: Scope) -> str | None:
-    """The request id that the client chose, None when it is missing or is not a UUID."""
-    for name, value in scope["headers"]:
-        if name == b"x-request-id":
-            try:
-                return str(UUID(value.decode("latin-1")))
-            except ValueError:
-                return None
-    return None
+def _chosen_id(headers: Mapping[str, str]) -> str | None:
+    """The request id that the client chose, None when it is missing or is not a UUID.
+
+    Parameters
+    ----------
+    headers : mapping
+        By names in lower case.
+    """
+    try:
+        return str(UUID(headers.get("x-request-id", "")))
+    except ValueError:
+        return None
+
+
+def _scope_headers(scope: Scope) -> dict[str, str]:
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+
+
+def _event_headers(event: Mapping[str, Any]) -> dict[str, str]:
+    """The headers of a REST API event as Mangum reads them."""
+    several = {name: ", ".join(values) for name, values in (event.get("multiValueHeaders") or {}).items()}
+    return {name.lower(): value for name, value in {**(event.get("headers") or {}), **several}.items()}
 
 
 class _Failure:
