@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from driftless.errors import IntegrityError, NotFound
-from driftless.modelling.references import read, read_recorded
+from driftless.modelling.references import fetch, read, read_recorded
 from driftless.testing.memory import MemoryStore
 
 
@@ -27,3 +29,13 @@ def test_an_object_that_is_gone_is_not_found() -> None:
     ref = MemoryStore().put("a", b"graph")
     with pytest.raises(NotFound):
         read(MemoryStore(), ref)
+
+
+def test_a_file_of_other_content_is_refused_and_removed(tmp_path: Path) -> None:
+    store = MemoryStore()
+    ref = store.put("runs/demo/r1/train.parquet", b"rows")
+    assert fetch(store, ref, tmp_path / "file", name="memory/train").read_bytes() == b"rows"
+    store.put(ref.key, b"other rows")
+    with pytest.raises(IntegrityError, match=f"^memory/train has sha256 .*, recorded was {ref.sha256}$"):
+        fetch(store, ref, tmp_path / "file", name="memory/train")
+    assert not (tmp_path / "file").exists()

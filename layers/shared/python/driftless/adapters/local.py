@@ -13,7 +13,8 @@ import shutil
 from pathlib import Path
 from uuid import uuid4
 
-from driftless.errors import BadRequest, Conflict, IntegrityError, NotFound
+from driftless.errors import BadRequest, Conflict, NotFound
+from driftless.modelling.references import fetch
 from driftless.records import Ref
 
 
@@ -77,11 +78,7 @@ class FolderStore:
         return _describe(path, key)
 
     def fetch(self, ref: Ref, path: Path) -> Path:
-        found = self.download(ref.key, path)
-        if found.sha256 != ref.sha256:
-            path.unlink()
-            raise IntegrityError(f"{self.folder}/{ref.key} has sha256 {found.sha256}, recorded was {ref.sha256}")
-        return path
+        return fetch(self, ref, path, name=f"{self.folder}/{ref.key}")
 
     def upload(self, path: Path, key: str) -> Ref:
         part = self._part(key)

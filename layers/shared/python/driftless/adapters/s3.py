@@ -13,7 +13,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from driftless.adapters.aws import error_code, translated
-from driftless.errors import Conflict, IntegrityError, NotFound
+from driftless.errors import Conflict, NotFound
+from driftless.modelling.references import fetch
 from driftless.records import Ref
 
 _CHUNK = 1 << 20
@@ -89,11 +90,7 @@ class S3Store:
         return Ref(key=key, sha256=digest.hexdigest(), size=size)
 
     def fetch(self, ref: Ref, path: Path) -> Path:
-        found = self.download(ref.key, path)
-        if found.sha256 != ref.sha256:
-            path.unlink()
-            raise IntegrityError(f"s3://{self.bucket}/{ref.key} has sha256 {found.sha256}, recorded was {ref.sha256}")
-        return path
+        return fetch(self, ref, path, name=f"s3://{self.bucket}/{ref.key}")
 
     def upload(self, path: Path, key: str) -> Ref:
         with path.open("rb") as file:

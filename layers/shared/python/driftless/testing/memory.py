@@ -7,7 +7,8 @@ import hashlib
 from pathlib import Path
 from uuid import uuid4
 
-from driftless.errors import Conflict, IntegrityError, NotFound
+from driftless.errors import Conflict, NotFound
+from driftless.modelling.references import fetch
 from driftless.records import Ref
 
 
@@ -45,11 +46,7 @@ class MemoryStore:
         return _ref(key, content)
 
     def fetch(self, ref: Ref, path: Path) -> Path:
-        found = self.download(ref.key, path)
-        if found.sha256 != ref.sha256:
-            path.unlink()
-            raise IntegrityError(f"{self.bucket}/{ref.key} has sha256 {found.sha256}, recorded was {ref.sha256}")
-        return path
+        return fetch(self, ref, path, name=f"{self.bucket}/{ref.key}")
 
     def upload(self, path: Path, key: str) -> Ref:
         return self.put(key, path.read_bytes())
