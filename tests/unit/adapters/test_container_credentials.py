@@ -23,25 +23,25 @@ ROOT = Path(__file__).parents[3]
 
 
 class Sandbox:
-    """A credentials endpoint and a bucket on one port; remembers who asked for what."""
+    """A credentials endpoint and a bucket on one port; records the requests and their credentials."""
 
     def __init__(self) -> None:
         self.lifetime = timedelta(hours=6)
         self.status = 200
         self.given = 0
-        self.asked: list[tuple[str, str | None]] = []
+        self.requests: list[tuple[str, str | None]] = []
         outer = self
 
         class Answering(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 if self.path == "/2021-07-01/credentials?of=function":
-                    outer.asked.append(("credentials", self.headers["Authorization"]))
-                    self._answer(outer.status, outer.credentials() if outer.status == 200 else b"no")
+                    outer.requests.append(("credentials", self.headers["Authorization"]))
+                    self._respond(outer.status, outer.credentials() if outer.status == 200 else b"no")
                 else:
-                    outer.asked.append((self.path, self.headers["X-Amz-Security-Token"]))
-                    self._answer(200, b"content")
+                    outer.requests.append((self.path, self.headers["X-Amz-Security-Token"]))
+                    self._respond(200, b"content")
 
-            def _answer(self, status: int, content: bytes) -> None:
+            def _respond(self, status: int, content: bytes) -> None:
                 self.send_response(status)
                 self.send_header("Last-Modified", "Wed, 01 May 2013 12:00:00 GMT")
                 self.send_header("ETag", '"etag"')
@@ -87,9 +87,9 @@ def snap_started(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
 
 def test_credentials_are_requested_once_and_sign_requests(snap_started: Sandbox) -> None:
     reader = ObstoreReader("bucket")
-    assert snap_started.asked == []
+    assert snap_started.requests == []
     assert reader.get("a") == reader.get("b") == b"content"
-    assert snap_started.asked == [("credentials", "token"), ("/bucket/a", "session 1"), ("/bucket/b", "session 1")]
+    assert snap_started.requests == [("credentials", "token"), ("/bucket/a", "session 1"), ("/bucket/b", "session 1")]
 
 
 @pytest.mark.parametrize("lifetime", [timedelta(minutes=-1), timedelta(minutes=4)])
@@ -98,15 +98,15 @@ def test_credentials_that_expire_soon_are_requested_again(snap_started: Sandbox,
     reader = ObstoreReader("bucket")
     reader.get("a")
     reader.get("b")
-    assert [who for what, who in snap_started.asked if what != "credentials"] == ["session 1", "session 2"]
+    assert [who for what, who in snap_started.requests if what != "credentials"] == ["session 1", "session 2"]
 
 
-def test_access_keys_come_first(snap_started: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_access_keys_take_precedence(snap_started: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "plain")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("AWS_SESSION_TOKEN", "plain session")
     ObstoreReader("bucket").get("a")
-    assert snap_started.asked == [("/bucket/a", "plain session")]
+    assert snap_started.requests == [("/bucket/a", "plain session")]
 
 
 def test_an_endpoint_that_gives_nothing_may_give_later(snap_started: Sandbox) -> None:
@@ -142,4 +142,4 @@ ObstoreReader("bucket")
 """
     paths = os.pathsep.join((str(ROOT / "layers/shared/python"), str(ROOT)))
     subprocess.run([sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": paths}, check=True)
-    assert snap_started.asked == []
+    assert snap_started.requests == []

@@ -69,9 +69,9 @@ def test_concurrent_deliveries_of_the_same_sources_commit_each_once(tables: Delt
         return tables.append(TABLE, files[i % 4], columns=COLUMNS, transaction=f"t{i % 4}", commit={})
 
     with ThreadPoolExecutor(16) as pool:
-        answers = list(pool.map(deliver, range(16)))
-    assert sorted(version for version, duplicate in answers if not duplicate) == [1, 2, 3, 4]
-    assert all(answers[i][0] == answers[i % 4][0] for i in range(16))
+        commits = list(pool.map(deliver, range(16)))
+    assert sorted(version for version, duplicate in commits if not duplicate) == [1, 2, 3, 4]
+    assert all(commits[i][0] == commits[i % 4][0] for i in range(16))
     assert sorted(ids(tables.fetch(TABLE, 4, tmp_path / "all"))) == [0, 1, 10, 11, 20, 21, 30, 31]
 
 
@@ -162,7 +162,7 @@ def test_a_data_file_of_other_size_than_the_log_says_is_refused(tables: DeltaTab
         tables.fetch(TABLE, 1, tmp_path / "x")
 
 
-def test_a_store_that_does_not_answer_is_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_does_not_respond_is_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "us-east-1"}.items():
         monkeypatch.setenv(name, value)
     broken = s3_tables("lake", FolderStore(tmp_path), {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"})

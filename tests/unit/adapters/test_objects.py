@@ -159,7 +159,7 @@ def test_an_older_version_can_be_downloaded_by_its_id(s3: Any, tmp_path: Path) -
         assert store.get("file") == b"new"
 
 
-def answer(code: str, status: int) -> ClientError:
+def client_error(code: str, status: int) -> ClientError:
     return ClientError({"Error": {"Code": code, "Message": "why"}, "ResponseMetadata": {"HTTPStatusCode": status}}, "GetObject")
 
 
@@ -180,12 +180,12 @@ def answer(code: str, status: int) -> ClientError:
     ],
 )
 def test_service_errors_become_leaves_of_our_tree(code: str, status: int, leaf: type[DriftlessError]) -> None:
-    error = translate(answer(code, status), "read s3://lake/a")
+    error = translate(client_error(code, status), "read s3://lake/a")
     assert type(error) is leaf
     assert "read s3://lake/a" in str(error) and code in str(error)
 
 
-def test_a_service_that_does_not_answer_is_unavailable_and_chained() -> None:
+def test_a_service_that_does_not_respond_is_unavailable_and_chained() -> None:
     with pytest.raises(StoreUnavailable) as caught, translated("read"):
         raise ConnectTimeoutError(endpoint_url="http://127.0.0.1:9")
     assert isinstance(caught.value.__cause__, ConnectTimeoutError)

@@ -1,4 +1,4 @@
-"""How the bench tells computing from waiting."""
+"""How the bench separates computing from waiting."""
 
 from __future__ import annotations
 

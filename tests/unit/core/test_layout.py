@@ -122,7 +122,7 @@ def test_the_day_is_read_from_a_key(key: str) -> None:
     assert lake.day_of(key) == DAY
 
 
-def test_a_report_tells_the_definition_it_was_made_under() -> None:
+def test_the_key_of_a_report_contains_its_definition() -> None:
     report = lake.validation_report("flights", "weather", CONTENT, DEFINITION)
     assert lake.reported_under(report, DEFINITION)
     assert not lake.reported_under(report, "f" * 64)

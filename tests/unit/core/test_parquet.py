@@ -1,4 +1,4 @@
-"""Parquet columns: what is written comes back, and what DuckDB wrote is read as promised."""
+"""Parquet columns: written values are read unchanged, and DuckDB's files are read as documented."""
 
 from __future__ import annotations
 
@@ -37,6 +37,6 @@ def test_duckdbs_nulls_are_nan_and_none(tmp_path: Path) -> None:
     assert found["at"][0] == np.datetime64("2024-01-01T05:00:00") and np.isnat(found["at"][1])
 
 
-def test_asking_twice_for_a_column_answers_it_once(tmp_path: Path) -> None:
+def test_a_column_named_twice_is_read_once(tmp_path: Path) -> None:
     path = write_columns(tmp_path / "file.parquet", {"x": np.array([1.0, 2.0]), "y": np.array([3.0, 4.0])})
     assert list(read_columns(path, ["x", "x"])) == ["x"]

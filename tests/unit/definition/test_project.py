@@ -1,4 +1,4 @@
-"""Every mistake in project.toml is answered with the file, the line, the key, the reason and the fix."""
+"""The error for every mistake in project.toml names the file, the line, the key, the reason and the fix."""
 
 from __future__ import annotations
 

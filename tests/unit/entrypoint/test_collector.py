@@ -68,12 +68,12 @@ def predictions(store: MemoryStore) -> list[str]:
     return store.list("predictions/demo/")
 
 
-def test_a_batch_comes_straight_from_the_log(handler: Callable[..., Any], store: MemoryStore) -> None:
+def test_a_batch_is_received_from_the_log(handler: Callable[..., Any], store: MemoryStore) -> None:
     answer = handler(batch(line(1), line(2)).model_dump(mode="json"), CONTEXT)
     assert (answer["predictions"], len(predictions(store))) == (2, 1)
 
 
-def test_a_batch_that_failed_comes_from_the_queue(handler: Callable[..., Any], store: MemoryStore) -> None:
+def test_a_failed_batch_is_received_from_the_queue(handler: Callable[..., Any], store: MemoryStore) -> None:
     answer = handler({"Records": [message(1, failure_of(line(1))), message(2, failure_of(line(2)))]}, CONTEXT)
     assert answer == {"batchItemFailures": []}
     assert len(predictions(store)) == 2

@@ -18,16 +18,16 @@ CONTEXT = SimpleNamespace(
 )
 
 
-class Asked(Record):
+class Request(Record):
     name: str
 
 
-class Answered(Record):
+class Result(Record):
     found: list[str]
 
 
-def compose() -> Callable[[Asked], Answered]:
-    return lambda asked: Answered(found=sorted(path.name for path in Path(tempfile.gettempdir()).iterdir()))
+def compose() -> Callable[[Request], Result]:
+    return lambda request: Result(found=sorted(path.name for path in Path(tempfile.gettempdir()).iterdir()))
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_new_process_finds_no_file_of_the_last_and_keeps_its_own(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001")
-    handler = step_handler(Asked, compose)
+    handler = step_handler(Request, compose)
     assert handler({"name": "a"}, CONTEXT) == {"found": []}
     (scratch / "driftless-f/kept").touch()
     assert handler({"name": "a"}, CONTEXT) == {"found": ["kept"]}
@@ -61,16 +61,16 @@ def test_a_composition_that_failed_is_tried_again_in_the_same_folder(scratch: Pa
 
 def test_outside_lambda_nothing_is_deleted(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_LAMBDA_RUNTIME_API", raising=False)
-    assert step_handler(Asked, compose)({"name": "a"}, CONTEXT) == {"found": ["driftless-f", "others.json"]}
+    assert step_handler(Request, compose)({"name": "a"}, CONTEXT) == {"found": ["driftless-f", "others.json"]}
 
 
 @pytest.mark.usefixtures("scratch")
 def test_what_is_no_request_is_refused_before_anything_is_composed() -> None:
-    def never() -> Callable[[Asked], Answered]:
+    def never() -> Callable[[Request], Result]:
         raise AssertionError("composed")
 
-    with pytest.raises(BadRequest, match="Asked: 2 validation errors"):
-        step_handler(Asked, never)({"nome": "a"}, CONTEXT)
+    with pytest.raises(BadRequest, match="Request: 2 validation errors"):
+        step_handler(Request, never)({"nome": "a"}, CONTEXT)
 
 
 def test_a_composition_is_made_once_and_repeated_after_a_failure() -> None:

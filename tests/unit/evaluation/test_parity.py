@@ -48,10 +48,10 @@ def _numeric(features: dict[str, NDArray[Any]], target: NDArray[Any], model: Bas
     with boolean_attributes_as_integers(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         graph = skl2onnx.convert_sklearn(pipeline, "wrong", inputs, options={id(model): {"zipmap": False}}, target_opset=18)
-    answers = OnnxModel(graph.SerializeToString(), interface(definition, pipeline)).predict(features)
+    predictions = OnnxModel(graph.SerializeToString(), interface(definition, pipeline)).predict(features)
     words = np.array([f"row {row}" for row in range(len(target))], dtype=object)
     expected = predict(definition, pipeline, frame)
-    return parity_gate(CLASSES, {CHALLENGE: words}, expected, output_columns(answers.labels, answers.scores, CLASSES))
+    return parity_gate(CLASSES, {CHALLENGE: words}, expected, output_columns(predictions.labels, predictions.scores, CLASSES))
 
 
 def test_histogram_boosting_with_categorical_features_is_refused() -> None:

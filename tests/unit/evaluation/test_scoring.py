@@ -24,18 +24,18 @@ TRAIN_END = datetime(2024, 2, 1, tzinfo=UTC)
 
 
 class World:
-    """One trained run, and a loader that remembers what it was asked for."""
+    """One trained run, and a loader that records its calls."""
 
     def __init__(self, task: str = "binary") -> None:
         self.store = MemoryStore()
         self.holdout = scene.rows(task, 301, start=40, days=10, seed=1)
         self.dataset: DatasetRecord = scene.freeze(self.store, scene.rows(task), self.holdout)
         self.model: ModelRecord = scene.train(self.store, scene.project(task), self.dataset)
-        self.asked: list[tuple[str, int, str]] = []
+        self.loaded: list[tuple[str, int, str]] = []
         self.champion = scene.load(self.store, self.model)
 
     def load(self, project: str, version: int, digest: str) -> tuple[OnnxModel, Manifest]:
-        self.asked.append((project, version, digest))
+        self.loaded.append((project, version, digest))
         return self.champion, manifest(project, version, {}, train_end=TRAIN_END)
 
     def serve(self, champion: int | None) -> None:
@@ -55,7 +55,7 @@ def trained() -> World:
 
 @pytest.fixture
 def world(trained: World) -> World:
-    trained.asked.clear()
+    trained.loaded.clear()
     trained.champion = scene.load(trained.store, trained.model)
     trained.serve(None)
     return trained
@@ -73,7 +73,7 @@ def test_scores_keep_the_holdouts_order_whatever_the_chunk(world: World, monkeyp
     assert written["prediction"].tolist() == ["true" if label else "false" for label in direct.labels]
 
 
-def test_parity_rows_are_answered_by_the_graph(world: World) -> None:
+def test_parity_rows_are_predicted_by_the_graph(world: World) -> None:
     observed = scene.columns(world.store, world.score().parity_observed.key)
     expected = scene.columns(world.store, world.model.parity_expected.key)
     assert np.allclose(observed["p_true"], expected["p_true"], atol=1e-5) and len(observed["row"]) == len(expected["row"])
@@ -84,13 +84,13 @@ def test_without_an_endpoint_or_a_champion_there_are_no_champion_scores() -> Non
     assert (fresh.score().champion, fresh.score().champion_version) == (None, None)
     fresh.serve(None)
     assert (fresh.score().champion, fresh.score().champion_version) == (None, None)
-    assert fresh.asked == []
+    assert fresh.loaded == []
 
 
-def test_the_champion_comes_through_the_verified_loader(world: World) -> None:
+def test_the_champion_is_loaded_with_verification(world: World) -> None:
     world.serve(4)
     record = world.score()
-    assert world.asked == [("demo", 4, "digest")]
+    assert world.loaded == [("demo", 4, "digest")]
     assert (record.champion_version, record.champion_train_end) == (4, TRAIN_END)
     assert record.champion is not None
     challenger, champion = (scene.columns(world.store, ref.key)["p_true"] for ref in (record.challenger, record.champion))

@@ -125,7 +125,7 @@ def test_higher_is_better_metrics_are_compared_in_their_own_direction(stale: Wor
     assert record.decision == "promote" and _gate(record, "champion").observed > 0.3
 
 
-def test_what_cannot_be_told_apart_is_refused_and_says_so(twin: World) -> None:
+def test_a_challenger_equal_to_the_champion_is_refused_with_the_reason(twin: World) -> None:
     record = twin.judge()
     assert record.decision == "refuse" and len(record.reasons) == 1
     assert record.reasons[0].startswith("champion: log_loss") and "not surely better" in record.reasons[0]
@@ -140,7 +140,7 @@ def test_a_model_of_noise_does_not_beat_the_naive_predictor() -> None:
     assert record.decision == "refuse" and not _gate(record, "naive").passed
 
 
-def test_absolute_bounds_are_inclusive_and_every_failure_is_told(first: World) -> None:
+def test_absolute_bounds_are_inclusive_and_every_failure_is_a_reason(first: World) -> None:
     auc = first.judge().metrics["auc"]
     bounds = [{"metric": "auc", "minimum": auc}, {"metric": "brier", "maximum": 0.001}, {"metric": "accuracy", "minimum": 0.99}]
     record = first.judge(gates={"primary": "log_loss", "resamples": 200, "absolute": bounds})
@@ -225,7 +225,7 @@ def test_a_champion_that_cannot_be_compared_leaves_it_to_a_person(stale: World) 
     assert record.decision == "await_approval" and "cannot be compared" in record.reasons[-1]
 
 
-def test_a_graph_that_answers_otherwise_is_refused(first: World) -> None:
+def test_a_graph_that_predicts_differently_is_refused(first: World) -> None:
     scores = first.scores()
     observed = scene.columns(first.store, scores.parity_observed.key)
     observed["p_true"] = observed["p_true"] + np.where(observed["row"] == 5, 0.2, 0.0)

@@ -1,4 +1,4 @@
-"""Nothing is loaded that is not provably the version asked for."""
+"""Only the requested version is loaded, verified by digests and signature."""
 
 from __future__ import annotations
 

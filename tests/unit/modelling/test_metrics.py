@@ -96,9 +96,9 @@ def test_a_window_of_one_class_has_no_auc_but_a_finite_log_loss(truth: int) -> N
 def test_nothing_measured_is_nan_and_an_unknown_class_costs_the_most() -> None:
     nothing = _binary().take(np.zeros(500, dtype=bool))
     assert measure_all(nothing) == {} and all(math.isnan(measure(name, nothing)) for name in ("auc", "log_loss"))
-    stranger = Scored("multiclass", MULTI, np.array([-1]), np.array([[0.2, 0.3, 0.5]]), np.array([2]))
-    assert measure("log_loss", stranger) == pytest.approx(-math.log(CLIP))
-    assert measure("accuracy", stranger) == 0
+    unknown = Scored("multiclass", MULTI, np.array([-1]), np.array([[0.2, 0.3, 0.5]]), np.array([2]))
+    assert measure("log_loss", unknown) == pytest.approx(-math.log(CLIP))
+    assert measure("accuracy", unknown) == 0
 
 
 def test_every_metric_of_the_project_definition_is_measured() -> None:
@@ -113,5 +113,5 @@ def test_row_losses_average_to_their_metric() -> None:
     assert row_losses("auc", _binary()) is None
 
 
-def test_class_positions_speak_of_booleans_and_strangers() -> None:
+def test_class_positions_of_booleans_and_unknown_classes() -> None:
     assert class_positions([True, np.False_, "true", "other"], BINARY).tolist() == [1, 0, 1, -1]

@@ -49,7 +49,7 @@ def test_multiclass_labels_are_class_names() -> None:
     assert found.labels == [model.classes[index] for index in found.scores.argmax(axis=1)]
 
 
-def test_regression_answers_values() -> None:
+def test_regression_returns_values() -> None:
     model = OnnxModel(*_trained("regression"))
     found = model.predict(ONE)
     assert model.classes == () and found.scores.shape == (1,) and found.labels == found.scores.tolist()
@@ -67,7 +67,7 @@ def test_every_way_to_say_null_means_the_same(binary: tuple[bytes, Interface]) -
     assert scores[0] == scores[1] == scores[2] != model.predict(ONE).scores.tolist()
 
 
-def test_huge_numbers_are_answered_as_the_pipeline_would(binary: tuple[bytes, Interface]) -> None:
+def test_huge_numbers_are_predicted_as_by_the_pipeline(binary: tuple[bytes, Interface]) -> None:
     model = OnnxModel(*binary)
     huge = model.predict({**ONE, "speed": [1e300]}).scores
     assert np.isfinite(huge).all() and huge.tolist() == model.predict({**ONE, "speed": [float("inf")]}).scores.tolist()
@@ -75,7 +75,7 @@ def test_huge_numbers_are_answered_as_the_pipeline_would(binary: tuple[bytes, In
 
 
 @pytest.mark.parametrize(
-    ("columns", "told"),
+    ("columns", "reason"),
     [
         ({name: values for name, values in ONE.items() if name != "wet"}, "missing: wet"),
         ({**ONE, "speed": [1.0, 2.0]}, "differ in length"),
@@ -84,8 +84,8 @@ def test_huge_numbers_are_answered_as_the_pipeline_would(binary: tuple[bytes, In
         ({**ONE, "speed": [[1.0, 2.0]]}, "is not a number"),
     ],
 )
-def test_malformed_columns_are_bad_requests(binary: tuple[bytes, Interface], columns: dict[str, Any], told: str) -> None:
-    with pytest.raises(BadRequest, match=told):
+def test_malformed_columns_are_bad_requests(binary: tuple[bytes, Interface], columns: dict[str, Any], reason: str) -> None:
+    with pytest.raises(BadRequest, match=reason):
         OnnxModel(*binary).predict(columns)
 
 

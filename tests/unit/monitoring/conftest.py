@@ -151,8 +151,8 @@ class Monitored:
             lines.append({"id": str(row), "timestamp": 1772366400000, "message": json.dumps(line)})
         content = gzip.compress(json.dumps({"messageType": "DATA_MESSAGE", "logEvents": lines}).encode())
         request = CollectRequest(awslogs=Compressed(data=base64.b64encode(content).decode()))
-        answer = Collect(lake=self.lake, projects={self.project.name: self.project})(request)
-        assert answer.unreadable == 0
+        record = Collect(lake=self.lake, projects={self.project.name: self.project})(request)
+        assert record.unreadable == 0
         return [f"{tag}-{row}" for row in range(count)]
 
     def label(self, ids: Sequence[str], truth: Sequence[Any], *, observed: datetime = NOW, received: datetime = NOW) -> None:

@@ -71,8 +71,8 @@ def types(store: MemoryStore, key: str, folder: Path) -> dict[str, str]:
 
 def test_lines_become_typed_rows(tmp_path: Path) -> None:
     store = MemoryStore()
-    answer = collect(store, line(1), line(2))
-    (key,) = answer.objects
+    record = collect(store, line(1), line(2))
+    (key,) = record.objects
     assert key.startswith("predictions/demo/day=2013-05-01/") and key.endswith(".parquet")
     first, _ = rows(store, key, tmp_path)
     assert (first["id"], first["prediction"], first["score"], first["p_false"], first["p_true"]) == (
@@ -102,20 +102,20 @@ def test_columns_keep_their_types_when_every_value_is_null(tmp_path: Path) -> No
 def test_a_batch_is_split_by_project_and_day(tmp_path: Path) -> None:
     store = MemoryStore()
     offset = line(3, event_time="2013-05-02T01:00:00+02:00")
-    answer = collect(store, line(1), line(2, event_time=None), offset, line(4, "sums"))
-    assert sorted(key.rsplit("/", 1)[0] for key in answer.objects) == [
+    record = collect(store, line(1), line(2, event_time=None), offset, line(4, "sums"))
+    assert sorted(key.rsplit("/", 1)[0] for key in record.objects) == [
         "predictions/demo/day=2013-05-01",
         "predictions/demo/day=2026-03-01",
         "predictions/sums/day=2013-05-01",
     ]
-    assert answer.predictions == 4
-    regression = next(key for key in answer.objects if "sums" in key)
+    assert record.predictions == 4
+    regression = next(key for key in record.objects if "sums" in key)
     (row,) = rows(store, regression, tmp_path)
     assert (row["score"], row["prediction"]) == (2.5, "2.5")
 
 
 def receipts(store: MemoryStore) -> list[str]:
-    """Project, day, minute and count of what is said to lie in the lake."""
+    """Project, day, minute and count of each receipt."""
     return [key.removeprefix(RECEIPTS).rsplit("-", 1)[0] for key in store.list(RECEIPTS)]
 
 
@@ -130,12 +130,12 @@ def test_a_batch_delivered_again_overwrites_itself(tmp_path: Path) -> None:
 
 def test_a_line_twice_in_a_batch_is_one_row(tmp_path: Path) -> None:
     store = MemoryStore()
-    answer = collect(store, line(1), line(1))
-    assert (answer.predictions, answer.repeated) == (1, 1)
-    assert len(rows(store, answer.objects[0], tmp_path)) == 1
+    record = collect(store, line(1), line(1))
+    assert (record.predictions, record.repeated) == (1, 1)
+    assert len(rows(store, record.objects[0], tmp_path)) == 1
 
 
-def test_what_came_to_lie_in_the_lake_is_counted_by_the_minute_it_was_answered_in() -> None:
+def test_receipts_count_the_stored_predictions_of_each_minute() -> None:
     store, later = MemoryStore(), {"time": "2026-03-01T13:01:59.999999+01:00"}
     bad = line(5, version=10**30)
     collect(store, line(1), line(1), line(2, event_time=None), line(3, **later), line(4, "sums"), bad, "{not json")
@@ -147,21 +147,21 @@ def test_what_came_to_lie_in_the_lake_is_counted_by_the_minute_it_was_answered_i
     assert collected(store, "demo", day - timedelta(days=1), day + timedelta(days=1)) == both
 
 
-def test_a_log_event_that_stands_twice_in_a_batch_is_one_answer() -> None:
+def test_a_log_event_twice_in_a_batch_is_one_prediction() -> None:
     event = {"id": "7", "timestamp": 1772366400000, "message": json.dumps(line(1))}
     content = gzip.compress(json.dumps({"messageType": "DATA_MESSAGE", "logEvents": [event, event]}).encode())
     request = CollectRequest(awslogs=Compressed(data=base64.b64encode(content).decode()))
     store = MemoryStore()
-    answer = Collect(lake=store, projects=PROJECTS)(request)
-    assert (answer.predictions, answer.repeated) == (1, 0)
+    record = Collect(lake=store, projects=PROJECTS)(request)
+    assert (record.predictions, record.repeated) == (1, 0)
     assert receipts(store) == ["demo/day=2026-03-01/1200-1"]
 
 
 def test_an_id_used_for_other_inputs_loses_neither_prediction(tmp_path: Path) -> None:
     store = MemoryStore()
-    answer = collect(store, line(1), line(1, inputs={"temp": 5.0}), line(1, version=4))
-    assert (answer.predictions, answer.repeated, answer.unreadable) == (1, 1, 1)
-    (row,) = rows(store, next(key for key in answer.objects if "_unreadable" not in key), tmp_path)
+    record = collect(store, line(1), line(1, inputs={"temp": 5.0}), line(1, version=4))
+    assert (record.predictions, record.repeated, record.unreadable) == (1, 1, 1)
+    (row,) = rows(store, next(key for key in record.objects if "_unreadable" not in key), tmp_path)
     assert (row["input_seats"], row["version"]) == (180.0, 4), "sent again it may meet a new model"
     (key,) = store.list("predictions/_unreadable/")
     kept = json.loads(store.get(key))
@@ -197,8 +197,8 @@ def test_an_id_used_for_other_inputs_loses_neither_prediction(tmp_path: Path) ->
 )
 def test_an_unreadable_line_is_kept_aside_and_the_rest_collected(bad: str, reason: str) -> None:
     store = MemoryStore()
-    answer = collect(store, line(1), bad)
-    assert (answer.predictions, answer.unreadable) == (1, 1)
+    record = collect(store, line(1), bad)
+    assert (record.predictions, record.unreadable) == (1, 1)
     (key,) = store.list("predictions/_unreadable/day=2026-03-01/")
     kept = json.loads(store.get(key))
     assert kept["line"] == bad
@@ -211,21 +211,21 @@ def test_an_unreadable_line_is_kept_aside_and_the_rest_collected(bad: str, reaso
 )
 def test_a_line_that_the_filter_does_not_forward_is_ignored(other: str) -> None:
     store = MemoryStore()
-    answer = collect(store, line(1), other)
-    assert (answer.predictions, answer.unreadable) == (1, 0)
+    record = collect(store, line(1), other)
+    assert (record.predictions, record.unreadable) == (1, 0)
     assert store.list("predictions/_unreadable/") == []
 
 
-def test_among_many_lines_only_the_one_that_cannot_be_converted_goes_aside(tmp_path: Path) -> None:
+def test_among_many_lines_only_the_one_that_cannot_be_converted_is_set_aside(tmp_path: Path) -> None:
     store = MemoryStore()
     bad = line(5, version=10**30)
-    answer = collect(store, *(line(number) for number in range(5)), bad, *(line(number) for number in range(6, 30)))
-    assert (answer.predictions, answer.unreadable) == (29, 1)
-    objects = [key for key in answer.objects if "_unreadable" not in key]
+    record = collect(store, *(line(number) for number in range(5)), bad, *(line(number) for number in range(6, 30)))
+    assert (record.predictions, record.unreadable) == (29, 1)
+    objects = [key for key in record.objects if "_unreadable" not in key]
     found = [row["id"] for key in objects for row in rows(store, key, tmp_path)]
     assert sorted(found) == sorted(f"r{number}-0" for number in range(30) if number != 5)
     assert len(objects) <= 5, "halving, not one by one"
-    assert collect(store, *(line(number) for number in range(5)), bad, *(line(number) for number in range(6, 30))) == answer
+    assert collect(store, *(line(number) for number in range(5)), bad, *(line(number) for number in range(6, 30))) == record
     assert receipts(store) == ["demo/day=2026-03-01/1200-29"]
 
 
@@ -234,9 +234,9 @@ def test_lines_that_only_disagree_with_each_other_are_all_kept(tmp_path: Path) -
     store = MemoryStore()
     upper, lower = ({"prediction": name, "probabilities": {name: 1.0}} for name in "Aa")
     mixed = [line(3, inputs={"retired": 1}), line(4, inputs={"retired": "one"})]
-    answer = collect(store, line(1, output=upper), line(2, output=lower), *mixed)
-    assert (answer.predictions, answer.unreadable) == (4, 0)
-    assert sorted(row["id"] for key in answer.objects for row in rows(store, key, tmp_path)) == ["r1-0", "r2-0", "r3-0", "r4-0"]
+    record = collect(store, line(1, output=upper), line(2, output=lower), *mixed)
+    assert (record.predictions, record.unreadable) == (4, 0)
+    assert sorted(row["id"] for key in record.objects for row in rows(store, key, tmp_path)) == ["r1-0", "r2-0", "r3-0", "r4-0"]
 
 
 def test_want_of_memory_is_no_fault_of_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -261,8 +261,8 @@ def test_inputs_of_a_feature_that_is_no_longer_defined_are_kept(tmp_path: Path) 
 
 def test_a_control_message_writes_nothing() -> None:
     store = MemoryStore()
-    answer = Collect(lake=store, projects=PROJECTS)(batch("ping", kind="CONTROL_MESSAGE"))
-    assert answer == Collected(predictions=0, repeated=0, unreadable=0, objects=[])
+    record = Collect(lake=store, projects=PROJECTS)(batch("ping", kind="CONTROL_MESSAGE"))
+    assert record == Collected(predictions=0, repeated=0, unreadable=0, objects=[])
     assert store.list("") == []
 
 

@@ -14,7 +14,7 @@ BOOSTING = "sklearn.ensemble.HistGradientBoostingClassifier"
 
 
 @pytest.mark.parametrize(
-    ("model", "key", "told"),
+    ("model", "key", "reason"),
     [
         ({"estimator": "sklearn.svm.SVC"}, "model.estimator", "not an allowed estimator"),
         ({"estimator": "os.system"}, "model.estimator", "not an allowed estimator"),
@@ -27,10 +27,10 @@ BOOSTING = "sklearn.ensemble.HistGradientBoostingClassifier"
         ({"estimator": BOOSTING, "search": {"categorical_features": [[0]]}}, "model.search.categorical_features", "other labels"),
     ],
 )
-def test_a_mistake_names_its_key_and_its_fix(model: dict[str, Any], key: str, told: str) -> None:
+def test_a_mistake_names_its_key_and_its_fix(model: dict[str, Any], key: str, reason: str) -> None:
     with pytest.raises(BadProject) as caught:
         check(scene.project(model=model))
-    assert caught.value.key == key and told in str(caught.value) and caught.value.file == "projects/demo/project.toml"
+    assert caught.value.key == key and reason in str(caught.value) and caught.value.file == "projects/demo/project.toml"
 
 
 @pytest.mark.parametrize("estimator", sorted(ALLOWED))

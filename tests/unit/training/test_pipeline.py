@@ -23,13 +23,13 @@ def test_a_rare_category_and_an_unknown_one_mean_the_same_and_null_means_somethi
     frame = features_frame(project, rows)
     pipeline = fit(project, {}, frame, target_values(project, rows["late"]))
     fresh = scene.rows(count=200, seed=3)
-    answers = {
+    predictions = {
         colour: predict(project, pipeline, features_frame(project, _changed(fresh, colour)))["p_true"]
         for colour in ("mauve", "never seen", "red", None, "")
     }
-    assert np.array_equal(answers["mauve"], answers["never seen"])
-    assert np.array_equal(answers[None], answers[""])
-    assert not np.array_equal(answers["red"], answers["never seen"])
+    assert np.array_equal(predictions["mauve"], predictions["never seen"])
+    assert np.array_equal(predictions[None], predictions[""])
+    assert not np.array_equal(predictions["red"], predictions["never seen"])
 
 
 @pytest.mark.parametrize("estimator", [None, LOGISTIC])

@@ -17,12 +17,12 @@ DAY = np.timedelta64(1, "D")
 
 
 def _tune(rows: scene.Columns, parameters: dict[str, object], **sections: Any) -> TunedRecord:
-    answer = _answer(rows, parameters, **sections)
-    assert isinstance(answer, TunedRecord)
-    return answer
+    result = _attempt(rows, parameters, **sections)
+    assert isinstance(result, TunedRecord)
+    return result
 
 
-def _answer(rows: scene.Columns, parameters: dict[str, object], **sections: Any) -> TunedRecord | FailedCandidate:
+def _attempt(rows: scene.Columns, parameters: dict[str, object], **sections: Any) -> TunedRecord | FailedCandidate:
     store = MemoryStore()
     dataset = scene.freeze(store, rows, scene.rows(count=100, start=40, days=10))
     request = TuningRequest(run=scene.run(), dataset=dataset, candidate=Candidate(index=3, parameters=parameters))
@@ -57,7 +57,7 @@ def test_short_histories_shrink_the_windows() -> None:
         assert len(train) >= len(times) // 4 and len(judge) >= len(times) // 4
 
 
-def test_random_folds_only_when_asked_for_cover_every_row_once() -> None:
+def test_random_folds_only_when_configured_cover_every_row_once() -> None:
     times = scene.rows()["at"]
     found = list(folds(scene.project(split={"by": "random"}), times))
     assert sorted(np.concatenate([judge for _, judge in found]).tolist()) == list(range(len(times)))
@@ -73,7 +73,7 @@ def test_a_better_candidate_scores_better_and_the_same_twice() -> None:
 
 
 def test_a_feature_that_leaks_the_future_does_not_help_across_days() -> None:
-    # The number of the day tells each day's outcome: known by heart at random, worthless forward in time.
+    # The number of the day predicts each day's outcome in random folds, and nothing forward in time.
     rows = scene.rows()
     day = rows["at"].astype("datetime64[D]").astype(np.int64)
     luck = np.random.default_rng(0).random(day.max() + 1) < 0.5
@@ -99,15 +99,15 @@ def test_a_forbidden_parameter_is_named() -> None:
 LOGISTIC = {"estimator": "sklearn.linear_model.LogisticRegression", "folds": 2}
 
 
-def test_a_candidate_that_scikit_learn_refuses_is_an_answer_that_names_its_parameters() -> None:
-    answer = _answer(scene.rows(), {"solver": "lbfgs", "l1_ratio": 1.0, "C": 0.5}, model=LOGISTIC)
-    assert isinstance(answer, FailedCandidate)
-    assert answer.candidate.index == 3
-    assert answer.failure.startswith("sklearn.linear_model.LogisticRegression with solver = 'lbfgs', l1_ratio = 1.0, C = 0.5: ")
+def test_a_candidate_that_scikit_learn_refuses_is_a_result_that_names_its_parameters() -> None:
+    result = _attempt(scene.rows(), {"solver": "lbfgs", "l1_ratio": 1.0, "C": 0.5}, model=LOGISTIC)
+    assert isinstance(result, FailedCandidate)
+    assert result.candidate.index == 3
+    assert result.failure.startswith("sklearn.linear_model.LogisticRegression with solver = 'lbfgs', l1_ratio = 1.0, C = 0.5: ")
 
 
 def test_a_candidate_that_predicts_nothing_finite_is_refused_not_the_data(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("driftless.training.tuning.measure", lambda metric, scored: float("nan"))
-    answer = _answer(scene.rows(), {"max_iter": 1})
-    assert isinstance(answer, FailedCandidate)
-    assert answer.failure == "log_loss of the predictions with {'max_iter': 1} is finite in no fold"
+    result = _attempt(scene.rows(), {"max_iter": 1})
+    assert isinstance(result, FailedCandidate)
+    assert result.failure == "log_loss of the predictions with {'max_iter': 1} is finite in no fold"

@@ -84,14 +84,14 @@ def test_an_unrecorded_run_is_not_found(registry: TableRegistry) -> None:
         registry.run("flights", "run-9")
 
 
-def test_numbers_come_back_as_they_went_in(registry: TableRegistry) -> None:
+def test_numbers_are_read_as_written(registry: TableRegistry) -> None:
     numbers = {"a": 0.1 + 0.2, "b": 1e-200, "c": 1e200, "d": 1.0, "e": 1, "f": -0.0, "g": 2**70, "h": 5e-324, "i": True}
     registry.record_run(run(), RunFacts(parameters=numbers))
     found = registry.run("flights", "run-1").parameters
     assert {name: repr(found[name]) for name in numbers} == {name: repr(value) for name, value in numbers.items()}
 
 
-def test_what_json_does_not_know_becomes_null(registry: TableRegistry) -> None:
+def test_numbers_that_json_lacks_become_null(registry: TableRegistry) -> None:
     registry.record_run(run(), RunFacts(metrics={"auc": float("nan"), "mae": float("inf")}))
     assert registry.run("flights", "run-1").metrics == {"auc": None, "mae": None}
 

@@ -91,14 +91,14 @@ def test_one_run_registering_twice_at_once_makes_one_version() -> None:
     items = MemoryItems()
     plain = TableRegistry(items, clock=Ticks())
     for seed in range(15):
-        answers: list[tuple[int, ModelVersion]] = []
+        created: list[tuple[int, ModelVersion]] = []
 
-        def work(registry: TableRegistry, contender: int, seed: int = seed, answers: list[Any] = answers) -> None:
+        def work(registry: TableRegistry, contender: int, seed: int = seed, created: list[Any] = created) -> None:
             number = registry.reserve_version("flights", f"run-{seed}")
-            answers.append((number, registry.create_version(version(number, run_id=f"run-{seed}"))))
+            created.append((number, registry.create_version(version(number, run_id=f"run-{seed}"))))
 
         contend(seed, items, work, contenders=3)
-        assert answers == [answers[0]] * 3
+        assert created == [created[0]] * 3
     assert [entry.version for entry in plain.versions("flights")] == list(range(15, 0, -1))
     assert len(plain.audit("flights")) == 15
 

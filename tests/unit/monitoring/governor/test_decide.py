@@ -44,27 +44,27 @@ def report(labels: dict[int, int], *, judged_days_ago: float = 0, **levels: Any)
     return WindowReport(project="flights", window_end=NOW, recorded_at=judged, labels_by_day=days, **levels)
 
 
-def asked(reason: Any = "harm", event_id: str = "event-1") -> RetrainRequest:
+def retrain_request(reason: Any = "harm", event_id: str = "event-1") -> RetrainRequest:
     return RetrainRequest(project="flights", reason=reason, event_id=event_id)
 
 
 def outcome(request: RetrainRequest | None = None, policy: Project | None = None, **known: Any) -> RetrainDecision:
     facts: dict[str, Any] = {"runs": [], "retrains": [], "reports": [], "running": [], **known}
-    return decide(request or asked(), policy or project(), Known(**facts), NOW)
+    return decide(request or retrain_request(), policy or project(), Known(**facts), NOW)
 
 
-def test_what_nothing_speaks_against_is_granted() -> None:
+def test_a_request_that_no_rule_refuses_is_granted() -> None:
     decision = outcome()
-    assert (decision.retrain, decision.run_id) == (True, execution_name(asked()))
+    assert (decision.retrain, decision.run_id) == (True, execution_name(retrain_request()))
     assert decision.reasons == ["trigger harm; 0 of 3 trainings of the budget are used"]
     assert decision.decided_at == NOW
 
 
 def test_only_the_projects_triggers_count() -> None:
-    decision = outcome(asked("drift"))
+    decision = outcome(retrain_request("drift"))
     assert (decision.retrain, decision.run_id) == (False, None)
     assert decision.reasons == ["drift is not one of the project's triggers (schedule, harm)"]
-    assert outcome(asked("drift"), project(triggers=("drift",))).retrain
+    assert outcome(retrain_request("drift"), project(triggers=("drift",))).retrain
 
 
 @pytest.mark.parametrize(
@@ -195,30 +195,30 @@ def test_a_second_attempt_at_a_run_is_that_run() -> None:
 
 def test_harm_found_before_the_last_training_does_not_retrain_again() -> None:
     policy = project(cooldown_hours=0)
-    told = [report({}, judged_days_ago=0.2, harm_level=2), report({}, judged_days_ago=0.3, harm_level=2)]
+    windows = [report({}, judged_days_ago=0.2, harm_level=2), report({}, judged_days_ago=0.3, harm_level=2)]
     after, before = run("a", 0.1), run("a", 0.25)
-    assert outcome(policy=policy, reports=told, runs=[after]).reasons == [
+    assert outcome(policy=policy, reports=windows, runs=[after]).reasons == [
         "the harm of 2026-03-01 07:12 UTC has been retrained for: a training began 2026-03-01 09:36 UTC"
     ]
-    assert outcome(policy=policy, reports=told, runs=[before]).retrain, "the newer report came after it"
-    assert outcome(policy=policy, reports=told[::-1], runs=[before]).retrain, "in whatever order windows were judged"
-    assert outcome(asked("schedule"), policy, reports=told, runs=[after]).retrain
+    assert outcome(policy=policy, reports=windows, runs=[before]).retrain, "the newer report came after it"
+    assert outcome(policy=policy, reports=windows[::-1], runs=[before]).retrain, "in whatever order windows were judged"
+    assert outcome(retrain_request("schedule"), policy, reports=windows, runs=[after]).retrain
     quiet = [report({}, judged_days_ago=0.2, harm_level=1)]
     assert outcome(policy=policy, reports=quiet, runs=[after]).retrain, "a request may know more than the reports"
-    assert outcome(policy=policy, reports=told, runs=[failed("f", 0.15), before]).retrain, "a failed run is no training"
+    assert outcome(policy=policy, reports=windows, runs=[failed("f", 0.15), before]).retrain, "a failed run is no training"
 
 
 def test_a_refusal_names_every_reason() -> None:
     decision = outcome(
-        asked("drift"), project(minimum_new_labels=10, budget_runs=1), runs=[run("a", 0.5)], running=["a"], reports=[]
+        retrain_request("drift"), project(minimum_new_labels=10, budget_runs=1), runs=[run("a", 0.5)], running=["a"], reports=[]
     )
     assert len(decision.reasons) == 5
 
 
 def test_an_event_has_one_name_that_step_functions_accepts() -> None:
-    names = {execution_name(asked(event_id=f"event {number}")) for number in range(100)}
+    names = {execution_name(retrain_request(event_id=f"event {number}")) for number in range(100)}
     assert len(names) == 100
-    assert execution_name(asked()) == execution_name(asked("drift"))
+    assert execution_name(retrain_request()) == execution_name(retrain_request("drift"))
     longest = RetrainRequest(project="a" * 40, reason="harm", event_id="x" * 1000)
     assert len(execution_name(longest)) <= 80
     assert "." not in execution_name(longest)

@@ -33,21 +33,21 @@ class Starts(MemoryWorkflow):
 
 def deliver(seed: int, events: list[str], reason: Any = "harm") -> tuple[Starts, list[RetrainDecision], TableRegistry, int]:
     """Deliver events at the same time, in an interleaving drawn from the seed; lost races are counted."""
-    items, workflow, answers = MemoryItems(), Starts(), []
+    items, workflow, decisions = MemoryItems(), Starts(), []
 
     def work(registry: TableRegistry, contender: int) -> None:
         moment = NOW + timedelta(milliseconds=contender)
         govern = Govern(registry=registry, workflow=workflow, projects={"flights": FLIGHTS}, clock=lambda: moment)
-        answers.append(govern(RetrainRequest(project="flights", reason=reason, event_id=events[contender])))
+        decisions.append(govern(RetrainRequest(project="flights", reason=reason, event_id=events[contender])))
 
     lost = contend(seed, items, work, contenders=len(events))
-    return workflow, answers, TableRegistry(items), lost
+    return workflow, decisions, TableRegistry(items), lost
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_one_event_delivered_twice_at_once_starts_one_execution(seed: int) -> None:
-    workflow, answers, registry, _ = deliver(seed, ["event-1", "event-1"])
-    first, second = answers
+    workflow, decisions, registry, _ = deliver(seed, ["event-1", "event-1"])
+    first, second = decisions
     assert first == second
     assert first.retrain
     assert list(workflow.started) == [first.run_id]
@@ -57,10 +57,10 @@ def test_one_event_delivered_twice_at_once_starts_one_execution(seed: int) -> No
 
 @pytest.mark.parametrize("seed", range(20))
 def test_two_events_at_once_start_one_execution(seed: int) -> None:
-    workflow, answers, registry, _ = deliver(seed, ["event-1", "event-2", "event-1"])
+    workflow, decisions, registry, _ = deliver(seed, ["event-1", "event-2", "event-1"])
     assert len(workflow.started) == 1
     assert sorted(decision.retrain for decision in registry.retrains("flights")) == [False, True]
-    assert {answer.run_id for answer in answers if answer.retrain} == set(workflow.started)
+    assert {decision.run_id for decision in decisions if decision.retrain} == set(workflow.started)
 
 
 def test_deliveries_contend() -> None:
@@ -71,7 +71,7 @@ def test_deliveries_contend() -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_refused_event_delivered_twice_at_once_is_refused_once(seed: int) -> None:
-    workflow, answers, registry, _ = deliver(seed, ["event-1", "event-1"], reason="drift")
-    assert answers[0] == answers[1]
-    assert registry.retrains("flights") == [answers[0]]
+    workflow, decisions, registry, _ = deliver(seed, ["event-1", "event-1"], reason="drift")
+    assert decisions[0] == decisions[1]
+    assert registry.retrains("flights") == [decisions[0]]
     assert workflow.started == {}

@@ -85,7 +85,7 @@ class Context:
 
 @pytest.fixture
 def deployed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """The function's environment with its tables and its machine; answers the Step Functions client and the machine."""
+    """The function's environment with its tables and its machine; yields the Step Functions client and the machine."""
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     for name, value in {
         "AWS_ACCESS_KEY_ID": "testing",

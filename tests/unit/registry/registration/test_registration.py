@@ -100,7 +100,7 @@ def test_the_manifest_verifies_offline_with_the_key_under_trust(scene: Scene) ->
     EcdsaVerifier().verify(key, sealed, scene.store.get("models/flights/1/manifest.sig"))
 
 
-def test_the_registry_knows_the_version_and_the_run_its_number(scene: Scene) -> None:
+def test_the_registry_has_the_version_and_the_run_its_number(scene: Scene) -> None:
     record = scene.register()(request(scene.store, champion_version=None))
     found = scene.registry.version("flights", 1)
     assert (found.run_id, found.source, found.manifest_sha256) == ("run-1", "models/flights/1", record.manifest_sha256)
@@ -150,9 +150,9 @@ class Faulty:
 
         def call(*arguments: Any, **named: Any) -> Any:
             self._fuse.burn("before")
-            answer = method(*arguments, **named)
+            result = method(*arguments, **named)
             self._fuse.burn("after")
-            return answer
+            return result
 
         return call
 
@@ -242,10 +242,10 @@ def test_a_run_with_another_decision_at_its_next_attempt_keeps_the_sealed_one(sc
 
 
 def test_a_file_that_is_not_what_the_run_recorded_is_refused(scene: Scene) -> None:
-    asked = request(scene.store)
+    registration = request(scene.store)
     scene.store.put("runs/flights/run-1/model/onnx", b"swapped")
     with pytest.raises(IntegrityError, match="runs/flights/run-1/model/onnx has sha256"):
-        scene.register()(asked)
+        scene.register()(registration)
     assert scene.store.list("models/flights/1/manifest") == []
 
 
@@ -258,8 +258,8 @@ def test_another_key_cannot_finish_what_one_key_sealed(scene: Scene) -> None:
 
 
 def test_two_attempts_at_once_end_in_one_sealed_version(scene: Scene) -> None:
-    """The slower one loses as a Conflict, which is retried and then answers what the faster one registered."""
-    asked = request(scene.store)
+    """The slower one loses as a Conflict, which is retried and then returns what the faster one registered."""
+    registration = request(scene.store)
 
     class Overtaken(MemoryStore):
         def __init__(self, store: MemoryStore) -> None:
@@ -269,7 +269,7 @@ def test_two_attempts_at_once_end_in_one_sealed_version(scene: Scene) -> None:
             there = self._store.list(prefix)
             if not self.done:
                 self.done = True
-                scene.register()(asked)
+                scene.register()(registration)
             return there
 
         def get(self, key: str) -> bytes:
@@ -280,8 +280,8 @@ def test_two_attempts_at_once_end_in_one_sealed_version(scene: Scene) -> None:
 
     slower = scene.register(Overtaken(scene.store))
     with pytest.raises(Conflict):
-        slower(asked)
-    assert scene.register()(asked).version == 1
+        slower(registration)
+    assert scene.register()(registration).version == 1
     assert [version.version for version in scene.registry.versions("flights")] == [1]
     for name, recorded in json.loads(scene.store.get("models/flights/1/manifest.json"))["files"].items():
         assert hashlib.sha256(scene.store.get(f"models/flights/1/{name}")).hexdigest() == recorded

@@ -62,7 +62,7 @@ class Scene:
         return Deploy(**ports, projects=self.projects, stage="local", clock=self.clock)
 
     def step(self, number: int, deployment: DeploymentRecord | None = None, *, abandon: bool = False) -> DeploymentRecord:
-        return self.deploy()(asked(number, deployment, abandon=abandon))
+        return self.deploy()(deployment_request(number, deployment, abandon=abandon))
 
     def first_champion(self) -> None:
         assert self.step(1).status == "promoted"
@@ -96,7 +96,7 @@ class Scene:
         return [event.action for event in self.registry.audit("flights") if event.action != "register"]
 
 
-def asked(number: int, deployment: DeploymentRecord | None = None, *, abandon: bool = False) -> DeploymentRequest:
+def deployment_request(number: int, deployment: DeploymentRecord | None = None, *, abandon: bool = False) -> DeploymentRequest:
     return DeploymentRequest(
         run=Run(run_id=f"run-{number}", execution_arn=f"arn:run-{number}", project="flights"),
         version=VersionRecord(

@@ -32,7 +32,7 @@ class Context:
 
 @pytest.fixture
 def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Bucket, table and key, and the environment of both functions; answers the S3 client."""
+    """Bucket, table and key, and the environment of both functions; yields the S3 client."""
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     values = {
         "AWS_ACCESS_KEY_ID": "testing",
@@ -79,8 +79,8 @@ def uploaded(s3: Any, run_id: str, **changes: Any) -> RegistrationRequest:
     return made
 
 
-def event(asked: RegistrationRequest) -> dict[str, Any]:
-    return asked.model_dump(mode="json")
+def event(requested: RegistrationRequest) -> dict[str, Any]:
+    return requested.model_dump(mode="json")
 
 
 def endpoint(s3: Any) -> Endpoint:
@@ -111,13 +111,13 @@ def test_two_runs_go_through_registration_and_rollout(account: Any) -> None:
 
     second = uploaded(account, "run-2", champion_version=1, champion_metrics={"log_loss": 0.6})
     challenger = register(event(second), Context())
-    asked = {"run": event(second)["run"], "version": challenger}
-    baking = deploy(asked, Context())
+    requested = {"run": event(second)["run"], "version": challenger}
+    baking = deploy(requested, Context())
     assert (baking["status"], baking["bake_seconds"], endpoint(account).challenger) == ("baking", 5, 2)
-    quiet = deploy({**asked, "deployment": baking}, Context())
+    quiet = deploy({**requested, "deployment": baking}, Context())
     assert (quiet["status"], quiet["step"], quiet["weight"]) == ("baking", baking["step"], 0.1)
     count("2", Predictions=100)
-    promoted = deploy({**asked, "deployment": quiet}, Context())
+    promoted = deploy({**requested, "deployment": quiet}, Context())
     assert (promoted["status"], promoted["champion"], promoted["previous_champion"]) == ("promoted", 2, 1)
     assert endpoint(account).champion == 2
 
@@ -127,10 +127,10 @@ def test_errors_counted_in_cloudwatch_roll_a_challenger_back(account: Any) -> No
     first = uploaded(account, "run-1")
     deploy({"run": event(first)["run"], "version": register(event(first), Context())}, Context())
     second = uploaded(account, "run-2", champion_version=1)
-    asked = {"run": event(second)["run"], "version": register(event(second), Context())}
-    baking = deploy(asked, Context())
+    requested = {"run": event(second)["run"], "version": register(event(second), Context())}
+    baking = deploy(requested, Context())
     count("2", Predictions=90, PredictionErrors=10)
-    rolled = deploy({**asked, "deployment": baking}, Context())
+    rolled = deploy({**requested, "deployment": baking}, Context())
     assert (rolled["status"], rolled["champion"]) == ("rolled_back", 1)
     assert "10 errors in 100 predictions" in rolled["reasons"][0]
     assert endpoint(account).challenger is None

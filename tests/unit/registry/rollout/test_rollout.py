@@ -10,7 +10,7 @@ import pytest
 from driftless.errors import IllegalMove, NotFound, StoreUnavailable
 from driftless.records import DeploymentFacts, Endpoint, ModelVersion
 from driftless.registry.rollout import promote
-from tests.unit.registry.rollout.scene import Scene, asked, model_version
+from tests.unit.registry.rollout.scene import Scene, deployment_request, model_version
 
 
 @pytest.fixture
@@ -243,7 +243,7 @@ def test_a_decision_overtaken_before_it_was_done_is_made_again(scene: Scene) -> 
                 scene.registry.move_endpoint("flights", lambda now: now.model_copy(update=away), actor="ann", action="roll_back")
             return scene.metrics.minutes(*about)
 
-    assert scene.deploy(metrics=Overtaken())(asked(2, first)).status == "rolled_back"
+    assert scene.deploy(metrics=Overtaken())(deployment_request(2, first)).status == "rolled_back"
     assert scene.registry.endpoint("flights").challenger is None
 
 
@@ -292,7 +292,7 @@ def test_after_a_crash_before_the_copy_the_retry_writes_it(scene: Scene) -> None
 
     scene.first_champion()
     with pytest.raises(StoreUnavailable):
-        scene.deploy(artifacts=Down())(asked(2))
+        scene.deploy(artifacts=Down())(deployment_request(2))
     assert scene.copy().challenger is None
     assert scene.step(2).status == "baking"
     assert scene.copy() == scene.registry.endpoint("flights")
@@ -314,7 +314,7 @@ def test_a_slower_writer_never_overwrites_a_newer_copy(scene: Scene, tmp_path: P
             self.revisions.append(Endpoint.model_validate_json(content).revision)
             return scene.store.put_if_unchanged(key, content, etag, **named)
 
-    scene.deploy(artifacts=Slow())(asked(2))
+    scene.deploy(artifacts=Slow())(deployment_request(2))
     assert Slow.revisions == [2], "the stale write was refused, and nothing was left to write"
     assert scene.copied_revisions(tmp_path) == [1, 3]
     assert scene.copy() == scene.registry.endpoint("flights")

@@ -57,11 +57,11 @@ class Served:
     def call(self, method: str, path: str, body: Any = None, **extra: Any) -> tuple[int, Any, dict[str, str]]:
         """Status, parsed body and headers (lower case) of one event; ``body`` may be text or what becomes JSON."""
         text = body if body is None or isinstance(body, str) else json.dumps(body)
-        answer = self.application(event(method, path, text, **extra), None)
-        assert answer["isBase64Encoded"] is False
-        headers = {name.lower(): value for name, value in answer["headers"].items()}
+        response = self.application(event(method, path, text, **extra), None)
+        assert response["isBase64Encoded"] is False
+        headers = {name.lower(): value for name, value in response["headers"].items()}
         is_json = "json" in headers.get("content-type", "")
-        return answer["statusCode"], json.loads(answer["body"]) if is_json else answer["body"], headers
+        return response["statusCode"], json.loads(response["body"]) if is_json else response["body"], headers
 
     def predict(self, *records: dict[str, Any]) -> tuple[int, Any, dict[str, str]]:
         return self.call("POST", f"/{self.project.name}/predictions", {"records": list(records)})

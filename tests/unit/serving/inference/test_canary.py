@@ -69,7 +69,7 @@ def test_a_key_keeps_its_model_from_request_to_request(served: Served) -> None:
         assert versions == {2 if goes_to_challenger(endpoint(0.5), record["key"]) else 1}
 
 
-def test_one_request_may_be_answered_by_both_in_its_own_order(served: Served) -> None:
+def test_both_models_may_serve_one_request_in_its_order(served: Served) -> None:
     records = keyed(5)
     expected = [2 if goes_to_challenger(endpoint(0.5), record["key"]) else 1 for record in records]
     assert set(expected) == {1, 2}
@@ -84,7 +84,7 @@ def test_one_request_may_be_answered_by_both_in_its_own_order(served: Served) ->
     assert counts == {"1": expected.count(1), "2": expected.count(2)}
 
 
-def test_records_without_a_key_are_answered_by_one_model(served: Served) -> None:
+def test_one_model_predicts_all_records_without_a_key(served: Served) -> None:
     seen = set()
     for _ in range(30):
         _, body, headers = served.predict(RECORD, RECORD, RECORD)

@@ -52,7 +52,7 @@ spec = importlib.util.spec_from_file_location("handler", sys.argv[2])
 module = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
 for line in sys.stdin:
-    print("ANSWER " + json.dumps(module.handler(json.loads(line), None)), flush=True)
+    print("RESPONSE " + json.dumps(module.handler(json.loads(line), None)), flush=True)
 print("MODULES " + json.dumps(sorted({name.partition(".")[0] for name in sys.modules} & set(FORBIDDEN))))
 """
 
@@ -69,18 +69,18 @@ class Bucket:
             def do_GET(self) -> None:
                 key = self.path.removeprefix("/bucket/")
                 if outer.status:
-                    self._answer(outer.status, b"")
+                    self._respond(outer.status, b"")
                     return
                 try:
                     content = outer.store.get(key)
                 except NotFound:
-                    self._answer(404, b"<Error><Code>NoSuchKey</Code></Error>")
+                    self._respond(404, b"<Error><Code>NoSuchKey</Code></Error>")
                     return
                 etag = f'"{hashlib.sha256(content).hexdigest()}"'
                 unchanged = self.headers.get("If-None-Match") == etag
-                self._answer(304 if unchanged else 200, b"" if unchanged else content, etag)
+                self._respond(304 if unchanged else 200, b"" if unchanged else content, etag)
 
-            def _answer(self, status: int, content: bytes, etag: str = "") -> None:
+            def _respond(self, status: int, content: bytes, etag: str = "") -> None:
                 self.send_response(status)
                 self.send_header("Last-Modified", "Wed, 01 May 2013 12:00:00 GMT")
                 self.send_header("Content-Length", str(len(content)))
@@ -121,7 +121,7 @@ def environment(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> dict[str, st
 
 
 def run(environment: dict[str, str], *events: dict[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[str]]:
-    """Answers, JSON lines and forbidden modules of a new process that is given some events."""
+    """Responses, JSON lines and forbidden modules of a new process that is given some events."""
     own = {"STAGE": "test", "ARTIFACTS_BUCKET": "bucket", "POWERTOOLS_SERVICE_NAME": "inference", "OMP_NUM_THREADS": "1"}
     own["AWS_LAMBDA_FUNCTION_VERSION"] = "7"
     paths = os.pathsep.join((str(ROOT / "layers/shared/python"), str(ROOT)))
@@ -136,30 +136,30 @@ def run(environment: dict[str, str], *events: dict[str, Any]) -> tuple[list[dict
     )
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    answers = [json.loads(line.removeprefix("ANSWER ")) for line in lines if line.startswith("ANSWER ")]
+    responses = [json.loads(line.removeprefix("RESPONSE ")) for line in lines if line.startswith("RESPONSE ")]
     written = [json.loads(line) for line in lines if line.startswith("{")]
     modules = next(json.loads(line.removeprefix("MODULES ")) for line in lines if line.startswith("MODULES "))
-    return answers, written, modules
+    return responses, written, modules
 
 
 def test_the_first_prediction_of_a_new_process_needs_no_boto3(bucket: Bucket, environment: dict[str, str]) -> None:
     flights = load(ROOT / "projects" / "flights")
     point(bucket.store, flights, {1: publish(bucket.store, flights, 1, Key())}, champion=1)
     body = json.dumps({"records": [RECORD]})
-    answers, written, modules = run(
+    responses, written, modules = run(
         environment, event("POST", "/flights/predictions", body), event("POST", "/flights/predictions", "{")
     )
-    assert [answer["statusCode"] for answer in answers] == [200, 400]
-    assert json.loads(answers[0]["body"])["model_version"] == 1
+    assert [response["statusCode"] for response in responses] == [200, 400]
+    assert json.loads(responses[0]["body"])["model_version"] == 1
     (line,) = [item for item in written if item.get("kind") == "prediction"]
     assert (line["project"], line["event_time"]) == ("flights", "2013-05-01T12:00:00+00:00")
     assert modules == []
 
 
-def test_a_process_without_a_model_answers_and_reports(bucket: Bucket, environment: dict[str, str]) -> None:
+def test_a_process_without_a_model_responds_and_reports(bucket: Bucket, environment: dict[str, str]) -> None:
     bucket.status = 403
-    answers, written, _ = run(environment, event("POST", "/flights/predictions", json.dumps({"records": [RECORD]})))
-    assert answers[0]["statusCode"] == 503
+    responses, written, _ = run(environment, event("POST", "/flights/predictions", json.dumps({"records": [RECORD]})))
+    assert responses[0]["statusCode"] == 503
     metrics = [item for item in written if "_aws" in item]
     assert [(item["EndpointRefreshFailed"], item["Stage"]) for item in metrics] == [(1, "test"), (1, "test")]
     assert (metrics[0]["Project"], metrics[1]["CodeVersion"]) == ("flights", "7")
@@ -173,7 +173,7 @@ def reader(bucket: Bucket, environment: dict[str, str]) -> ObstoreReader:
     return ObstoreReader("bucket")
 
 
-def test_the_reader_reads_and_answers_none_while_nothing_changed(bucket: Bucket, reader: ObstoreReader) -> None:
+def test_the_reader_reads_and_returns_none_while_nothing_changed(bucket: Bucket, reader: ObstoreReader) -> None:
     assert reader.get("a/b.json") == b"content"
     first = reader.get_if_changed("a/b.json", None)
     assert first is not None
@@ -184,13 +184,13 @@ def test_the_reader_reads_and_answers_none_while_nothing_changed(bucket: Bucket,
 
 
 @pytest.mark.parametrize(("status", "error"), [(0, NotFound), (403, AccessDenied), (500, StoreUnavailable)])
-def test_the_reader_speaks_the_error_tree(bucket: Bucket, reader: ObstoreReader, status: int, error: type[Exception]) -> None:
+def test_the_reader_raises_errors_of_the_tree(bucket: Bucket, reader: ObstoreReader, status: int, error: type[Exception]) -> None:
     bucket.status = status
     with pytest.raises(error):
         reader.get("a/none.json")
 
 
-def test_a_bucket_that_does_not_answer_is_unavailable(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bucket_that_does_not_respond_is_unavailable(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     with pytest.raises(StoreUnavailable):
         ObstoreReader("bucket").get("a")
@@ -204,5 +204,5 @@ from driftless.records import Record
 print([kind.__name__ for kind in Record.__subclasses__() if kind.__pydantic_complete__])
 """
     environment = {"PYTHONPATH": os.pathsep.join((str(ROOT / "layers/shared/python"), str(ROOT))), "PATH": os.environ["PATH"]}
-    answer = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
-    assert answer.stdout == "[]\n"
+    result = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert result.stdout == "[]\n"

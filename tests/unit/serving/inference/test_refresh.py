@@ -16,7 +16,7 @@ from tests.unit.serving.inference.conftest import Serve, Served
 
 
 class Watched(MemoryStore):
-    """Counts reads, and fails when told to."""
+    """Counts reads, and fails when ``failure`` is set."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,9 +31,9 @@ class Watched(MemoryStore):
         return super().get(key)
 
     def get_if_changed(self, key: str, etag: str | None) -> tuple[bytes, str] | None:
-        answer = super().get_if_changed(key, etag)
-        self.reads.append("changed" if answer else "unchanged")
-        return answer
+        found = super().get_if_changed(key, etag)
+        self.reads.append("changed" if found else "unchanged")
+        return found
 
 
 @pytest.fixture
@@ -158,7 +158,7 @@ def test_a_version_that_needs_features_the_project_lacks_is_refused(serve: Serve
     record = {name: value for name, value in RECORD.items() if name != "seats"}
     status, problem, _ = served.predict(record)
     assert status == 503
-    assert "there is no seats" in problem["detail"], "whoever asks learns why nobody answers"
+    assert "there is no seats" in problem["detail"], "the client learns why no model serves"
     assert "seats" in served.reports[0][1]["reason"]
 
 
@@ -172,11 +172,11 @@ def test_a_version_fitted_on_another_type_of_a_feature_is_refused(serve: Serve) 
 
 
 @pytest.mark.parametrize("read", ["get_if_changed", "get"])
-def test_a_failing_store_is_asked_from_the_end_of_the_last_look_and_more_rarely(served: Served, read: str) -> None:
-    """Each look, at the endpoint or at a model, runs into its limit of eight seconds; requests in between must not wait."""
+def test_the_wait_for_a_failing_store_begins_at_the_end_of_a_read_and_grows(served: Served, read: str) -> None:
+    """Each read, of the endpoint or of a model, times out after eight seconds; requests in between must not wait."""
     promote(served, 2)
     looks: list[float] = []
-    answer = getattr(served.store, read)
+    original = getattr(served.store, read)
 
     def slow(*_: object) -> None:
         looks.append(served.seconds[0])
@@ -191,7 +191,7 @@ def test_a_failing_store_is_asked_from_the_end_of_the_last_look_and_more_rarely(
     waits = [later - earlier - 8.0 for earlier, later in pairwise(looks)]
     assert waits[:3] == pytest.approx([2.0, 4.0, 8.0], abs=0.5)
     assert max(waits) <= 60.5
-    setattr(served.store, read, answer)
+    setattr(served.store, read, original)
     served.seconds[0] += 61.0
     assert version(served) == 2
 
@@ -218,7 +218,7 @@ def test_a_late_writer_does_not_roll_serving_back(served: Served) -> None:
     assert (name, facts["reason"]) == ("EndpointRefreshFailed", "the copy is of revision 4, revision 5 serves already")
     served.seconds[0] = 6.0
     assert version(served) == 2
-    assert len(served.reports) == 1, "a stale copy that stays is told once"
+    assert len(served.reports) == 1, "a stale copy that stays is reported once"
     promote(served, 1, revision=6, updated_at=DAY + timedelta(seconds=6))
     served.seconds[0] = 8.0
     assert version(served) == 1
@@ -233,7 +233,7 @@ def test_a_registry_restored_from_a_backup_is_followed(served: Served) -> None:
     assert (version(served), served_revision(served)) == (1, 4)
 
 
-def test_without_an_endpoint_the_answer_is_come_back(serve: Serve) -> None:
+def test_without_an_endpoint_the_response_says_when_to_retry(serve: Serve) -> None:
     served = serve()
     for path, method in (("/demo/predictions", "POST"), ("/demo/model", "GET")):
         status, problem, headers = served.call(method, path, {"records": [RECORD]} if method == "POST" else None)
@@ -245,7 +245,7 @@ def test_without_an_endpoint_the_answer_is_come_back(serve: Serve) -> None:
     assert version(served) == 1
 
 
-def test_without_permission_the_answer_is_come_back_and_the_reason_is_reported(serve: Serve) -> None:
+def test_without_permission_the_response_is_503_and_the_reason_is_reported(serve: Serve) -> None:
     served = serve(store=Watched())
     point(served.store, served.project, {1: publish(served.store, served.project, 1, served.key)}, champion=1)
     served.store.failure = AccessDenied("read")
@@ -281,12 +281,12 @@ def test_a_challenger_that_is_only_out_of_reach_has_not_failed(served: Served) -
 
 
 def test_a_challenger_that_cannot_be_loaded_fails_its_rollout(served: Served) -> None:
-    """The champion answers for it, and the challenger's failures are counted: no errors would promote it."""
+    """The champion predicts instead, and the challenger's failures are counted: no errors would promote it."""
     promote(served, 1, challenger=2, challenger_weight=0.5)
     served.store.put("models/demo/2/interface.json", b"{}")
     served.seconds[0] = 2.0
-    answers = [served.predict({**RECORD, "key": f"customer-{number}"}) for number in range(40)]
-    assert {(status, body["model_version"]) for status, body, _ in answers} == {(200, 1)}
+    responses = [served.predict({**RECORD, "key": f"customer-{number}"}) for number in range(40)]
+    assert {(status, body["model_version"]) for status, body, _ in responses} == {(200, 1)}
     failures = [line for line in served.lines(None) if line.get("PredictionErrors")]
     assert {line["Version"] for line in failures} == {"2"}
     assert 8 <= sum(line["PredictionErrors"] for line in failures) <= 32

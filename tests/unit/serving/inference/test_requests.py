@@ -173,13 +173,13 @@ def test_a_problem_neither_echoes_values_nor_grows_without_bound(served: Served)
 def test_a_client_may_choose_the_request_id_by_a_uuid_and_nothing_else(served: Served) -> None:
     chosen = "6f0c9a52-3b1e-4a55-9d0c-2f1b6e1f7a11"
 
-    def answered(request_id: str) -> tuple[str, str]:
+    def ids_for(request_id: str) -> tuple[str, str]:
         sent = {"headers": {"X-Request-Id": request_id}, "multiValueHeaders": None}
         _, body, headers = served.call("POST", "/demo/predictions", {"records": [RECORD]}, **sent)
         return headers["x-request-id"], body["predictions"][0]["id"]
 
-    assert answered(chosen.upper()) == (chosen, f"{chosen}-0")
-    assert answered("../../labels") == ("request-1", "request-1-0")
+    assert ids_for(chosen.upper()) == (chosen, f"{chosen}-0")
+    assert ids_for("../../labels") == ("request-1", "request-1-0")
 
 
 def test_nullable_fields_may_be_null_or_left_out(served: Served) -> None:
@@ -242,7 +242,7 @@ def test_the_published_schema_and_the_validator_agree(task: str) -> None:
 
 @pytest.mark.parametrize(("number", "status"), [(PROVEN, 200), (-PROVEN, 200), (1.8e12, 422), (1e38, 422), (10**30, 422)])
 def test_a_number_without_a_range_may_be_as_large_as_exports_are_proven_for(serve: Serve, number: float, status: int) -> None:
-    """Beyond it a linear model would answer infinity, which is no answer."""
+    """Beyond it a linear model would predict infinity, which is not a prediction."""
     project = definition(features={"base": "events", "columns": {"temp": {"type": "number"}}})
     served = serve(project)
     point(served.store, project, {1: publish(served.store, project, 1, served.key)}, champion=1)
@@ -252,7 +252,7 @@ def test_a_number_without_a_range_may_be_as_large_as_exports_are_proven_for(serv
         assert body["errors"][0]["field"] == "records[0].temp"
 
 
-def test_the_schema_speaks_the_gateways_dialect() -> None:
+def test_the_schema_uses_the_gateways_dialect() -> None:
     """API Gateway's models are draft 4: no const, no exclusive numbers, no references."""
     text = json.dumps(request_schema(definition()))
     assert not {word for word in ('"const"', '"$defs"', '"exclusiveMinimum"', '"anyOf"', '"$ref"') if word in text}

@@ -52,7 +52,7 @@ def test_the_model_remembers_the_candidates_it_was_not_chosen_among() -> None:
 
 
 @pytest.mark.parametrize("estimator", sorted(ALLOWED))
-def test_every_allowed_estimator_exports_to_the_same_answers(estimator: str) -> None:
+def test_every_allowed_estimator_exports_to_the_same_predictions(estimator: str) -> None:
     task = "binary" if ALLOWED[estimator].classifies else "regression"
     _passes_parity(task, estimator)
 
@@ -65,7 +65,7 @@ def test_every_allowed_estimator_exports_to_the_same_answers(estimator: str) -> 
         "sklearn.linear_model.LogisticRegression",
     ],
 )
-def test_multiclass_exports_to_the_same_answers(estimator: str) -> None:
+def test_multiclass_exports_to_the_same_predictions(estimator: str) -> None:
     _passes_parity("multiclass", estimator)
 
 
@@ -76,8 +76,8 @@ def _passes_parity(task: str, estimator: str) -> None:
     model = scene.train(store, definition, dataset)
     onnx = scene.load(store, model)
     rows, expected = (scene.columns(store, ref.key) for ref in (model.parity_rows, model.parity_expected))
-    answers = onnx.predict(rows)
-    gate = parity_gate(onnx.classes, rows, expected, output_columns(answers.labels, answers.scores, onnx.classes))
+    predictions = onnx.predict(rows)
+    gate = parity_gate(onnx.classes, rows, expected, output_columns(predictions.labels, predictions.scores, onnx.classes))
     assert gate.passed, gate.reason
 
 

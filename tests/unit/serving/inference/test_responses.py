@@ -15,7 +15,7 @@ def sigmoid(value: float) -> float:
     return 1 / (1 + math.exp(-value))
 
 
-def test_a_binary_project_answers_the_probability_of_true(serve: Serve) -> None:
+def test_a_binary_project_returns_the_probability_of_true(serve: Serve) -> None:
     served = serve()
     point(served.store, served.project, {7: publish(served.store, served.project, 7, served.key)}, champion=7)
     status, body, headers = served.predict(RECORD, {**RECORD, "temp": -2})
@@ -33,20 +33,20 @@ def test_a_binary_project_answers_the_probability_of_true(serve: Serve) -> None:
     assert second["probability"] == pytest.approx(sigmoid(-2), abs=1e-6)
 
 
-def test_a_multiclass_project_answers_every_class(serve: Serve) -> None:
+def test_a_multiclass_project_returns_every_class(serve: Serve) -> None:
     served = serve(definition("multiclass"))
     point(served.store, served.project, {1: publish(served.store, served.project, 1, served.key)}, champion=1)
     status, body, _ = served.predict(RECORD)
     assert status == 200
-    (answer,) = body["predictions"]
-    assert answer["prediction"] == "yes"
-    assert answer["probabilities"] == {
+    (prediction,) = body["predictions"]
+    assert prediction["prediction"] == "yes"
+    assert prediction["probabilities"] == {
         "no": pytest.approx(1 - sigmoid(1.5), abs=1e-6),
         "yes": pytest.approx(sigmoid(1.5), abs=1e-6),
     }
 
 
-def test_a_regression_project_answers_a_number_only(serve: Serve) -> None:
+def test_a_regression_project_returns_only_a_number(serve: Serve) -> None:
     served = serve(definition("regression"))
     point(served.store, served.project, {1: publish(served.store, served.project, 1, served.key, bias=10)}, champion=1)
     status, body, _ = served.predict(RECORD)
@@ -54,10 +54,10 @@ def test_a_regression_project_answers_a_number_only(serve: Serve) -> None:
     assert body["predictions"] == [{"id": "request-1-0", "prediction": 11.5}]
 
 
-def test_an_answer_that_is_no_number_is_a_counted_failure(serve: Serve) -> None:
+def test_a_prediction_that_is_not_a_number_is_a_counted_failure(serve: Serve) -> None:
     served = serve(definition("regression"))
     point(served.store, served.project, {1: publish(served.store, served.project, 1, served.key, bias=math.inf)}, champion=1)
-    # Raised, so that Lambda counts it as an error of the function; API Gateway answers the client.
+    # Raised, so that Lambda counts it as an error of the function; API Gateway responds to the client.
     with pytest.raises(ArithmeticError, match="the model returned inf"):
         served.predict(RECORD, RECORD)
     assert served.lines() == []
