@@ -159,8 +159,8 @@ def test_importing_reads_no_environment_and_opens_no_client() -> None:
     ],
 )
 def test_the_watch_sees(source: str, reason: str, tmp_path: Path) -> None:
-    guilty = tmp_path / "handler.py"
-    guilty.write_text(source)
-    done = run(WATCHING, OURS=(str(tmp_path),), MODULES=[], HANDLERS=[str(guilty)])
+    importer = tmp_path / "handler.py"
+    importer.write_text(source)
+    done = run(WATCHING, OURS=(str(tmp_path),), MODULES=[], HANDLERS=[str(importer)])
     assert done.returncode != 0
     assert reason in done.stderr

@@ -1,4 +1,4 @@
-"""One way to do each thing in the library: to tell the time, to write an embedded metric, to lay out a package."""
+"""One way to do each thing in the library: to read the time, to write an embedded metric, to lay out a package."""
 
 from __future__ import annotations
 

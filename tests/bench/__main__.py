@@ -19,7 +19,7 @@ from tests.bench.report import Row, show
 
 
 def main() -> int:
-    """Measure everything asked for, print one table."""
+    """Run every selected measurement, print one table."""
     parser = argparse.ArgumentParser(
         description="Measure Driftless on this machine; the cloud part needs `make demo` to have run."
     )

@@ -2,7 +2,7 @@
 
 What is measured is the service, so the client may cost nothing that counts on a small machine: it shares no interpreter
 with anything, its one request is signed beforehand and sent as the same bytes each time, and all its connections are
-kept alive and served by one event loop. What it costs nevertheless is told with the result.
+kept alive and served by one event loop. Its own cost is printed with the result.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ async def _client(host: str, port: int, request: bytes, until: float) -> tuple[l
             await reader.readexactly(int(head.split("content-length:")[1].split("\r\n")[0]))
             errors += head.split()[1] != "200"
             if "connection: close" in head:
-                # A server may end a connection after an answer, and this one does after a thousand.
+                # A server may end a connection after a response; this one does after a thousand.
                 writer.close()
                 connection = None
         except (OSError, EOFError, IndexError):

@@ -69,20 +69,20 @@ def predictions(store: MemoryStore) -> list[str]:
 
 
 def test_a_batch_is_received_from_the_log(handler: Callable[..., Any], store: MemoryStore) -> None:
-    answer = handler(batch(line(1), line(2)).model_dump(mode="json"), CONTEXT)
-    assert (answer["predictions"], len(predictions(store))) == (2, 1)
+    result = handler(batch(line(1), line(2)).model_dump(mode="json"), CONTEXT)
+    assert (result["predictions"], len(predictions(store))) == (2, 1)
 
 
 def test_a_failed_batch_is_received_from_the_queue(handler: Callable[..., Any], store: MemoryStore) -> None:
-    answer = handler({"Records": [message(1, failure_of(line(1))), message(2, failure_of(line(2)))]}, CONTEXT)
-    assert answer == {"batchItemFailures": []}
+    result = handler({"Records": [message(1, failure_of(line(1))), message(2, failure_of(line(2)))]}, CONTEXT)
+    assert result == {"batchItemFailures": []}
     assert len(predictions(store)) == 2
 
 
 @pytest.mark.parametrize("bad", ["not json", {"requestContext": {}}, ["a list"], {"requestPayload": {"other": 1}}])
 def test_a_message_that_fails_takes_no_other_with_it(handler: Callable[..., Any], store: MemoryStore, bad: Any) -> None:
-    answer = handler({"Records": [message(1, bad), message(2, failure_of(line(2)))]}, CONTEXT)
-    assert answer == {"batchItemFailures": [{"itemIdentifier": "m1"}]}
+    result = handler({"Records": [message(1, bad), message(2, failure_of(line(2)))]}, CONTEXT)
+    assert result == {"batchItemFailures": [{"itemIdentifier": "m1"}]}
     assert len(predictions(store)) == 1
 
 

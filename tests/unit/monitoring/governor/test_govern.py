@@ -77,7 +77,7 @@ def test_a_refused_request_is_kept_and_starts_nothing(scene: Scene) -> None:
 
 def test_two_alarms_at_once_start_one_training(scene: Scene) -> None:
     class Overtaken(MemoryWorkflow):
-        """Answers what runs only after a second event was decided and started."""
+        """Returns the running executions only after a second event was decided and started."""
 
         def running(self) -> list[str]:
             before = scene.workflow.running()

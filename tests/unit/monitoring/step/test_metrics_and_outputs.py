@@ -55,16 +55,16 @@ def test_one_or_two_days_are_never_an_alert(monitored: Build, days: int) -> None
 
 
 @pytest.mark.parametrize(
-    ("metric", "expected", "predicted", "level"),
+    ("metric", "expected", "value", "level"),
     [("mae", 1.0, 3.0, 2), ("mae", 2.5, 3.0, 0), ("rmse", 1.0, 3.0, 2), ("r2", 0.5, 3.0, 2)],
 )
-def test_harm_of_a_regression_by_each_metric(monitored: Build, metric: str, expected: float, predicted: float, level: int) -> None:
+def test_harm_of_a_regression_by_each_metric(monitored: Build, metric: str, expected: float, value: float, level: int) -> None:
     case = monitored("regression", harm_margin=0.6)
     gates = case.project.gates.model_copy(update={"primary": metric})
     case.project = case.project.model_copy(update={"gates": gates})
     case.crown(2, reference=expected)
     generator = np.random.default_rng(1)
-    ids = case.predict(inputs(generator, COUNT), [{"prediction": predicted}] * COUNT, version=2)
+    ids = case.predict(inputs(generator, COUNT), [{"prediction": value}] * COUNT, version=2)
     case.label(ids, generator.normal(0, 0.1, COUNT).tolist())
     assert case.judge().harm_level == level
 

@@ -33,10 +33,10 @@ def test_the_card_states_purpose_data_licence_metrics_slices_gates_limits_and_li
 
 
 def test_the_card_names_the_candidates_the_model_was_not_compared_with() -> None:
-    registration = request(MemoryStore())
+    refused = request(MemoryStore())
     failed = FailedCandidate(candidate=Candidate(index=2, parameters={}), failure="its function ended with MemoryError")
-    model = registration.model.model_copy(update={"failed_candidates": [failed]})
-    card = model_card(flights(), registration.model_copy(update={"model": model}), version=3, created_at=MADE, report=REPORT)
+    model = refused.model.model_copy(update={"failed_candidates": [failed]})
+    card = model_card(flights(), refused.model_copy(update={"model": model}), version=3, created_at=MADE, report=REPORT)
     assert card.model.failed_candidates == [failed]
     assert "Candidate 2 was not compared with: its function ended with MemoryError." in render(card)
 
@@ -54,8 +54,8 @@ def test_the_page_shows_every_section_of_the_card() -> None:
 
 def test_a_refused_version_names_the_gates_it_failed() -> None:
     failed = GateResult(gate="beats_champion", passed=False, observed=0.01, required="< 0", reason="undecided")
-    registration = request(MemoryStore(), decision="refuse", gates=[failed], champion_version=2, champion_metrics={"log_loss": 0.5})
-    page = render(model_card(flights(), registration, version=3, created_at=MADE, report=REPORT.model_copy(update={"slices": []})))
+    refused = request(MemoryStore(), decision="refuse", gates=[failed], champion_version=2, champion_metrics={"log_loss": 0.5})
+    page = render(model_card(flights(), refused, version=3, created_at=MADE, report=REPORT.model_copy(update={"slices": []})))
     assert "Decision: **refuse** (compared with version 2)." in page
     assert "- Failed gates: beats_champion." in page
     assert "| beats_champion | no | 0.01 | < 0 | undecided |" in page
