@@ -33,10 +33,10 @@ def test_the_card_states_purpose_data_licence_metrics_slices_gates_limits_and_li
 
 
 def test_the_card_names_the_candidates_the_model_was_not_compared_with() -> None:
-    refused = request(MemoryStore())
+    registration = request(MemoryStore())
     failed = FailedCandidate(candidate=Candidate(index=2, parameters={}), failure="its function ended with MemoryError")
-    model = refused.model.model_copy(update={"failed_candidates": [failed]})
-    card = model_card(flights(), refused.model_copy(update={"model": model}), version=3, created_at=MADE, report=REPORT)
+    model = registration.model.model_copy(update={"failed_candidates": [failed]})
+    card = model_card(flights(), registration.model_copy(update={"model": model}), version=3, created_at=MADE, report=REPORT)
     assert card.model.failed_candidates == [failed]
     assert "Candidate 2 was not compared with: its function ended with MemoryError." in render(card)
 
