@@ -109,7 +109,7 @@ def test_access_keys_take_precedence(snap_started: Sandbox, monkeypatch: pytest.
     assert snap_started.requests == [("/bucket/a", "plain session")]
 
 
-def test_an_endpoint_that_gives_nothing_may_give_later(snap_started: Sandbox) -> None:
+def test_an_endpoint_that_failed_is_requested_again(snap_started: Sandbox) -> None:
     snap_started.status = 500
     reader = ObstoreReader("bucket")
     with pytest.raises(StoreUnavailable, match="the credentials endpoint returned 500"):
@@ -118,7 +118,7 @@ def test_an_endpoint_that_gives_nothing_may_give_later(snap_started: Sandbox) ->
     assert reader.get("a") == b"content"
 
 
-def test_keys_still_valid_outlast_a_failing_endpoint(snap_started: Sandbox) -> None:
+def test_valid_keys_are_used_while_the_endpoint_fails(snap_started: Sandbox) -> None:
     now = datetime.now(UTC)
     provider = ContainerCredentials(clock=lambda: now)
     assert provider()["token"] == "session 1"

@@ -58,7 +58,7 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def test_what_was_put_is_got_and_described_by_its_digest(store: ObjectStore) -> None:
+def test_an_object_is_read_as_written_with_its_digest(store: ObjectStore) -> None:
     ref = store.put("a/b.bin", b"one", content_type="application/json")
     assert ref == Ref(key="a/b.bin", sha256=sha256(b"one"), size=3)
     assert store.get("a/b.bin") == b"one"
@@ -90,7 +90,7 @@ def test_get_if_changed_returns_only_changed_content(store: ObjectStore) -> None
     assert second is not None and second[0] == b"two" and second[1] != first[1]
 
 
-def test_put_if_unchanged_loses_to_whoever_was_first(store: ObjectStore) -> None:
+def test_put_if_unchanged_fails_after_another_write(store: ObjectStore) -> None:
     for stale in ('"0"', "0"):
         with pytest.raises(Conflict):
             store.put_if_unchanged("endpoint.json", b"early", stale)
@@ -122,7 +122,7 @@ def test_one_of_many_writers_that_read_the_same_content_wins(tmp_path: Path) -> 
         assert sum(pool.map(write, range(40))) == 1
 
 
-def test_files_travel_both_ways_with_their_digest(store: ObjectStore, tmp_path: Path) -> None:
+def test_files_are_uploaded_and_downloaded_with_their_digest(store: ObjectStore, tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.write_bytes(LARGE)
     ref = store.upload(source, "big")
@@ -179,7 +179,7 @@ def client_error(code: str, status: int) -> ClientError:
         ("ValidationException", 400, BadRequest),
     ],
 )
-def test_service_errors_become_leaves_of_our_tree(code: str, status: int, leaf: type[DriftlessError]) -> None:
+def test_service_errors_become_errors_of_the_tree(code: str, status: int, leaf: type[DriftlessError]) -> None:
     error = translate(client_error(code, status), "read s3://lake/a")
     assert type(error) is leaf
     assert "read s3://lake/a" in str(error) and code in str(error)

@@ -121,7 +121,7 @@ def test_the_split_is_by_time_and_leaves_out_rows_without_a_known_label(stocked:
     assert first >= boundary - timedelta(days=20)
 
 
-def test_a_rerun_sees_the_pinned_versions_and_writes_the_same_bytes(stocked: Scene) -> None:
+def test_a_rerun_reads_the_pinned_versions_and_writes_the_same_bytes(stocked: Scene) -> None:
     first = stocked.transform()
     assert [(table.dataset, table.version, table.rows) for table in first.tables] == [("orders", 1, 120), ("prices", 1, 62)]
     stocked.add("orders", orders(40, first=120), "more")

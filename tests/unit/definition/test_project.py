@@ -83,6 +83,12 @@ CONTRADICTIONS = [
     (PRICE, PRICE.replace("null", "range = [nan, 5], null"), "datasets.orders.columns.price.range.0", "finite number (got nan)"),
     (PRICE, PRICE.replace("null", 'allowed = ["a"], null'), "datasets.orders.columns.price.allowed", "'a' is no number"),
     (SIZE, SIZE.replace('" }', '", allowed = [] }', 1), "datasets.orders.columns.size.allowed", "no value would be allowed"),
+    (
+        'made_at = { type = "timestamp" }',
+        'made_at = { type = "timestamp", allowed = ["x"] }',
+        "datasets.orders.columns.made_at.allowed",
+        "a timestamp column cannot list its values",
+    ),
     (SIZE, SIZE.replace('" }', '", pattern = "(" }', 1), "datasets.orders.columns.size.pattern", "not a regular expression"),
     (SIZE, SIZE.replace('" }', '", range = [1, 2] }', 1), "datasets.orders.columns.size.range", "integer and number only"),
     ("[datasets.prices]", "[datasets.Prices]", "datasets.Prices.[key]", "should match pattern"),
@@ -109,7 +115,7 @@ CONTRADICTIONS = [
     ("train_days = 20", "train_days = 1e12", "split.train_days", "less than or equal to 36500"),
     ("C = [1.0, 0.1, 10.0]", "C = []", "model.search.C", "at least 1 item, not 0"),
     ("C = [1.0, 0.1, 10.0]", "C = 1.0", "model.search.C", "should be a list"),
-    (GATE, GATE + 'absolute = [{ metric = "auc" }]\n', "gates.absolute.0.metric", "has no bound"),
+    (GATE, GATE + 'absolute = [{ metric = "auc" }]\n', "gates.absolute.0.metric", "the gate on 'auc' has no bound"),
     (
         GATE,
         GATE + 'absolute = [{ metric = "auc", minimum = 0.9, maximum = 0.1 }]\n',

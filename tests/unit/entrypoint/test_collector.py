@@ -80,7 +80,7 @@ def test_a_failed_batch_is_received_from_the_queue(handler: Callable[..., Any], 
 
 
 @pytest.mark.parametrize("bad", ["not json", {"requestContext": {}}, ["a list"], {"requestPayload": {"other": 1}}])
-def test_a_message_that_fails_takes_no_other_with_it(handler: Callable[..., Any], store: MemoryStore, bad: Any) -> None:
+def test_a_message_that_fails_fails_alone(handler: Callable[..., Any], store: MemoryStore, bad: Any) -> None:
     result = handler({"Records": [message(1, bad), message(2, failure_of(line(2)))]}, CONTEXT)
     assert result == {"batchItemFailures": [{"itemIdentifier": "m1"}]}
     assert len(predictions(store)) == 1

@@ -233,7 +233,7 @@ def test_a_graph_that_predicts_differently_is_refused(first: World) -> None:
     assert record.decision == "refuse" and record.reasons[0].startswith("parity: 1 of") and "hold-out row 5" in record.reasons[0]
 
 
-def test_the_report_holds_what_the_verdict_rests_on(stale: World) -> None:
+def test_the_report_holds_the_figures_behind_the_gate_decision(stale: World) -> None:
     gates = {"primary": "log_loss", "resamples": 200, "slices": ["colour"], "protected": ["colour", "speed"]}
     record = stale.judge(gates=gates)
     report = stale.report(record)

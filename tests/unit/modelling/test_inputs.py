@@ -35,7 +35,7 @@ def test_texts_keep_their_words_and_null_is_the_empty_text() -> None:
 
 
 @pytest.mark.parametrize("values", [["one"], [[1.0, 2.0]], [10**400], [{}]])
-def test_what_is_no_number_is_a_bad_request(values: list[object]) -> None:
+def test_a_value_that_is_not_a_number_is_a_bad_request(values: list[object]) -> None:
     with pytest.raises(BadRequest, match="is not a number"):
         float_matrix({"a": values}, ["a"])
 

@@ -181,7 +181,7 @@ def test_a_version_sealed_by_an_earlier_or_a_later_release_still_verifies(store:
         ({"train_end": "spring"}, "train_end"),
     ],
 )
-def test_what_is_no_manifest_names_its_key(store: MemoryStore, changes: dict[str, Any], named: str) -> None:
+def test_an_invalid_manifest_is_an_error_that_names_its_key(store: MemoryStore, changes: dict[str, Any], named: str) -> None:
     publish(store, PROJECT, 3, Key())
     with pytest.raises(IntegrityError, match=f"models/demo/3/manifest.json .*: {named}: "):
         read_manifest(store, "demo", 3, _edit_manifest(store, Key(), **changes))

@@ -25,7 +25,7 @@ def test_other_content_is_refused() -> None:
         read(store, ref)
 
 
-def test_an_object_that_is_gone_is_not_found() -> None:
+def test_a_deleted_object_is_not_found() -> None:
     ref = MemoryStore().put("a", b"graph")
     with pytest.raises(NotFound):
         read(MemoryStore(), ref)

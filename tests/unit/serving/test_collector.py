@@ -195,7 +195,7 @@ def test_an_id_used_for_other_inputs_loses_neither_prediction(tmp_path: Path) ->
         (json.dumps(line(9, event_time="0001-01-01T00:00:00+14:00")), "output or time"),
     ],
 )
-def test_an_unreadable_line_is_kept_aside_and_the_rest_collected(bad: str, reason: str) -> None:
+def test_an_unreadable_line_is_set_aside_and_the_others_are_collected(bad: str, reason: str) -> None:
     store = MemoryStore()
     record = collect(store, line(1), bad)
     assert (record.predictions, record.unreadable) == (1, 1)
@@ -239,7 +239,7 @@ def test_lines_that_only_disagree_with_each_other_are_all_kept(tmp_path: Path) -
     assert sorted(row["id"] for key in record.objects for row in rows(store, key, tmp_path)) == ["r1-0", "r2-0", "r3-0", "r4-0"]
 
 
-def test_want_of_memory_is_no_fault_of_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_memory_is_not_a_fault_of_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     def exhausted(*_: Any, **__: Any) -> None:
         raise duckdb.OutOfMemoryException("no")
 

@@ -216,7 +216,7 @@ def test_only_registered_versions_may_serve(registry: TableRegistry) -> None:
         ({"challenger_weight": 0.1}, "without a challenger"),
     ],
 )
-def test_an_endpoint_that_must_not_be_is_refused(registry: TableRegistry, change: dict[str, Any], reason: str) -> None:
+def test_an_invalid_endpoint_is_refused(registry: TableRegistry, change: dict[str, Any], reason: str) -> None:
     registry.create_version(version(1))
     registry.create_version(version(2))
     before = registry.move_endpoint("flights", champion(1), actor="ann", action="promote")

@@ -90,7 +90,7 @@ def test_two_alarms_at_once_start_one_training(scene: Scene) -> None:
     assert [decision.retrain for decision in scene.registry.retrains("flights")] == [False, True]
 
 
-def test_alarm_and_monitoring_asking_because_of_one_report_start_one_training_however_short_it_is(scene: Scene) -> None:
+def test_requests_of_an_alarm_and_of_monitoring_for_one_report_start_one_training(scene: Scene) -> None:
     scene.registry.record_monitoring("flights", NOW, WindowFacts(harm_level=2))
     scene.now += timedelta(seconds=1)
     first = scene.request("harm execution-1")

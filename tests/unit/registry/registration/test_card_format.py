@@ -57,11 +57,11 @@ def request(store: MemoryStore) -> RegistrationRequest:
         "champion_version": 4,
         "report": store.put("runs/flights/run-1/evaluation/a.json", (STORED / "report.json").read_bytes()),
     }
-    asked = scene.request(store, decision="refuse", **changed)
+    registration = scene.request(store, decision="refuse", **changed)
     failed = FailedCandidate(candidate=Candidate(index=2, parameters={"depth": 3}), failure="out of memory")
     parameters = {"learning_rate": 0.05, "depth": 3, "loss": "log_loss", "seed": None}
-    model = asked.model.model_copy(update={"failed_candidates": [failed], "parameters": parameters})
-    return asked.model_copy(update={"model": model})
+    model = registration.model.model_copy(update={"failed_candidates": [failed], "parameters": parameters})
+    return registration.model_copy(update={"model": model})
 
 
 def stored(name: str) -> bytes:
@@ -73,10 +73,12 @@ def stored(name: str) -> bytes:
     return text.encode()
 
 
-def registered(store: MemoryStore, asked: RegistrationRequest) -> None:
+def registered(store: MemoryStore, registration: RegistrationRequest) -> None:
     signer = MemorySigner()
     registry = MemoryRegistry(clock=lambda: CREATED)
-    Register(artifacts=store, registry=registry, signer=signer, projects={"flights": project()}, clock=lambda: CREATED)(asked)
+    Register(artifacts=store, registry=registry, signer=signer, projects={"flights": project()}, clock=lambda: CREATED)(
+        registration
+    )
 
 
 @pytest.mark.parametrize("name", ["card.json", "card.md"])
@@ -106,16 +108,16 @@ def test_content_that_is_no_card_is_refused_by_name() -> None:
 
 def test_a_report_that_cannot_be_read_stops_registration_by_name() -> None:
     store = MemoryStore()
-    asked = request(store)
+    registration = request(store)
     report = store.put("runs/flights/run-1/evaluation/b.json", b"{}")
-    evaluation = asked.evaluation.model_copy(update={"report": report})
+    evaluation = registration.evaluation.model_copy(update={"report": report})
     with pytest.raises(IntegrityError, match=r"^runs/flights/run-1/evaluation/b\.json is no evaluation report"):
-        registered(store, asked.model_copy(update={"evaluation": evaluation}))
+        registered(store, registration.model_copy(update={"evaluation": evaluation}))
 
 
 def test_a_card_of_another_form_is_replaced_while_no_manifest_seals_the_folder() -> None:
     store = MemoryStore()
-    asked = request(store)
+    registration = request(store)
     store.put("models/flights/1/card.json", b"{}")
-    registered(store, asked)
+    registered(store, registration)
     assert store.get("models/flights/1/card.json") == stored("card.json")

@@ -321,7 +321,7 @@ def test_a_slower_writer_never_overwrites_a_newer_copy(scene: Scene, tmp_path: P
     assert scene.copy().champion == 2
 
 
-def test_a_copy_of_another_registry_gives_way(scene: Scene) -> None:
+def test_a_copy_of_another_registry_is_replaced(scene: Scene) -> None:
     scene.first_champion()
     foreign = scene.copy().model_copy(update={"revision": 99, "champion": 2})
     scene.store.put("serving/flights/endpoint.json", foreign.model_dump_json().encode())

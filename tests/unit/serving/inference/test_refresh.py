@@ -92,7 +92,7 @@ def test_a_rollback_needs_no_download(served: Served) -> None:
     assert not any(key.startswith("models/demo/2") for key in again)
 
 
-def test_a_store_that_is_away_does_not_stop_what_serves(served: Served) -> None:
+def test_an_unavailable_store_does_not_stop_serving(served: Served) -> None:
     promote(served, 2)
     served.store.failure = StoreUnavailable("away")
     served.seconds[0] = 2.0
@@ -130,7 +130,7 @@ def test_a_broken_version_is_never_swapped_in(served: Served) -> None:
     assert version(served) == 2, "but tried again after a minute"
 
 
-def test_a_broken_version_gives_way_as_soon_as_the_endpoint_moves(served: Served) -> None:
+def test_a_broken_version_is_replaced_when_the_endpoint_changes(served: Served) -> None:
     promote(served, 2)
     served.store.put("models/demo/2/model.onnx", b"tampered")
     served.seconds[0] = 2.0
@@ -268,7 +268,7 @@ def test_a_broken_challenger_leaves_all_traffic_to_the_champion(served: Served) 
     assert served.call("GET", "/demo/model")[1]["challenger_weight"] == 0.0
 
 
-def test_a_challenger_that_is_only_out_of_reach_has_not_failed(served: Served) -> None:
+def test_a_challenger_that_cannot_be_read_has_not_failed(served: Served) -> None:
     """A moment without the store is nothing against the model; one roll-back would be for good."""
     promote(served, 1, challenger=2, challenger_weight=1.0)
     served.store.failure, served.store.failing = StoreUnavailable("away"), "models/demo/2"

@@ -144,7 +144,7 @@ def test_a_bad_body_is_a_problem(served: Served, body: Any, status: int, field: 
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
-def test_a_number_that_is_none_is_refused(served: Served, number: str) -> None:
+def test_nan_and_infinity_are_refused(served: Served, number: str) -> None:
     text = json.dumps({"records": [RECORD]}).replace("1.5", number)
     status, problem, _ = served.call("POST", "/demo/predictions", text)
     assert (status, problem["errors"][0]["field"]) == (422, "records[0].temp")
@@ -281,7 +281,7 @@ def test_the_api_describes_itself(served: Served) -> None:
     assert document["servers"] == [{"url": "."}]
 
 
-def test_the_documentation_page_loads_nothing_and_escapes_what_it_shows(served: Served) -> None:
+def test_the_documentation_page_loads_nothing_and_escapes_its_content(served: Served) -> None:
     status, page, headers = served.call("GET", "/docs")
     assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert "A &lt;demo&gt; project" in page and "<demo>" not in page

@@ -43,7 +43,7 @@ def test_candidates_without_a_score_are_not_chosen_and_when_none_has_one_that_is
         choose(failed)
 
 
-def test_the_model_remembers_the_candidates_it_was_not_chosen_among() -> None:
+def test_the_model_records_the_candidates_without_a_score() -> None:
     store = MemoryStore()
     dataset = scene.freeze(store, scene.rows(), scene.rows(count=100, start=40, days=10))
     failed = FailedCandidate(candidate=Candidate(index=1, parameters={"max_iter": 9}), failure="its function ended")

@@ -45,11 +45,11 @@ class Column(Section):
         check_range(self.range, self.type)
         if self.allowed is not None:
             kinds = _ALLOWED_KINDS.get(self.type, ())
-            strangers = [value for value in self.allowed if type(value) not in kinds]
-            if not self.allowed or strangers or not kinds:
-                reason = f"{strangers[0]!r} is no {self.type}" if strangers and kinds else "no value would be allowed"
+            wrong = [value for value in self.allowed if type(value) not in kinds]
+            if not self.allowed or wrong or not kinds:
+                reason = f"{wrong[0]!r} is no {self.type}" if wrong and kinds else "no value would be allowed"
                 if not kinds:
-                    reason = f"a {self.type} self cannot list its values"
+                    reason = f"a {self.type} column cannot list its values"
                 raise located("allowed", reason, f"list values of type {self.type}, or remove allowed")
         if self.pattern is not None:
             if self.type != "string":

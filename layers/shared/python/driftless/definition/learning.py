@@ -61,7 +61,7 @@ class AbsoluteGate(Section):
     @model_validator(mode="after")
     def _consistent(self) -> AbsoluteGate:
         if self.minimum is None and self.maximum is None:
-            raise located("metric", f"the self on {self.metric!r} has no bound", "add minimum or maximum")
+            raise located("metric", f"the gate on {self.metric!r} has no bound", "add minimum or maximum")
         if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
             raise located("minimum", f"{self.minimum:g} is above the maximum {self.maximum:g}", "swap them")
         return self
