@@ -35,7 +35,7 @@ def write_objects(bucket: s3.IBucket, *prefixes: str) -> Statements:
 
 
 def use_table(table: dynamodb.ITable) -> Statements:
-    """Read and write items, never delete one: the registry forgets nothing."""
+    """Read and write items, never delete one: the registry keeps every record."""
     actions = ["GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem", "ConditionCheckItem"]
     return [iam.PolicyStatement(actions=[f"dynamodb:{action}" for action in actions], resources=[table.table_arn])]
 

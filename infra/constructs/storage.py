@@ -1,4 +1,4 @@
-"""Buckets and tables: where everything that must survive lives."""
+"""Buckets and tables: all persistent data of a stage."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class DeltaTables:
     root : str
         ``s3://bucket`` or a local folder.
     files : ObjectStore
-        The same root as an object store; Parquet files travel through it.
+        The same root as an object store; Parquet files are read and written through it.
     storage_options : mapping, optional
         What deltalake's own client needs to reach ``root``.
     """

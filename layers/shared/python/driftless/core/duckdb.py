@@ -49,7 +49,7 @@ def engine(scratch: Path) -> Iterator[Any]:
 
 @contextmanager
 def within_resources() -> Iterator[None]:
-    """Give our own want of memory or disk its name, so that nobody takes it for a fault of data or definition.
+    """Raise a lack of memory or disk as OutOfResources, so that it is not reported as a fault of data or definition.
 
     Raises
     ------

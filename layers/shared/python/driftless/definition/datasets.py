@@ -26,8 +26,8 @@ _ALLOWED_KINDS: dict[str, tuple[type, ...]] = {"string": (str,), "integer": (int
 class Column(Section):
     """One column of a dataset. ``known = "after"`` marks what is only known once the event is over.
 
-    ``range`` is inclusive and closed; null never violates ``range``, ``allowed`` or ``pattern`` (only ``nullable`` speaks
-    of null). ``level`` is what happens to a row that breaks this column's constraints.
+    ``range`` is inclusive and closed; null never violates ``range``, ``allowed`` or ``pattern`` (only ``nullable``
+    limits null). ``level`` is what happens to a row that breaks this column's constraints.
     """
 
     type: ColumnType

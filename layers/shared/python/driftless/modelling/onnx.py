@@ -19,7 +19,7 @@ from driftless.modelling.inputs import Values, float_matrix, require, string_col
 from driftless.modelling.interface import Dtype, Interface
 
 _native = onnxruntime.capi.onnxruntime_pybind11_state
-# Its errors have no common base class; a process that serves must survive each of them.
+# Its errors have no common base class; a serving process must handle each of them.
 _LOAD_ERRORS = tuple(found for found in vars(_native).values() if isinstance(found, type) and issubclass(found, Exception))
 
 
