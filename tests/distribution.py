@@ -2,7 +2,8 @@
 
 Tests of one file stay on one worker, so fixtures of a module are made once. Folders whose tests share one costly session
 fixture stay together as a whole: the deployed stage of ``tests/e2e``, the synthesised templates of ``tests/infra``. The
-longest groups start first, so that no worker is left alone with one at the end.
+longest groups start first, so that no worker is left alone with one at the end. Each worker collects the tests by itself, so
+the id of a test must not depend on the time or on chance.
 """
 
 from __future__ import annotations

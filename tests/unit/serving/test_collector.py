@@ -266,7 +266,11 @@ def test_a_control_message_writes_nothing() -> None:
     assert store.list("") == []
 
 
-@pytest.mark.parametrize("data", ["%%%", base64.b64encode(b"plain").decode(), base64.b64encode(gzip.compress(b"[]")).decode()])
+@pytest.mark.parametrize(
+    "data",
+    ["%%%", base64.b64encode(b"plain").decode(), base64.b64encode(gzip.compress(b"[]")).decode()],
+    ids=["not base64", "not gzip", "not an event"],
+)
 def test_an_event_of_another_kind_is_refused(data: str) -> None:
     with pytest.raises(BadRequest):
         Collect(lake=MemoryStore(), projects=PROJECTS)(CollectRequest(awslogs=Compressed(data=data)))
