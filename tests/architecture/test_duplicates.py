@@ -87,7 +87,7 @@ def _runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
 
 
 def repository() -> dict[str, str]:
-    return {shown(path): path.read_text(encoding="utf-8") for path in python_files(*PRODUCT, "projects", "tests", "scripts")}
+    return {shown(path): path.read_text(encoding="utf-8") for path in python_files(*PRODUCT, "projects", "tests")}
 
 
 def test_no_block_stands_twice() -> None:

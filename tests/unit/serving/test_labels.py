@@ -127,6 +127,12 @@ def test_without_path_parameters_the_path_names_the_project() -> None:
     assert post(MemoryStore(), labels({"id": "a", "label": True}), pathParameters=None)[0] == 202
 
 
+def test_a_base_path_does_not_change_the_project() -> None:
+    store = MemoryStore()
+    assert post(store, labels({"id": "a", "label": True}), "v1/demo")[0] == 202
+    assert [label.project for label in kept(store)] == ["demo"]
+
+
 class _Away(MemoryStore):
     def put(self, key: str, content: bytes, *, content_type: str = "application/octet-stream", if_absent: bool = False) -> Ref:
         raise StoreUnavailable("away")

@@ -1,9 +1,10 @@
 """HTTP for the functions behind the REST API: one ASGI application each, translated by Mangum.
 
-Each request has an id, and each response names it in ``X-Request-Id``. A client that sends a UUID in this header chooses the id,
-so that a request that is sent again is kept once. Refusals are problem+json. A failure of the function itself is raised: Lambda
-counts only what is raised, and alarms and rollouts depend on that count. API Gateway then sends the client a problem+json of its
-own.
+Each request has an id, and each response names it in ``X-Request-Id``. A client that sends a UUID
+in this header chooses the id. Predictions sent again under the same id are kept once; labels are
+stored again. Refusals are problem+json. A failure of the function itself is raised: Lambda counts
+only what is raised, and alarms and rollouts depend on that count. API Gateway then sends the
+client a problem+json of its own.
 
 An application that needs no routing is a plain function of :class:`Request`; :func:`asgi` makes it an ASGI application without a
 web framework.

@@ -97,7 +97,9 @@ class AcceptLabels:
 
 
 def respond(accept: AcceptLabels, request: Request) -> Response:
-    """The response to ``POST /{project}/labels``: 202 with the number of labels accepted.
+    """The response to ``POST …/{project}/labels``: 202 with the number of labels accepted.
+
+    The project is the segment before the last, so that a base path in front of it does not matter.
 
     Raises
     ------
@@ -106,7 +108,7 @@ def respond(accept: AcceptLabels, request: Request) -> Response:
     Unavailable
         When the labels could not be stored.
     """
-    project = request.path.strip("/").split("/")[0]
+    project = "".join(request.path.strip("/").split("/")[-2:-1])
     try:
         count = accept(project, request.body)
     except RetryableError as error:
