@@ -128,8 +128,11 @@ class Platform:
 
 
 def deploy_hint(stage: str) -> str:
-    """The command that deploys a stage."""
-    return "run `driftless up`" if stage == "local" else f"run `npx cdk deploy --all -c stage={stage}`"
+    """The command that deploys a stage; in AWS with the context without which mails and the commit would be lost."""
+    if stage == "local":
+        return "run `driftless up`"
+    context = f"-c stage={stage} -c commit=$(git rev-parse HEAD) -c alarm_email=you@example.org"
+    return f"run `npx cdk deploy --all {context}`"
 
 
 def connect(stage: str) -> Platform:

@@ -159,7 +159,8 @@ def test_a_deleted_part_makes_status_fail(stack: Platform, runner: CliRunner) ->
     result = runner.invoke(app, ["status", "--stage", "dev"])
     assert result.exit_code == 1
     assert "1 of 6 parts are unhealthy: bucket Bucket: HeadBucket: 404" in result.stderr
-    assert "run `npx cdk deploy --all -c stage=dev` to deploy again" in result.stderr
+    said = " ".join(result.stderr.split())
+    assert "run `npx cdk deploy --all -c stage=dev -c commit=$(git rev-parse HEAD) -c alarm_email=" in said
     document = json.loads(runner.invoke(app, ["status", "--stage", "dev", "--json"]).stdout)
     assert "1 of 6 parts are unhealthy" in document["error"]["cause"]
     assert [part["name"] for part in document["parts"] if part["health"] == "bad"] == ["Bucket"]
