@@ -72,14 +72,14 @@ class Dashboard(Construct):
             )
             for name in ("AcceptedRows", "QuarantinedRows", "RejectedFiles")
         ]
-        return cloudwatch.GraphWidget(title="Rows good and set aside, files refused", width=12, left=found[:1], right=found[1:])
+        return cloudwatch.GraphWidget(
+            title="Rows accepted and quarantined, files rejected", width=12, left=found[:1], right=found[1:]
+        )
 
     def _collection(self, project: DriftAlarms) -> cloudwatch.GraphWidget:
         answered = project.metric("Predictions", period=Duration.hours(1)).with_(statistic="Sum")
         missing = project.metric("UncollectedPredictions", period=Duration.hours(1))
-        return cloudwatch.GraphWidget(
-            title="Predictions answered, and not in the lake", width=12, left=[answered], right=[missing]
-        )
+        return cloudwatch.GraphWidget(title="Predictions served and not collected", width=12, left=[answered], right=[missing])
 
     def _traffic(self, project: DriftAlarms, settings: Settings) -> list[cloudwatch.IWidget]:
         dimensions = {

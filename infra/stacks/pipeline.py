@@ -52,14 +52,14 @@ class PipelineStack(Stack):
         self._data_functions(data)
         self._model_functions(data)
         self._release_functions(data)
-        stages = {folder.title(): invoke(function) for folder, function in self.functions.items()}
+        steps = {folder.title(): invoke(function) for folder, function in self.functions.items()}
         message = {"Notifications": notify(data.topic, data.topic_key)}
         ingesting = ("Validation", "Ingestion")
         self.ingest = Workflow(
             self,
             "Ingest",
             definition=workflows / "ingest.asl.json",
-            targets={name: stages[name] for name in ingesting} | message,
+            targets={name: steps[name] for name in ingesting} | message,
             settings=settings,
             alarm_topic=data.topic,
         )
@@ -67,7 +67,7 @@ class PipelineStack(Stack):
             self,
             "TrainAndDeploy",
             definition=workflows / "train_and_deploy.asl.json",
-            targets={name: target for name, target in stages.items() if name not in ingesting} | message,
+            targets={name: target for name, target in steps.items() if name not in ingesting} | message,
             settings=settings,
             alarm_topic=data.topic,
         )

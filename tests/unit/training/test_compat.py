@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import types
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -142,13 +143,16 @@ def test_a_missing_make_attribute_is_an_error(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize("package", sorted(compat.PINNED))
 def test_another_installed_version_is_an_error(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compat, "version", lambda name: "0.1" if name == package else compat.PINNED[name])
-    needing = {
+    needing: dict[str, Callable[[], object]] = {
         "onnx": lambda: compat.boolean_attributes_as_integers().__enter__(),
         "skl2onnx": lambda: compat.boolean_attributes_as_integers().__enter__(),
-        "scikit-learn": lambda: compat.check_parameters(LogisticRegression()),
+        "scikit-learn": lambda: compat.threshold_arrays(boosting()),
     }
     with pytest.raises(UnsupportedVersion, match=f"{package} 0.1 is installed.*install the locked version"):
         needing[package]()
-    if package == "scikit-learn":
-        with pytest.raises(UnsupportedVersion, match=r"scikit-learn 0\.1 is installed"):
-            compat.threshold_arrays(boosting())
+
+
+def test_parameters_are_checked_with_any_version_that_has_the_method(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compat, "version", lambda name: "0.1")
+    with pytest.raises(ValueError, match="'C' parameter"):
+        compat.check_parameters(LogisticRegression(C=-1.0))

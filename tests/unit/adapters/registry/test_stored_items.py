@@ -133,10 +133,12 @@ def test_facts_of_another_release_are_ignored_and_kept(registry: TableRegistry, 
     added = STORED_RUN.replace('"status":"promoted"', '"share":1,"status":"promoted"').replace(
         '{"dataset"', '{"approved_by":"x","dataset"'
     )
-    newer = added.replace('"reasons":["better"],', '"reasons":["better"],"run_id":"y",')
+    newer = added.replace('"reasons":["better"],', '"project":"other","reasons":["better"],"run_id":"y",')
     store_run(items, newer)
     found = registry.run("flights", "run-1")
-    assert (found.run_id, found.decision) == ("run-1", "promote"), "facts do not overwrite which run this is"
+    assert (found.project, found.run_id, found.decision) == ("flights", "run-1", "promote"), (
+        "facts do not overwrite which run this is"
+    )
     registry.record_run(RUN, RunFacts(decision="refuse"))
     (item,) = items.query("flights#runs")
     assert item["record"] == newer.replace('"promote"', '"refuse"')

@@ -43,7 +43,7 @@ class Project(Section):
     _definition: str = PrivateAttr(default="")
 
     @model_validator(mode="after")
-    def _hangs_together(self) -> Project:
+    def _consistent(self) -> Project:
         _check_sections(self)
         return self
 

@@ -61,7 +61,7 @@ class Section(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _no_truth_for_a_number(cls, value: Any, field: ValidationInfo) -> Any:
+    def _refuse_boolean_for_number(cls, value: Any, field: ValidationInfo) -> Any:
         if isinstance(value, bool) and cls.model_fields[str(field.field_name)].annotation in (int, float):
             raise ValueError(f"{str(value).lower()} is no number")
         return value

@@ -13,7 +13,7 @@ from driftless.records import Endpoint
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def nobody(project: str) -> Endpoint:
+def empty_endpoint(project: str) -> Endpoint:
     """The endpoint of a project that never served."""
     return Endpoint(project=project, updated_at=_NEVER)
 

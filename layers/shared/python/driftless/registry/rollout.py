@@ -324,7 +324,7 @@ def rollback(registry: Endpoints, artifacts: EndpointCopy, project: str, actor: 
         When there is neither a challenger nor a previous champion.
     """
 
-    def back(now: Endpoint) -> RolloutDecision:
+    def rolled_back(now: Endpoint) -> RolloutDecision:
         if now.challenger is not None:
             reason = f"challenger {now.challenger} rolled back by hand"
             return RolloutDecision("roll_back", "rolled_back", 0, _without_challenger(now), (reason,))
@@ -337,7 +337,7 @@ def rollback(registry: Endpoints, artifacts: EndpointCopy, project: str, actor: 
         reason = f"version {now.champion} replaced by version {now.previous_champion} by hand"
         return RolloutDecision("roll_back", "rolled_back", 0, now.model_copy(update=change), (reason,))
 
-    _settle(registry, project, back, actor)
+    _settle(registry, project, rolled_back, actor)
     return publish_endpoint(registry, artifacts, project)
 
 

@@ -1,8 +1,8 @@
 """Every dependence on private or misbehaving parts of the training libraries, in one place.
 
 Each function below names the part, what it restores and why. :data:`PINNED` lists the versions that this was written for: they
-are the versions of the lock. Each function first checks the installed version and the structure that it relies on, and raises
-:class:`~driftless.errors.UnsupportedVersion` when either differs, because a change there could alter a model without an error.
+are the versions of the lock. Each function first checks the structure that it relies on, and the installed version where a
+change could alter a model without an error, and raises :class:`~driftless.errors.UnsupportedVersion` when either differs.
 After an upgrade: read the three functions against the new release, run ``tests/unit/training/test_compat.py``, then change
 :data:`PINNED`.
 """
@@ -125,11 +125,10 @@ def check_parameters(estimator: BaseEstimator) -> None:
     Raises
     ------
     UnsupportedVersion
-        When scikit-learn is not the pinned version, or the estimator lacks the method.
+        When the estimator lacks the method.
     ValueError, TypeError
         As scikit-learn raises them, when a parameter has a value that it does not accept.
     """
-    require_pinned("scikit-learn")
     validate = getattr(estimator, "_validate_params", None)
     if validate is None:
         raise UnsupportedVersion(f"{type(estimator).__name__} has no method _validate_params")

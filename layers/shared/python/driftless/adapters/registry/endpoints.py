@@ -12,7 +12,7 @@ from driftless.adapters.items import Absent, Attributes, Unchanged, Write
 from driftless.adapters.registry.versions import Versions
 from driftless.errors import NotFound
 from driftless.modelling import audit_chain
-from driftless.modelling.endpoint import check_move, nobody, same_state, versions_of
+from driftless.modelling.endpoint import check_move, empty_endpoint, same_state, versions_of
 from driftless.records import Endpoint, ModelVersion
 
 
@@ -21,7 +21,7 @@ class Endpoints(Versions):
 
     def endpoint(self, project: str) -> Endpoint:
         item = self._items.get(f"{project}#endpoint", "endpoint")
-        return nobody(project) if item is None else Endpoint.model_validate_json(str(item["record"]))
+        return empty_endpoint(project) if item is None else Endpoint.model_validate_json(str(item["record"]))
 
     def alias(self, project: str, alias: str) -> ModelVersion:
         """The version an alias (``champion`` or ``challenger``) points to; NotFound when it points to none."""
